@@ -1,0 +1,51 @@
+# Two commands matter: `make demo` and `make test`. Both prepare .venv first, once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CORES ?= all
+SOURCES := workflow/caploc tests benchmarks
+
+.PHONY: demo test check format bench clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.installed  ## train, locate, report: the whole default run
+	$(BIN)/snakemake --cores $(CORES)
+	@echo
+	@echo "Open the report: file://$(CURDIR)/results/default/report.html"
+
+test: $(VENV)/.installed-dev check  ## the whole test suite; never runs the demo
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(VENV)/.installed-dev  ## format, lint, types, workflow lint
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	@$(BIN)/snakemake --lint 2>&1 | tee .lint.log | tail -n 30; grep -q "Congratulations" .lint.log
+
+format: $(VENV)/.installed-dev  ## rewrite the sources in house style
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/snakefmt Snakefile workflow/rules
+
+bench: $(VENV)/.installed-dev  ## measure; writes benchmarks/results
+	$(BIN)/python benchmarks/run.py
+
+clean:  ## remove the environment and caches, never results
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .lint.log
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(not (3, 11) <= v < (3, 14) and \
+	  f"caploc needs Python 3.11 to 3.13, found {v[0]}.{v[1]}; name another with: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: envs/requirements.txt envs/constraints.txt pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  -r envs/requirements.txt -c envs/constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(VENV)/.installed-dev: envs/requirements-dev.txt $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  -r envs/requirements-dev.txt -c envs/constraints.txt
+	@touch $@

@@ -1,0 +1,32 @@
+"""caploc: find, test and act on the few neurons of a language model that carry a capability.
+
+Names below are imported on first use, so `import caploc` costs nothing and never pulls in torch.
+"""
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+
+_EXPORTS = {
+    "DataError": "caploc.records",
+    "Sample": "caploc.records",
+    "read_table": "caploc.store",
+    "iou": "caploc.agreement",
+    "overlap": "caploc.agreement",
+    "outliers": "caploc.masks",
+    "read_mask": "caploc.masks",
+    "load_model": "caploc.models._loading",
+    "attribute": "caploc.attribution.engine",
+}
+
+try:
+    __version__ = version("caploc")
+except PackageNotFoundError:  # run from a source tree that was never installed
+    __version__ = "0+unknown"
+
+__all__ = [*_EXPORTS, "__version__"]
+
+
+def __getattr__(name: str) -> object:
+    if name in _EXPORTS:
+        return getattr(import_module(_EXPORTS[name]), name)
+    raise AttributeError(f"module 'caploc' has no attribute {name!r}; it offers {sorted(__all__)}")

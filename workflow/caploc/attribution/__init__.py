@@ -1,0 +1,1 @@
+"""The attribution engine: exact integrated gradients of FFN neurons with a shared prefix."""

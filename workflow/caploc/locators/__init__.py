@@ -1,0 +1,1 @@
+"""One file per way to locate units of a model for a sample or a data set."""
