@@ -17,7 +17,7 @@ __all__ = ["main"]
 def main(arguments: list[str] | None = None) -> int:
     """Run one stage; 0 on success, 2 with a one-line message for a bad file or setting."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    _log_to(options.log)
     # Thread pools read these when their library is loaded, so they are set before any import.
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
     os.environ["POLARS_MAX_THREADS"] = str(options.threads)
@@ -32,8 +32,11 @@ def main(arguments: list[str] | None = None) -> int:
         )
         plugins.load("stages", options.stage).run(job)
     except DataError as error:
-        print(f"caploc {options.stage}: error: {error}", file=sys.stderr)
+        logging.getLogger("caploc").error("caploc %s: error: %s", options.stage, error)
         return 2
+    except Exception:
+        logging.getLogger("caploc").exception("caploc %s failed", options.stage)
+        return 1
     return 0
 
 
@@ -48,12 +51,27 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--spec", default="{}", help="settings of the stage as JSON")
     parser.add_argument("--code", default="", help="digest of the code, stored with the outputs")
     parser.add_argument("--threads", type=int, default=1, help="processor threads (default 1)")
+    parser.add_argument("--log", type=Path, help="also write messages to this file")
     for kind in ("input", "output"):
         parser.add_argument(
             f"--{kind}", nargs="+", action="append", default=[], metavar="NAME=PATH",
             help=f"named {kind}; further paths of the same name may follow",
         )  # fmt: skip
     return parser
+
+
+def _log_to(path: Path | None) -> None:
+    """Send messages to stderr and, if given, to a log file: a terminal stays readable."""
+    handlers: list[logging.Handler] = [logging.StreamHandler()]
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(path, mode="w", encoding="utf-8"))
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers
+    )
+    # Libraries speak only when something is wrong; their INFO lines would bury ours.
+    for name in ("httpx", "datasets", "transformers", "huggingface_hub", "filelock"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _files(groups: list[list[str]]) -> dict[str, list[Path]]:

@@ -13,7 +13,7 @@ class DataError(Exception):
     """
 
 
-class Dropped(Exception):  # noqa: N818 - it reports a record left out, not a failure
+class Dropped(Exception):
     """One record cannot become a sample; the message is the reason that is counted."""
 
 

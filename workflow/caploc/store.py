@@ -88,8 +88,9 @@ def table_writer(
             float32 scores; a list column is named ``scores.list.element``.
     """
     floats = list(float_columns)
-    with atomic_path(path) as temporary:
-        with pq.ParquetWriter(
+    with (
+        atomic_path(path) as temporary,
+        pq.ParquetWriter(
             temporary,
             schema,
             compression="zstd",
@@ -97,10 +98,11 @@ def table_writer(
                 f.name for f in schema if pa.types.is_string(f.type) and f.name not in floats
             ],
             use_byte_stream_split=floats or False,
-        ) as writer:
-            yield writer
-            text = json.dumps(metadata, sort_keys=True, allow_nan=False)
-            writer.add_key_value_metadata({_KEY.decode(): text})
+        ) as writer,
+    ):
+        yield writer
+        text = json.dumps(metadata, sort_keys=True, allow_nan=False)
+        writer.add_key_value_metadata({_KEY.decode(): text})
 
 
 def write_table(

@@ -1,0 +1,90 @@
+"""The small run from nothing: every rule, every table, and nothing left to do afterwards."""
+
+import json
+import re
+
+import polars as pl
+import pytest
+from safetensors.numpy import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+pytestmark = pytest.mark.workflow
+
+TABLES = ("agreement", "neurons", "base", "samples", "completeness")
+
+
+@pytest.fixture(scope="module")
+def results(finished):
+    return finished.folder / "results" / "test"
+
+
+def test_every_table_is_written_in_both_formats(results):
+    for name in TABLES:
+        csv = pl.read_csv(results / f"tables/{name}.csv", infer_schema_length=None)
+        parquet = pl.read_parquet(results / f"tables/{name}.parquet")
+        assert csv.columns == parquet.columns
+        assert len(csv) == len(parquet) > 0
+
+
+def test_every_rule_ran(finished):
+    rules = set(re.findall(r"^rule (\w+):", _rule_text(finished.folder), flags=re.M))
+    ran = {path.name.removesuffix(".log") for path in (finished.folder / "logs/test").iterdir()}
+    assert ran == rules - {"fetch_model"}  # tests/workflow/test_real_input.py fetches
+
+
+def test_the_model_is_an_ordinary_hugging_face_folder(results):
+    folder = results / "models/tiny/hf"
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    assert model.config.architectures == ["LlamaForCausalLM"]
+    ids = tokenizer("ann has 3 apples", return_tensors="pt").input_ids
+    assert model(ids).logits.shape[:2] == ids.shape
+    assert load_file(folder / "model.safetensors")
+
+
+def test_splits_share_no_prompt_with_each_other_or_the_training_text(results):
+    check = json.loads((results / "samples/disjoint.json").read_text())
+    prompts = {}
+    for path in (results / "samples").glob("*/*.parquet"):
+        if ".shuffled" not in str(path):
+            prompts[path] = {" ".join(p.split()).casefold() for p in pl.read_parquet(path)["prompt"]}
+    paths = sorted(prompts)
+    assert len(paths) == 16
+    for i, a in enumerate(paths):
+        for b in paths[i + 1 :]:
+            if a.parent == b.parent:
+                assert not prompts[a] & prompts[b], (a, b)
+    assert check
+
+
+def test_a_second_call_has_nothing_to_do(finished):
+    assert finished.planned() == {}
+    assert "Nothing to be done" in finished.run()
+
+
+def test_tables_are_targets_of_their_own(fresh):
+    assert "tabulate_neurons" in fresh.planned("tabulate_neurons")
+    planned = fresh.planned("results/test/tables/agreement.csv")
+    assert "write_report" not in planned
+    assert planned["tabulate_agreement"] == 1
+
+
+def test_forced_rule_and_what_follows(finished):
+    planned = finished.planned("--forcerun", "build_mask")
+    assert planned["build_mask"] == 6
+    assert "attribute_shard" not in planned
+
+
+def test_the_default_config_plans_every_job(fresh):
+    planned = fresh.planned(config=None)
+    assert planned["attribute_shard"] == 17  # 8 tasks, 8 shuffled, neutral text
+    assert planned["build_mask"] == 24
+    assert planned["measure_agreement"] == 30
+
+
+def _rule_text(folder):
+    files = [folder / "Snakefile", *(folder / "workflow/rules").glob("*.smk")]
+    text = "\n".join(path.read_text() for path in files)
+    for target in ("all", "models", "samples", "attributions", "masks", "tables"):
+        text = text.replace(f"rule {target}:", "")
+    return text

@@ -1,0 +1,37 @@
+"""A wrong setting ends in one line that names the key, before any job starts."""
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.workflow
+
+
+@pytest.mark.parametrize(
+    ("overlay", "message"),
+    [
+        ("run: {sead: 1}", "config run: unknown key 'sead'; allowed: headline_mask, "),
+        ("run: {splits: two}", "config run.splits: found \"two\", expected integer"),
+        ("run: {tasks: [gsm8]}", 'config run.tasks: found "gsm8"; allowed: '),
+        ("methods: {cnl: {rule: simpson}}", 'config methods.cnl.rule: found "simpson"; allowed: inclusive, '),
+        ("masks: {s3: {sigma: 1e-4}}", "write 1.0e-4, without quotes"),
+        ("masks: {no: {sigma: 1.0}}", "key false is not text"),
+        ("run: {tasks: [no]}", "put text in quotes"),
+        ("masks: {S3: {sigma: 1.0}}", 'config masks: found "S3", expected text matching'),
+        ("models: {tiny: {repo: a/b}}", "config models.tiny: found train and repo; exactly one"),
+        ("models: {tiny: {family: lama}}", 'config models.tiny.family: found "lama"; allowed: '),
+        ("tasks: {mixture: {plugin: generic}}", "reserved name"),
+        ("tasks: {x: {plugin: gsm}}", 'config tasks.x.plugin: found "gsm"; allowed: '),
+    ],
+)  # fmt: skip
+def test_wrong_settings(fresh, tmp_path, overlay, message):
+    test = yaml.safe_load((fresh.folder / "config/test.yaml").read_text())
+    base = tmp_path / "base.yaml"
+    base.write_text(yaml.safe_dump(test))
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(overlay)
+    result = fresh.call("--dry-run", "--configfile", str(base), str(wrong), config=None)
+    lines = [line for line in result.stderr.splitlines() if line.startswith("caploc: ")]
+    assert result.returncode != 0
+    assert len(lines) == 1, result.stderr
+    assert message in lines[0]
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,158 @@
+"""The run's settings: checked before any job starts, and cut into one spec for each stage.
+
+`check` ends in one line that names the key, the value found and what is allowed. `Plan` answers
+the rules' questions: which files, which settings, which code. Only the standard library and
+jsonschema are imported: the Snakefile runs this on every call.
+"""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+from caploc import plugins
+from caploc.records import DataError
+
+__all__ = ["check", "read_schema"]
+
+Config = dict[str, Any]
+
+
+def read_schema(path: Path) -> dict[str, Any]:
+    """Read the JSON Schema, which is written in YAML."""
+    import yaml
+
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def check(config: Config, schema: dict[str, Any]) -> Config:
+    """Check a configuration and fill in the defaults of the schema.
+
+    Args:
+        config: merged YAML.
+        schema: from `read_schema`.
+
+    Returns:
+        A new dict with every optional key that has a default.
+
+    Raises:
+        DataError: an unknown key, wrong type or value, or an id that no catalogue holds.
+    """
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    _check_keys(config, "")
+    error = best_match(Draft202012Validator(schema).iter_errors(config))
+    if error is not None:
+        raise DataError(_schema_message(error))
+    filled = _with_defaults(copy.deepcopy(config), schema, schema)
+    _check_references(filled)
+    return filled
+
+
+def _check_keys(value: Any, where: str) -> None:
+    """YAML reads `no:` and `12:` as keys that are not text; JSON Schema would crash on them."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if not isinstance(key, str):
+                raise DataError(
+                    f"config {where or 'top level'}: key {_yaml(key)} is not text (YAML reads "
+                    "no/yes/on/off and bare numbers as other types); put it in quotes"
+                )
+            _check_keys(inner, f"{where}.{key}".lstrip("."))
+    elif isinstance(value, list):
+        for item in value:
+            _check_keys(item, where)
+
+
+def _schema_message(error: Any) -> str:
+    where = ".".join(str(part) for part in error.absolute_path) or "top level"
+    found = _yaml(error.instance)
+    rule, wanted = error.validator, error.validator_value
+    if rule == "additionalProperties":
+        allowed = sorted(error.schema.get("properties", {}))
+        unknown = [key for key in error.instance if key not in allowed]
+        return f"config {where}: unknown key {unknown[0]!r}; allowed: {', '.join(allowed)}"
+    if rule == "required":
+        missing = [key for key in wanted if key not in error.instance]
+        return f"config {where}: key {missing[0]!r} is missing"
+    if rule == "enum":
+        return f"config {where}: found {found}; allowed: {', '.join(map(str, wanted))}"
+    if rule == "type":
+        names = wanted if isinstance(wanted, list) else [wanted]
+        return f"config {where}: found {found}, expected {' or '.join(names)}{_trap(error)}"
+    if rule == "pattern":
+        return f"config {where}: found {found}, expected text matching {wanted}"
+    if rule in ("not", "const"):
+        return f"config {where}: {found} is a reserved name; choose another id"
+    return f"config {where}: found {found}; {error.message}"
+
+
+def _trap(error: Any) -> str:
+    value = error.instance
+    if isinstance(value, bool):
+        return "; YAML reads no/yes/on/off as true or false: put text in quotes"
+    if isinstance(value, str):
+        try:
+            float(value)
+        except ValueError:
+            return ""
+        return "; YAML reads 1e-4 and quoted numbers as text: write 1.0e-4, without quotes"
+    return ""
+
+
+def _yaml(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _with_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
+    if "$ref" in schema:
+        schema = root["$defs"][schema["$ref"].rsplit("/", 1)[1]] | schema
+    if isinstance(value, dict):
+        properties = schema.get("properties", {})
+        for key, inner in properties.items():
+            if key not in value and "default" in inner:
+                value[key] = copy.deepcopy(inner["default"])
+        extra = schema.get("additionalProperties")
+        for key in value:
+            inner = properties.get(key, extra if isinstance(extra, dict) else {})
+            value[key] = _with_defaults(value[key], inner, root)
+    elif isinstance(value, list):
+        value = [_with_defaults(item, schema.get("items", {}), root) for item in value]
+    return value
+
+
+def _check_references(config: Config) -> None:
+    run = config["run"]
+    for kind in ("models", "tasks", "methods", "masks"):
+        for name in run[kind]:
+            _known(f"run.{kind}", name, config[kind])
+    _known("run.headline_mask", run["headline_mask"], run["masks"])
+    if run["neutral"] is not None:
+        _known("run.neutral", run["neutral"], config["tasks"])
+    for index, pair in enumerate(run["pairs"]):
+        for side in ("a", "b"):
+            _known(f"run.pairs.{index}.{side}", pair[side], run["tasks"])
+    for name, model in config["models"].items():
+        _known(f"models.{name}.family", model["family"], plugins.names("models"))
+        kinds = [key for key in ("train", "repo", "path") if key in model]
+        if len(kinds) != 1:
+            raise DataError(
+                f"config models.{name}: found {' and '.join(kinds) or 'none of the keys'}; "
+                "exactly one of train, repo, path says where the model comes from"
+            )
+        if ("train" in model) != ("architecture" in model):
+            raise DataError(f"config models.{name}: `train` and `architecture` go together")
+        for plugin in model.get("train", {}).get("mixture", {}):
+            _known(f"models.{name}.train.mixture", plugin, plugins.names("tasks"))
+    for name, task in config["tasks"].items():
+        _known(f"tasks.{name}.plugin", task["plugin"], plugins.names("tasks"))
+    for name, method in config["methods"].items():
+        _known(f"methods.{name}.locator", method["locator"], plugins.names("locators"))
+
+
+def _known(where: str, value: str, allowed: Any) -> None:
+    if value not in allowed:
+        choices = ", ".join(sorted(allowed)) or "(none)"
+        raise DataError(f"config {where}: found {_yaml(value)}; allowed: {choices}")

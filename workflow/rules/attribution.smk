@@ -1,0 +1,70 @@
+# Per-sample neuron scores, shard by shard, and their means.
+
+
+rule attribute_shard:
+    input:
+        manifest=f"{R}/models/{{model}}/manifest.json",
+        samples=f"{R}/samples/{{task}}/locate.parquet",
+    output:
+        scores=f"{R}/attributions/{{model}}/{{task}}/{{method}}/shard-{{shard}}.parquet",
+    params:
+        spec=spec("attribute_shard"),
+        code=code("attribute_shard"),
+    resources:
+        mem_mb=4000,
+        runtime=60,
+        gpu=lambda wildcards: PLAN.n_gpus(wildcards.model),
+    log:
+        f"logs/{PLAN.run['name']}/attribute_shard/{{model}}/{{task}}/{{method}}/{{shard}}.log",
+    benchmark:
+        f"{R}/timings/attribute_shard/{{model}}/{{task}}/{{method}}/{{shard}}.jsonl"
+    conda:
+        "../../envs/caploc.yaml"
+    shell:
+        "caploc attribute_shard --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
+        " --input manifest={input.manifest:q} --input samples={input.samples:q}"
+        " --output scores={output.scores:q}"
+
+
+rule aggregate_scores:
+    input:
+        shards=lambda wildcards: PLAN.shards(wildcards.model, wildcards.task, wildcards.method),
+    output:
+        scores=f"{R}/scores/{{model}}/{{task}}/{{method}}.parquet",
+    params:
+        spec=spec("aggregate_scores"),
+        code=code("aggregate_scores"),
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    log:
+        f"logs/{PLAN.run['name']}/aggregate_scores/{{model}}/{{task}}/{{method}}.log",
+    conda:
+        "../../envs/caploc.yaml"
+    shell:
+        "caploc aggregate_scores --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
+        " --input shards={input.shards:q} --output scores={output.scores:q}"
+
+
+rule aggregate_mixture:
+    input:
+        shards=lambda wildcards: [
+            shard
+            for task in PLAN.run["tasks"]
+            for shard in PLAN.shards(wildcards.model, task, wildcards.method)
+        ],
+    output:
+        scores=f"{R}/scores/{{model}}/mixture/{{method}}.parquet",
+    params:
+        spec=spec("aggregate_mixture"),
+        code=code("aggregate_mixture"),
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    log:
+        f"logs/{PLAN.run['name']}/aggregate_mixture/{{model}}/{{method}}.log",
+    conda:
+        "../../envs/caploc.yaml"
+    shell:
+        "caploc aggregate_mixture --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
+        " --input shards={input.shards:q} --output scores={output.scores:q}"
