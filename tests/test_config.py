@@ -1,0 +1,102 @@
+"""Settings are checked, filled in, and refused with one telling line."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from caploc.config import check, read_schema
+from caploc.records import DataError
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SCHEMA = read_schema(REPOSITORY / "workflow/schemas/config.schema.yaml")
+
+
+@pytest.fixture
+def config():
+    return yaml.safe_load((REPOSITORY / "config.yaml").read_text())
+
+
+def test_the_shipped_config_is_valid_and_complete(config):
+    filled = check(config, SCHEMA)
+    assert filled["tasks"]["gsm8k"]["samples"] == {
+        "locate": 1000, "train": 1000, "validation": 200, "test": 500,
+    }  # fmt: skip
+    assert filled["methods"]["cnl"]["rule"] == "inclusive"
+    # every run-level key is written out, so that a reader sees it
+    assert set(config["run"]) == set(SCHEMA["properties"]["run"]["properties"])
+
+
+def test_checking_twice_changes_nothing(config):
+    filled = check(config, SCHEMA)
+    assert check(filled, SCHEMA) == filled
+
+
+def test_the_given_config_is_left_alone(config):
+    before = yaml.safe_dump(config)
+    check(config, SCHEMA)
+    assert yaml.safe_dump(config) == before
+
+
+def _set(config, path, value):
+    *parents, last = path.split(".")
+    for key in parents:
+        config = config[key]
+    config[last] = value
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("run.sead", 1, r"config run: unknown key 'sead'; allowed: headline_mask, masks, "),
+        ("run.splits", 1, r"config run\.splits: found 1; 1 is less than the minimum of 2"),
+        ("run.seed", True, r"config run\.seed: found true, expected integer; YAML reads no/yes"),
+        ("run.tasks", ["gsm8"], r'config run\.tasks: found "gsm8"; allowed: .*gsm8k'),
+        ("run.headline_mask", "s4", r'config run\.headline_mask: found "s4"; allowed: s12, s3, s6$'),
+        ("run.neutral", "nothing", r'config run\.neutral: found "nothing"; allowed: '),
+        ("run.tasks", [], r"config run\.tasks: found \[\]"),
+        ("masks.s6.sigma", "6e0", r"config masks\.s6\.sigma: found \"6e0\", expected number; YAML"),
+        ("masks.s6.sigma", "six", r"config masks\.s6\.sigma: found \"six\", expected number$"),
+        ("masks.s6", None, r"config masks\.s6: found null, expected object"),
+        ("masks", {False: {"sigma": 1.0}}, r"config masks: key false is not text"),
+        ("methods.cnl.locator", "ccnl", r'config methods\.cnl\.locator: found "ccnl"; allowed: '),
+        ("models.embedded.repo", "a/b", r"config models\.embedded: found train and repo; exactly"),
+        ("models.embedded.family", "lama", r"config models\.embedded\.family: found \"lama\""),
+        ("models.embedded.train.mixture.nothing", 1, r"config models\.embedded\.train\.mixture: "),
+        ("models.embedded.device", "gpu", r"config models\.embedded\.device: found \"gpu\", expected"),
+        ("tasks.gsm8k.plugin", "gsm", r'config tasks\.gsm8k\.plugin: found "gsm"; allowed: '),
+        ("tasks.gsm8k.samples.locate", 0, r"config tasks\.gsm8k\.samples\.locate: found 0"),
+        ("tasks.gsm8k.files", 3, r"config tasks\.gsm8k\.files: found 3"),
+        ("run.pairs", [{"name": "n", "a": "gsm8k", "b": "reviews", "shares": "words"}],
+         r'config run\.pairs\.0\.a: found "gsm8k"; allowed: '),
+    ],
+)  # fmt: skip
+def test_wrong_settings_name_the_key_the_value_and_what_is_allowed(config, path, value, message):
+    _set(config, path, value)
+    with pytest.raises(DataError, match=message) as caught:
+        check(config, SCHEMA)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_key_is_named(config):
+    del config["run"]["masks"]
+    with pytest.raises(DataError, match="config run: key 'masks' is missing"):
+        check(config, SCHEMA)
+
+
+def test_every_key_of_the_schema_is_described():
+    undescribed = []
+
+    def walk(schema, where):
+        for key, inner in schema.get("properties", {}).items():
+            if "description" not in inner:
+                undescribed.append(f"{where}.{key}")
+            walk(inner, f"{where}.{key}")
+        for name in ("additionalProperties", "items"):
+            if isinstance(schema.get(name), dict):
+                walk(schema[name], where)
+        if "properties" in schema and schema.get("additionalProperties") is not False:
+            undescribed.append(f"{where}: takes unknown keys")
+
+    walk(SCHEMA, "config")
+    assert not undescribed

@@ -1,0 +1,113 @@
+"""Each job is told exactly what it consumes."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from caploc.config import check, read_schema
+from caploc.plan import Plan
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SCHEMA = read_schema(REPOSITORY / "workflow/schemas/config.schema.yaml")
+CONFIG = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
+JOBS = {
+    "train_model": {"model": "embedded"},
+    "prepare_samples": {"task": "emotions"},
+    "shuffle_answers": {"task": "emotions"},
+    "check_splits": {},
+    "evaluate_base": {"model": "embedded", "task": "emotions"},
+    "attribute_shard": {
+        "model": "embedded", "task": "emotions", "method": "cnl", "shard": "0000",
+    },
+    "aggregate_scores": {"model": "embedded", "task": "emotions", "method": "cnl"},
+    "aggregate_mixture": {"model": "embedded", "method": "cnl"},
+    "build_mask": {"model": "embedded", "task": "emotions", "method": "cnl", "mask": "s6"},
+    "measure_agreement": {"model": "embedded", "task": "emotions", "method": "cnl", "mask": "s6"},
+    "measure_overlap": {"model": "embedded", "method": "cnl", "mask": "s6"},
+    "write_report": {},
+}  # fmt: skip
+
+
+def plan(**changes):
+    config = copy.deepcopy(CONFIG)
+    for path, value in changes.items():
+        *parents, last = path.split("__")
+        place = config
+        for key in parents:
+            place = place[key.replace("_", "-") if key.replace("_", "-") in place else key]
+        place[last] = value
+    return Plan(check(config, SCHEMA))
+
+
+def specs(chosen):
+    return {stage: chosen.spec(stage, **wildcards) for stage, wildcards in JOBS.items()}
+
+
+@pytest.mark.parametrize(
+    ("change", "stages"),
+    [
+        ({"run__seed": 7}, {
+            "train_model", "prepare_samples", "shuffle_answers", "attribute_shard",
+            "aggregate_scores", "aggregate_mixture",
+        }),
+        ({"run__splits": 7}, {"aggregate_scores", "aggregate_mixture"}),
+        ({"run__shard_size": 50}, {"attribute_shard"}),
+        ({"run__minimum_samples": 30}, {"aggregate_scores", "aggregate_mixture"}),
+        ({"masks__s6__sigma": 5.0}, {"build_mask", "measure_agreement", "measure_overlap"}),
+        ({"masks__s3__sigma": 4.0}, set()),
+        ({"methods__cnl__steps": 9}, {"attribute_shard"}),
+        ({"tasks__emotions__title": "Feelings"}, set()),
+        ({"tasks__emotions__samples": {"locate": 30}}, {"prepare_samples"}),
+        ({"tasks__reviews__samples": {"locate": 30}}, set()),
+        ({"models__embedded__train__steps": 5}, {"train_model"}),
+        ({"models__embedded__dtype": "bfloat16"}, {"evaluate_base", "attribute_shard"}),
+        ({"run__headline_mask": "s3"}, set()),
+    ],
+)  # fmt: skip
+def test_a_setting_reaches_exactly_the_stages_that_consume_it(change, stages):
+    before, after = specs(plan()), specs(plan(**change))
+    changed = {stage for stage in JOBS if before[stage] != after[stage]}
+    assert changed == stages | {"write_report"}  # the report prints all settings
+
+
+def test_specs_do_not_depend_on_the_order_of_keys():
+    def reverse(value):
+        if isinstance(value, dict):
+            return {key: reverse(value[key]) for key in reversed(value)}
+        return value
+
+    assert specs(Plan(check(reverse(CONFIG), SCHEMA))) == specs(plan())
+
+
+def test_code_covers_the_plugins_of_the_job_and_no_others():
+    def modules_changed_with(stage, **wildcards):
+        return plan().code(stage, **wildcards)
+
+    emotions = modules_changed_with("prepare_samples", task="emotions")
+    reviews = modules_changed_with("prepare_samples", task="reviews")
+    assert emotions != reviews
+
+
+def test_every_spec_is_json_and_every_stage_exists():
+    chosen = plan()
+    for stage, wildcards in JOBS.items():
+        assert isinstance(json.loads(chosen.spec(stage, **wildcards)), dict)
+        assert len(chosen.code(stage, **wildcards)) == 16
+
+
+def test_files_of_a_run_are_counted():
+    chosen = plan(run__shard_size=150)
+    assert chosen.n_shards("emotions") == chosen.n_shards("emotions.shuffled") == 3
+    assert len(chosen.all_shards()) == 17 * 3
+    assert len(chosen.all_masks()) == 24
+    assert len(chosen.all_agreement()) == 3 * (8 + 2) + 3
+
+
+def test_references_can_be_left_out():
+    chosen = plan(run__shuffled=False, run__mixture=False, run__neutral=None)
+    assert chosen.scored == CONFIG["run"]["tasks"]
+    assert len(chosen.all_agreement()) == 3 * 8 + 3
+    assert "shuffled" not in chosen.agreement_inputs("embedded", "emotions", "cnl")
