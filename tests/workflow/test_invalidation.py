@@ -24,7 +24,9 @@ def test_a_comment_and_a_docstring_run_nothing(copy_of_finished):
     for name in ("masks.py", "attribution/engine.py", "tasks/emotions.py", "store.py"):
         path = copy_of_finished.folder / "workflow/caploc" / name
         lines = path.read_text().split("\n")
-        path.write_text("\n".join([*lines, "# an afterthought", ""]).replace('"""', '"""Really. ', 1))
+        path.write_text(
+            "\n".join([*lines, "# an afterthought", ""]).replace('"""', '"""Really. ', 1)
+        )
     assert copy_of_finished.planned() == {}
 
 
@@ -32,11 +34,15 @@ def test_an_edit_of_the_mask_rule_keeps_attributions(copy_of_finished):
     copy_of_finished.edit("workflow/caploc/masks.py", "\ndef ", "\n_ADDED = 1\n\n\ndef ")
     planned = copy_of_finished.planned()
     assert planned["build_mask"] == 6
-    assert not {"train_model", "prepare_samples", "attribute_shard", "aggregate_scores"} & set(planned)
+    assert not {"train_model", "prepare_samples", "attribute_shard", "aggregate_scores"} & set(
+        planned
+    )
 
 
 def test_an_edit_of_the_engine_keeps_the_model_and_the_samples(copy_of_finished):
-    copy_of_finished.edit("workflow/caploc/attribution/engine.py", "\ndef ", "\n_ADDED = 1\n\n\ndef ")
+    copy_of_finished.edit(
+        "workflow/caploc/attribution/engine.py", "\ndef ", "\n_ADDED = 1\n\n\ndef "
+    )
     planned = copy_of_finished.planned()
     assert planned["attribute_shard"] == 14
     assert not {"train_model", "prepare_samples", "evaluate_base"} & set(planned)

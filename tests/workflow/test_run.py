@@ -47,7 +47,9 @@ def test_splits_share_no_prompt_with_each_other_or_the_training_text(results):
     prompts = {}
     for path in (results / "samples").glob("*/*.parquet"):
         if ".shuffled" not in str(path):
-            prompts[path] = {" ".join(p.split()).casefold() for p in pl.read_parquet(path)["prompt"]}
+            prompts[path] = {
+                " ".join(p.split()).casefold() for p in pl.read_parquet(path)["prompt"]
+            }
     paths = sorted(prompts)
     assert len(paths) == 16
     for i, a in enumerate(paths):

@@ -1,0 +1,8 @@
+"""All benchmarks, one after another: `make bench`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+for name in ("attribution", "aggregation", "workflow"):
+    subprocess.run([sys.executable, Path(__file__).parent / f"{name}.py"], check=True)

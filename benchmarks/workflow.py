@@ -1,0 +1,72 @@
+"""Time and memory of the default run, of a second call, and of a dry run.
+
+    .venv/bin/python benchmarks/workflow.py
+
+The run goes to a temporary folder, so it always starts from nothing.
+"""
+
+import json
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from machine import save
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SNAKEMAKE = Path(sys.executable).parent / "snakemake"
+
+
+def call(folder: Path, *arguments: str) -> float:
+    start = time.perf_counter()
+    subprocess.run(
+        [SNAKEMAKE, "--cores", "2", *arguments], cwd=folder, check=True, capture_output=True
+    )
+    return time.perf_counter() - start
+
+
+def stages(folder: Path) -> dict[str, dict[str, float]]:
+    """Seconds and peak memory of the timed rules, from Snakemake's own records."""
+    found: dict[str, dict[str, float]] = {}
+    for path in sorted((folder / "results/default/timings").rglob("*.jsonl")):
+        rule = path.relative_to(folder / "results/default/timings").parts[0]
+        record = json.loads(path.read_text().splitlines()[-1])
+        entry = found.setdefault(rule, {"jobs": 0, "seconds": 0.0, "peak_mib": 0.0})
+        entry["jobs"] += 1
+        entry["seconds"] = round(entry["seconds"] + record["s"], 1)
+        entry["peak_mib"] = max(entry["peak_mib"], record["max_rss"])
+    return found
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "caploc"
+        folder.mkdir()
+        for part in ("Snakefile", "config.yaml"):
+            shutil.copy(REPOSITORY / part, folder)
+        for part in ("workflow", "profiles", "envs", "config"):
+            shutil.copytree(REPOSITORY / part, folder / part)
+        whole = call(folder)
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**10
+        second = call(folder)
+        dry = [call(folder, "--dry-run") for _ in range(6)][1:]
+        path = save(
+            "workflow",
+            {
+                "default_run_seconds": round(whole, 1),
+                "largest_process_peak_mib": round(peak, 1),
+                "second_run_seconds": round(second, 2),
+                "dry_run_seconds_median_of_5": round(statistics.median(dry), 2),
+                "dry_run_seconds": [round(seconds, 2) for seconds in dry],
+                "stages": stages(folder),
+            },
+        )
+    print(path.read_text())
+
+
+if __name__ == "__main__":
+    main()
