@@ -1,0 +1,143 @@
+"""Train the embedded model on generated tasks and save it as an ordinary Hugging Face folder.
+
+Settings: ``model`` (id), ``seed``, ``architecture``, ``train`` (steps, batch, learning_rate,
+warmup, mixture). Outputs: ``manifest``, ``loss`` (a row a step), ``prompts`` (digest of every
+prompt the model was trained on).
+"""
+
+import logging
+import shutil
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import torch
+
+from caploc import store
+from caploc.provenance import Job, file_digest
+from caploc.records import DataError
+from caploc.stages._progress import tracked
+from caploc.tasks._splits import prompt_digest
+from caploc.training._corpus import Text, draw_corpus
+from caploc.training._optimisation import (
+    Architecture,
+    Step,
+    build_model,
+    native_bfloat16,
+    optimise,
+)
+from caploc.training._packing import Packed, pack
+from caploc.training._tokenizer import build_tokenizer, save_tokenizer
+
+__all__ = ["run"]
+
+_LOG = logging.getLogger(__name__)
+_FOLDER = "hf"
+
+
+def run(job: Job) -> None:
+    """Train, save, and write the manifest last."""
+    torch.set_num_threads(job.threads)
+    started = time.monotonic()
+    settings, seed = job.spec["train"], job.spec["seed"]
+    architecture = Architecture(**job.spec["architecture"])
+    corpus = draw_corpus(settings["mixture"], settings["steps"], settings["batch"], seed)
+    texts = [text for batch in corpus for text in batch]
+    tokenizer = build_tokenizer(
+        (t for s in texts for t in (s.prompt, s.answer)), architecture.context
+    )
+    model = build_model(architecture, tokenizer, seed)
+    bfloat16 = native_bfloat16()
+    batches = (_packed(batch, tokenizer, architecture.context) for batch in corpus)
+    steps = []
+    for step in tracked(
+        optimise(
+            model,
+            batches,
+            settings["steps"],
+            settings["learning_rate"],
+            settings["warmup"],
+            bfloat16,
+        ),
+        total=settings["steps"],
+        what="training",
+        detail=lambda s: f"loss {s.loss:.3f}",
+    ):
+        steps.append(step)
+    folder = job.outputs["manifest"].parent / _FOLDER
+    _save(model, tokenizer, folder)
+    _write_loss(steps, job)
+    _write_prompts(texts, job)
+    seconds = time.monotonic() - started
+    precision = "bfloat16 products, float32 weights" if bfloat16 else "float32"
+    _LOG.info("trained %s: %d steps, %.0f s, loss %.3f, %s", job.spec["model"], len(steps), seconds,
+              steps[-1].loss, precision)  # fmt: skip
+    store.write_json(
+        {
+            "model": job.spec["model"],
+            "path": _FOLDER,
+            "repo": None,
+            "revision": None,
+            "architecture": type(model).__name__,
+            "family": "llama",
+            "n_layers": architecture.layers,
+            "n_neurons": architecture.ffn,
+            "n_parameters": sum(p.numel() for p in model.parameters()),
+            "dtype": "float32",
+            "files": {p.name: file_digest(p) for p in sorted(folder.iterdir())},
+            "trained": {
+                "steps": len(steps),
+                "sequences": len(texts),
+                "tokens": sum(step.n_tokens for step in steps),
+                "loss": steps[-1].loss,
+                "precision": precision,
+                "threads": job.threads,
+                "seconds": round(seconds, 1),
+            },
+            "origin": job.origin(),
+        },
+        job.outputs["manifest"],
+    )
+
+
+def _packed(batch: list[Text], tokenizer, context: int) -> Packed:  # type: ignore[no-untyped-def]
+    prompts = tokenizer([t.prompt for t in batch])["input_ids"]
+    answers = tokenizer([t.answer for t in batch], add_special_tokens=False)["input_ids"]
+    sequences = []
+    for text, prompt, answer in zip(batch, prompts, answers, strict=True):
+        ids = [*prompt, *answer, tokenizer.eos_token_id]
+        if len(ids) > context:
+            raise DataError(
+                f"task {text.task!r}: a training sequence has {len(ids)} tokens, the model's "
+                f"context is {context}; raise models.<id>.architecture.context: {text.prompt!r}"
+            )
+        sequences.append((ids, 1 if text.learns_prompt else len(prompt)))
+    return pack(sequences, context, tokenizer.pad_token_id)
+
+
+def _save(model, tokenizer, folder: Path) -> None:  # type: ignore[no-untyped-def]
+    shutil.rmtree(folder, ignore_errors=True)
+    model.save_pretrained(folder)
+    save_tokenizer(tokenizer, folder)
+
+
+def _write_loss(steps: list[Step], job: Job) -> None:
+    table = pa.table(
+        {
+            "step": pa.array(range(1, len(steps) + 1), pa.int32()),
+            "loss": pa.array([s.loss for s in steps], pa.float64()),
+            "learning_rate": pa.array([s.learning_rate for s in steps], pa.float64()),
+        }
+    )
+    store.write_table(table, job.outputs["loss"], {"origin": job.origin()})
+
+
+def _write_prompts(texts: list[Text], job: Job) -> None:
+    rows = sorted({(text.task, prompt_digest(text.prompt)) for text in texts})
+    table = pa.table(
+        {
+            "task": pa.array([task for task, _ in rows], pa.string()),
+            "prompt_digest": pa.array([digest for _, digest in rows], pa.string()),
+        }
+    )
+    store.write_table(table, job.outputs["prompts"], {"origin": job.origin()})

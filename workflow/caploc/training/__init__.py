@@ -1,0 +1,1 @@
+"""The embedded model: its text, its tokenizer and its training."""

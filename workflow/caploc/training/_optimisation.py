@@ -1,0 +1,160 @@
+"""The training loop of the embedded model: AdamW, warm-up, cosine, answer tokens."""
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from caploc.training._packing import IGNORED, Packed
+
+__all__ = ["Architecture", "Step", "build_model", "learning_rate", "native_bfloat16", "optimise"]
+
+_CLIP = 1.0
+_WEIGHT_DECAY = 0.01
+_FINAL_SHARE = 0.02
+"""The cosine ends at this share of the peak learning rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """Sizes of a Llama model; the config's schema says what each means."""
+
+    layers: int
+    hidden: int
+    ffn: int
+    heads: int
+    kv_heads: int
+    context: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one optimiser step reports.
+
+    Attributes:
+        loss: mean over the learned tokens, in nats.
+        learning_rate: rate of this step.
+        n_tokens: tokens read, without padding.
+    """
+
+    loss: float
+    learning_rate: float
+    n_tokens: int
+
+
+def build_model(architecture: Architecture, tokenizer: object, seed: int) -> LlamaForCausalLM:
+    """A Llama model with random weights that the seed decides.
+
+    Args:
+        architecture: sizes.
+        tokenizer: gives the vocabulary size and the special ids.
+        seed: of the weights.
+    """
+    torch.manual_seed(seed)
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),  # type: ignore[arg-type]
+            hidden_size=architecture.hidden,
+            intermediate_size=architecture.ffn,
+            num_hidden_layers=architecture.layers,
+            num_attention_heads=architecture.heads,
+            num_key_value_heads=architecture.kv_heads,
+            max_position_embeddings=architecture.context,
+            initializer_range=architecture.hidden**-0.5 / 2,
+            tie_word_embeddings=True,
+            pad_token_id=tokenizer.pad_token_id,  # type: ignore[attr-defined]
+            bos_token_id=tokenizer.bos_token_id,  # type: ignore[attr-defined]
+            eos_token_id=tokenizer.eos_token_id,  # type: ignore[attr-defined]
+        )
+    )
+
+
+def learning_rate(step: int, steps: int, peak: float, warmup: int) -> float:
+    """Linear warm-up to `peak`, then a cosine down to a fiftieth of it.
+
+    Args:
+        step: 0 to steps - 1.
+        steps: number of steps.
+        peak: highest rate, reached after `warmup` steps.
+        warmup: steps of the linear part.
+    """
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    done = (step - warmup) / max(1, steps - warmup)
+    cosine = 0.5 * (1 + math.cos(math.pi * done))
+    return peak * (_FINAL_SHARE + (1 - _FINAL_SHARE) * cosine)
+
+
+def native_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 itself; emulated, it is slower than float32."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    words = set(text.split())
+    return bool(words & {"avx512_bf16", "amx_bf16", "bf16"})
+
+
+def optimise(
+    model: LlamaForCausalLM,
+    batches: Iterable[Packed],
+    steps: int,
+    peak: float,
+    warmup: int,
+    bfloat16: bool,
+) -> Iterator[Step]:
+    """Train the model in place, one batch a step.
+
+    Args:
+        model: float32 weights, on the device that shall do the work.
+        batches: one for each step.
+        steps: number of steps, for the schedule.
+        peak: highest learning rate.
+        warmup: steps of linear warm-up.
+        bfloat16: multiply in bfloat16; weights and optimiser state stay float32.
+
+    Yields:
+        The report of each step, after it.
+    """
+    matrices = [p for p in model.parameters() if p.ndim >= 2]
+    vectors = [p for p in model.parameters() if p.ndim < 2]
+    optimiser = torch.optim.AdamW(
+        [
+            {"params": matrices, "weight_decay": _WEIGHT_DECAY},
+            {"params": vectors, "weight_decay": 0.0},
+        ],
+        lr=peak,
+        betas=(0.9, 0.98),
+        fused=True,
+    )
+    model.train()
+    for step, batch in enumerate(batches):
+        rate = learning_rate(step, steps, peak, warmup)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        with torch.autocast(model.device.type, torch.bfloat16) if bfloat16 else nullcontext():
+            loss = _loss(model, batch)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), _CLIP)
+        optimiser.step()
+        optimiser.zero_grad()
+        yield Step(loss.item(), rate, int((batch.positions > 0).sum()))
+    model.eval()
+
+
+def _loss(model: LlamaForCausalLM, batch: Packed) -> torch.Tensor:
+    device = model.device
+    states = model.model(
+        input_ids=batch.ids.to(device),
+        position_ids=batch.positions.to(device),
+        attention_mask=batch.mask.to(device),
+        use_cache=False,
+    ).last_hidden_state
+    # Only learned positions reach the vocabulary: most of a sequence is prompt.
+    learned = (batch.targets != IGNORED).to(device)
+    logits = model.lm_head(states[learned])
+    return torch.nn.functional.cross_entropy(logits.float(), batch.targets.to(device)[learned])
