@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import torch
+from transformers.utils.logging import disable_progress_bar
 
 from caploc import store
 from caploc.provenance import Job, file_digest
@@ -43,27 +44,20 @@ def run(job: Job) -> None:
     architecture = Architecture(**job.spec["architecture"])
     corpus = draw_corpus(settings["mixture"], settings["steps"], settings["batch"], seed)
     texts = [text for batch in corpus for text in batch]
-    tokenizer = build_tokenizer(
-        (t for s in texts for t in (s.prompt, s.answer)), architecture.context
-    )
+    read = (part for text in texts for part in (text.prompt, text.answer))
+    tokenizer = build_tokenizer(read, architecture.context)
     model = build_model(architecture, tokenizer, seed)
     bfloat16 = native_bfloat16()
     batches = (_packed(batch, tokenizer, architecture.context) for batch in corpus)
-    steps = []
-    for step in tracked(
-        optimise(
-            model,
-            batches,
-            settings["steps"],
-            settings["learning_rate"],
-            settings["warmup"],
-            bfloat16,
-        ),
-        total=settings["steps"],
-        what="training",
-        detail=lambda s: f"loss {s.loss:.3f}",
-    ):
-        steps.append(step)
+    schedule = (settings["steps"], settings["learning_rate"], settings["warmup"])
+    steps = list(
+        tracked(
+            optimise(model, batches, *schedule, bfloat16),
+            total=settings["steps"],
+            what="training",
+            detail=lambda step: f"loss {step.loss:.3f}",
+        )
+    )
     folder = job.outputs["manifest"].parent / _FOLDER
     _save(model, tokenizer, folder)
     _write_loss(steps, job)
@@ -116,6 +110,7 @@ def _packed(batch: list[Text], tokenizer, context: int) -> Packed:  # type: igno
 
 
 def _save(model, tokenizer, folder: Path) -> None:  # type: ignore[no-untyped-def]
+    disable_progress_bar()  # of saving, which takes a moment
     shutil.rmtree(folder, ignore_errors=True)
     model.save_pretrained(folder)
     save_tokenizer(tokenizer, folder)

@@ -41,8 +41,8 @@ _WHEN = ("when", "after", "because", "while", "as")
 _EVENT = (
     "the train came", "the letter came", "the music played", "the rain stopped",
     "the lights went out", "the guests came in", "the phone rang", "the door closed",
-    "the dog barked", "the game ended",
-    "the snow fell", "the ship sailed", "the bell rang", "the class ended", "the sun rose",
+    "the dog barked", "the game ended", "the snow fell", "the ship sailed", "the bell rang",
+    "the class ended", "the sun rose",
 )  # fmt: skip
 
 

@@ -1,0 +1,56 @@
+"""Make the four splits of a task: generated, or from rows of the hub or of local files.
+
+Settings: ``task`` (id), ``plugin``, ``samples`` (by split), ``seed``, and the keys of a task that
+concern its data (``files``, ``columns``, ``prompt``, ...). Outputs: ``locate``, ``train``,
+``validation``, ``test``.
+"""
+
+import json
+import logging
+
+import pyarrow as pa
+
+from caploc import plugins, store
+from caploc.provenance import Job
+from caploc.records import Sample
+from caploc.tasks._preparation import prepare
+
+__all__ = ["run", "samples_table"]
+
+_LOG = logging.getLogger(__name__)
+
+
+def run(job: Job) -> None:
+    """Prepare and write every split."""
+    spec = job.spec
+    task = plugins.load("tasks", spec["plugin"]).TASK
+    splits = prepare(task, spec, spec["samples"], spec["seed"])
+    for name, split in splits.items():
+        n = len(split.samples)
+        metadata = {
+            "origin": job.origin(),
+            "n": n,
+            "wanted": split.wanted,
+            "dropped": dict(split.dropped),
+            "sources": split.sources,
+        }
+        store.write_table(samples_table(split.samples), job.outputs[name], metadata)
+        if n < split.wanted:
+            _LOG.warning("%s %s: %d samples, wanted %d", spec["task"], name, n, split.wanted)
+    counts = ", ".join(f"{name} {len(split.samples)}" for name, split in splits.items())
+    _LOG.info("prepared %s: %s", spec["task"], counts)
+
+
+def samples_table(samples: list[Sample]) -> pa.Table:
+    """Samples as a table: sample_id, prompt, answer, meta (JSON)."""
+    return pa.table(
+        {
+            "sample_id": pa.array([s.sample_id for s in samples], pa.string()),
+            "prompt": pa.array([s.prompt for s in samples], pa.string()),
+            "answer": pa.array([s.answer for s in samples], pa.string()),
+            "meta": pa.array(
+                [json.dumps(s.meta, sort_keys=True, ensure_ascii=False) for s in samples],
+                pa.string(),
+            ),
+        }
+    )

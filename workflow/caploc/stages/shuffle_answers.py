@@ -1,0 +1,36 @@
+"""The shuffled reference: the same prompts, each with the answer of another sample.
+
+Settings: ``task``, ``seed``. Input and output: ``samples``.
+"""
+
+import random
+
+import pyarrow as pa
+
+from caploc import store
+from caploc.provenance import Job
+
+__all__ = ["run"]
+
+_COLUMNS = ("sample_id", "prompt", "answer", "meta")
+
+
+def run(job: Job) -> None:
+    """Permute the answers at random and record how many samples kept an equal one."""
+    table = store.read_table(job.input("samples"), _COLUMNS)
+    answers = table["answer"].to_pylist()
+    order = list(range(len(answers)))
+    random.Random(f"{job.spec['task']}:{job.spec['seed']}:shuffled answers").shuffle(order)
+    shuffled = [answers[i] for i in order]
+    same = sum(a == b for a, b in zip(answers, shuffled, strict=True))
+    place = table.schema.get_field_index("answer")
+    before = store.read_metadata(job.input("samples"))
+    metadata = {
+        "origin": job.origin(),
+        "n": len(answers),
+        "wanted": before["wanted"],
+        "dropped": {},
+        "share_unchanged": same / len(answers) if answers else 0.0,
+    }
+    shuffled_table = table.set_column(place, "answer", pa.array(shuffled, pa.string()))
+    store.write_table(shuffled_table, job.outputs["samples"], metadata)
