@@ -1,0 +1,80 @@
+"""Fixtures for tests of several folders."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from caploc import store
+from caploc.provenance import Job
+from numpy.typing import NDArray
+
+ShardWriter = Callable[..., Path]
+
+
+@pytest.fixture
+def write_shard(tmp_path: Path) -> ShardWriter:
+    """Write an attribution file as the attribution stage does."""
+
+    def write(
+        name: str,
+        scores: NDArray[np.float32],
+        ids: list[str] | None = None,
+        *,
+        task: str = "sums",
+        small: dict[str, NDArray[np.float64]] | None = None,
+        **metadata: Any,
+    ) -> Path:
+        n_samples, n_layers, n_neurons = scores.shape
+        ids = [f"s{i}" for i in range(n_samples)] if ids is None else ids
+        shape = (n_samples, n_layers)
+        small = {
+            "probability": np.full(shape, 0.5),
+            "probability_zeroed": np.full(shape, 0.25),
+            "gap_mean": np.full(shape, 0.01),
+            "gap_max": np.full(shape, 0.02),
+        } | (small or {})
+        kind = pa.list_(pa.float32(), n_neurons)
+        flat = pa.array(np.ascontiguousarray(scores, dtype=np.float32).reshape(-1))
+        table = pa.table(
+            {
+                "sample_id": pa.array([i for i in ids for _ in range(n_layers)], pa.string()),
+                "layer": pa.array(np.tile(np.arange(n_layers), n_samples), pa.int16()),
+                "scores": pa.FixedSizeListArray.from_arrays(flat, type=kind),
+                **{key: pa.array(value.reshape(-1)) for key, value in small.items()},
+                "n_answer_tokens": pa.array([1] * n_samples * n_layers, pa.int32()),
+            }
+        )
+        facts = {
+            "origin": {"stage": "attribute_shard", "spec": {"task": task, "model": "m"}},
+            "n_samples": n_samples,
+            "dropped": [],
+            "site": "post",
+            "rule": "inclusive",
+            "points": [0.0, 1.0],
+            "weights": [1.0, 1.0],
+            "model": {"model": "m"},
+        }
+        path = tmp_path / name
+        store.write_table(table, path, facts | metadata, ["scores.list.element"])
+        return path
+
+    return write
+
+
+@pytest.fixture
+def make_job() -> Callable[..., Job]:
+    """A job of a stage, as the command line makes it."""
+
+    def make(
+        stage: str,
+        spec: dict[str, Any],
+        inputs: dict[str, list[Path]],
+        outputs: dict[str, Path],
+        threads: int = 1,
+    ) -> Job:
+        return Job(stage, spec, "0" * 16, inputs, outputs, threads)
+
+    return make

@@ -1,0 +1,102 @@
+"""How far two sets of neurons agree, and what chance alone would give.
+
+Every function takes two boolean grids of equal shape (layer, neuron) and returns a fraction 0 to 1,
+or None where the formula is 0 / 0: `overlap` and both chance values when either set is empty, `iou`
+when both are. None is not zero: an empty set has no neurons that could agree or disagree.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["chance_overlap_layer", "chance_overlap_uniform", "iou", "overlap"]
+
+Mask = NDArray[np.bool_]
+
+
+def overlap(a: Mask, b: Mask) -> float | None:
+    """Share of the common neurons, averaged over both sets: (|ab| / |a| + |ab| / |b|) / 2.
+
+    Args:
+        a: (layer, neuron) True where located.
+        b: the other set.
+
+    Returns:
+        0 to 1; None if either set is empty.
+
+    Raises:
+        ValueError: the grids differ in shape.
+    """
+    size_a, size_b, common = _counts(a, b)
+    if not size_a or not size_b:
+        return None
+    return (common / size_a + common / size_b) / 2
+
+
+def iou(a: Mask, b: Mask) -> float | None:
+    """Intersection over union: |ab| / |a or b|.
+
+    Args:
+        a: (layer, neuron) True where located.
+        b: the other set.
+
+    Returns:
+        0 to 1; None if both sets are empty.
+
+    Raises:
+        ValueError: the grids differ in shape.
+    """
+    size_a, size_b, common = _counts(a, b)
+    union = size_a + size_b - common
+    return common / union if union else None
+
+
+def chance_overlap_uniform(a: Mask, b: Mask) -> float | None:
+    """Expected `overlap` if one set were drawn uniformly from the whole grid at its size.
+
+    The expected intersection is |a| |b| / N for a grid of N neurons, so the overlap is
+    (|a| + |b|) / (2 N).
+
+    Args:
+        a: (layer, neuron) True where located.
+        b: the other set.
+
+    Returns:
+        0 to 1; None if either set is empty.
+
+    Raises:
+        ValueError: the grids differ in shape.
+    """
+    size_a, size_b, _ = _counts(a, b)
+    if not size_a or not size_b:
+        return None
+    return (size_a + size_b) / (2 * a.size)
+
+
+def chance_overlap_layer(a: Mask, b: Mask) -> float | None:
+    """Expected `overlap` if one set were drawn at random with its own count in every layer.
+
+    With a_l and b_l neurons in layer l of width J, the expected intersection is
+    sum_l a_l b_l / J, and the overlap that times (1 / |a| + 1 / |b|) / 2.
+
+    Args:
+        a: (layer, neuron) True where located.
+        b: the other set.
+
+    Returns:
+        0 to 1; None if either set is empty.
+
+    Raises:
+        ValueError: the grids differ in shape.
+    """
+    size_a, size_b, _ = _counts(a, b)
+    if not size_a or not size_b:
+        return None
+    per_layer_a, per_layer_b = a.sum(axis=1, dtype=np.int64), b.sum(axis=1, dtype=np.int64)
+    common = float(per_layer_a @ per_layer_b) / a.shape[1]
+    return (common / size_a + common / size_b) / 2
+
+
+def _counts(a: Mask, b: Mask) -> tuple[int, int, int]:
+    if a.shape != b.shape or a.ndim != 2:
+        raise ValueError(f"grids of shape {a.shape} and {b.shape}; expected two equal 2-d grids")
+    return int(np.count_nonzero(a)), int(np.count_nonzero(b)), int(np.count_nonzero(a & b))

@@ -1,0 +1,117 @@
+"""Attribution files to a scores file: shared by the stages for one task and for the mixture."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import numpy as np
+
+from caploc.aggregation import MeanScores, assign_halves, default_curve
+from caploc.provenance import Job
+from caploc.records import DataError
+from caploc.scores import write_not_computed, write_scores
+from caploc.shards import Shard, rows
+
+__all__ = ["average"]
+
+log = logging.getLogger(__name__)
+Item = TypeVar("Item")
+
+
+def average(
+    job: Job,
+    shards: Sequence[Shard],
+    keys: Sequence[str],
+    chosen: Sequence[int],
+    metadata: dict[str, Any],
+) -> None:
+    """Average the chosen samples and write the scores file.
+
+    Args:
+        job: spec with n_splits, n_per_half, curve, min_samples, seed; output ``scores``.
+        shards: checked attribution files.
+        keys: (sample,) names of all samples over the files, distinct among the chosen.
+        chosen: ascending indices of the samples to average.
+        metadata: what is stored beside the origin.
+
+    Raises:
+        DataError: damaged data, or a curve that does not fit `n_per_half`.
+    """
+    metadata = {"origin": job.origin()} | metadata
+    needed = max(2, job.spec["min_samples"])
+    if len(chosen) < needed:
+        reason = f"n = {len(chosen)}, needs {needed}"
+        log.warning("%s: not computed: %s", job.spec.get("task", job.stage), reason)
+        metadata["n_samples"] = len(chosen)
+        write_not_computed(job.outputs["scores"], shards[0].n_neurons, reason, metadata)
+        return
+    halves = assign_halves(
+        [keys[i] for i in chosen], job.spec["n_splits"], _curve(job, len(chosen)), job.spec["seed"]
+    )
+    n_layers = max(s.n_layers for s in shards)
+    # One thread reads ahead, the others add: decoding costs about as much as adding.
+    means = MeanScores(halves, n_layers, shards[0].n_neurons, max(1, job.threads - 1))
+    stream = _ahead(rows(shards)) if job.threads > 1 else rows(shards)
+    position = np.full(len(keys), -1)
+    position[chosen] = np.arange(len(chosen))
+    with _progress(len(keys) * n_layers) as advance:
+        for scores, samples, layers in stream:
+            wanted = position[samples] >= 0
+            if wanted.all():
+                means.add(scores, position[samples], layers)
+            else:
+                means.add(scores[wanted], position[samples[wanted]], layers[wanted])
+            advance(len(samples))
+    write_scores(job.outputs["scores"], means, metadata)
+    log.info("averaged %d samples of %d layers", len(chosen), n_layers)
+
+
+def _curve(job: Job, n_samples: int) -> tuple[int, ...]:
+    """Sample counts per half: those wanted that the samples suffice for."""
+    most = n_samples // 2
+    wanted = job.spec.get("n_per_half")
+    size = most if wanted is None else min(wanted, most)
+    if wanted is not None and wanted > most:
+        log.warning("halves of %d samples instead of %d: there are %d", most, wanted, n_samples)
+    if not job.spec.get("curve"):
+        return default_curve(size)
+    curve = sorted(set(job.spec["curve"]))
+    if curve[0] < 1:
+        raise DataError(f"curve has {curve[0]}; expected sample counts of at least 1")
+    return (*(n for n in curve if n < size), size)
+
+
+def _ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """The same items, the next one made while the last one is used."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = pool.submit(next, items, None)
+            yield item
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Any]:
+    """A bar on a terminal, else a log line every ten seconds."""
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("averaging", total=total)
+            yield lambda n: bar.advance(task, n)
+        return
+    done, last = 0, time.monotonic()
+
+    def advance(n: int) -> None:
+        nonlocal done, last
+        done += n
+        if time.monotonic() - last > 10:
+            last = time.monotonic()
+            log.info("averaging: %d of %d rows", done, total)
+
+    yield advance

@@ -1,0 +1,52 @@
+"""Attribution files of all tasks to the mean scores of a mixture: the reference for agreement.
+
+The mixture has as many samples as the smallest task, drawn in equal numbers (up to one) from every
+task, so that its halves compare with those of a single task. Tasks with too few samples are left
+out and named in the metadata.
+"""
+
+from collections import defaultdict
+
+from caploc.aggregation import hash_order
+from caploc.provenance import Job
+from caploc.scores import write_not_computed
+from caploc.shards import scan
+from caploc.stages._averages import average
+
+__all__ = ["run"]
+
+
+def run(job: Job) -> None:
+    """Average a seeded random mixture of the tasks.
+
+    Args:
+        job: inputs ``shards`` of all tasks; spec as in `aggregate_scores`; output ``scores``.
+
+    Raises:
+        DataError: files that are damaged or do not belong together.
+    """
+    shards = scan(job.inputs["shards"])
+    keys: list[str] = []
+    members: dict[str, list[int]] = defaultdict(list)
+    for shard in shards:
+        for sample_id in shard.sample_ids:
+            members[shard.task].append(len(keys))
+            keys.append(f"{shard.task}/{sample_id}")
+    least = max(2, job.spec["min_samples"])
+    sizes = {shard.task: len(members[shard.task]) for shard in shards}
+    enough = [task for task, size in sizes.items() if size >= least]
+    left_out = {task: size for task, size in sizes.items() if size < least}
+    metadata = {"left_out": left_out, "dropped": 0, "completeness": None}
+    if len(enough) < 2:
+        reason = f"tasks with enough samples = {len(enough)}, needs 2"
+        metadata |= {"origin": job.origin(), "n_samples": 0}
+        write_not_computed(job.outputs["scores"], shards[0].n_neurons, reason, metadata)
+        return
+    total = min(sizes[task] for task in enough)
+    chosen: list[int] = []
+    shares: dict[str, int] = {}
+    for position, task in enumerate(enough):
+        shares[task] = total // len(enough) + (position < total % len(enough))
+        order = hash_order([keys[i] for i in members[task]], f"{job.spec['seed']}/mixture")
+        chosen += [members[task][i] for i in order[: shares[task]]]
+    average(job, shards, keys, sorted(chosen), metadata | {"tasks": shares})
