@@ -42,16 +42,13 @@ class Story:
             amounts.append(amounts[-1] + change)
         return tuple(amounts)
 
-    def sentences(self) -> list[str]:
-        """The story, one statement an item."""
-        told = [f"{self.name} had {self.start} {self.things}."]
-        for verb, change in self.events:
-            told.append(f"Then {self.name} {verb} {abs(change)} {self.things}.")
-        return told
+    def changes(self) -> str:
+        """What happened, to follow what the person had: ``found 5 and sold 3``."""
+        return " and ".join(f"{verb} {abs(change)}" for verb, change in self.events)
 
     def text(self) -> str:
-        """The story in one line."""
-        return " ".join(self.sentences())
+        """The story in one sentence."""
+        return f"{self.name} had {self.start} {self.things}, {self.changes()}."
 
     def steps(self) -> str:
         """Worked solution, one equation a line, and the result after ``####``."""

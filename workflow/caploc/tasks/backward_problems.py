@@ -2,8 +2,7 @@
 
 One sample (prompt, then answer)::
 
-    Mia had some apples. Then Mia found 5 apples. Now Mia has 12 apples. How many apples did Mia
-    have at first?
+    Mia had some apples, found 5. Now Mia has 12 apples. How many apples did Mia have at first?
     Answer:
      12 - 5 = 7
     #### 7
@@ -20,9 +19,10 @@ __all__ = ["TASK"]
 
 def _generate(rng: random.Random) -> Answered:
     story = tell(rng)
-    told = story.sentences()
-    told[0] = f"{story.name} had some {story.things}."
-    told.append(f"Now {story.name} has {story.amounts[-1]} {story.things}.")
+    told = (
+        f"{story.name} had some {story.things}, {story.changes()}. "
+        f"Now {story.name} has {story.amounts[-1]} {story.things}."
+    )
     question = f"How many {story.things} did {story.name} have at first?"
     lines = []
     for after, (_, change) in zip(story.amounts[:0:-1], reversed(story.events), strict=True):
@@ -30,7 +30,7 @@ def _generate(rng: random.Random) -> Answered:
         lines.append(f"{after} {sign} {abs(change)} = {after - change}")
     answer = " " + "\n".join([*lines, f"#### {story.start}"])
     meta = {"story": story.text(), "number": str(story.start), "steps": str(len(story.events))}
-    return f"{' '.join(told)} {question}\nAnswer:", answer, meta
+    return f"{told} {question}\nAnswer:", answer, meta
 
 
 TASK = Task(

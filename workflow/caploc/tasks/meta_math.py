@@ -5,9 +5,10 @@ One row (shortened)::
     {"type": "GSM_FOBAR", "query": "Josh buys a house for $x ... what is the value of x?",
      "response": "... x = 80000\nThe value of x is 80000.\n#### 80000\nThe answer is: 80000"}
 
-The whole response is the answer; what follows its last ``The answer is`` is scored, as a number
-where both are numbers. If a column ``expected`` is given (by `columns`), rows whose response ends
-in another result are dropped: generated chains of thought can be wrong.
+The whole response is the answer; what follows its last ``The answer is`` (without one: its last
+``The value of x is``) is scored, as a number where both are numbers. If a column ``expected`` is
+given (by `columns`), rows whose response ends in another result are dropped: generated chains of
+thought can be wrong.
 """
 
 import re
@@ -19,12 +20,13 @@ from caploc.tasks._task import HubSource, Task
 
 __all__ = ["TASK"]
 
-_RESULT = re.compile(r"the answer is:?([^\n]*)", re.IGNORECASE)
+_ANSWER = re.compile(r"the answer is:?([^\n]*)", re.IGNORECASE)
+_VALUE = re.compile(r"the value of (?:the )?(?:unknown variable )?\S+ is:?([^\n]*)", re.IGNORECASE)
 _PLAIN_NUMBER = re.compile(r"[\s$]*-?[\d.,/$]*\d[\s.%]*")
 
 
 def _result(text: str) -> str | None:
-    found = _RESULT.findall(text)
+    found = _ANSWER.findall(text) or _VALUE.findall(text)
     return found[-1].strip().rstrip(".").strip() or None if found else None
 
 

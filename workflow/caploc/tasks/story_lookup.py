@@ -3,7 +3,7 @@
 The stories, and all their words, are those of `word_problems`; only the question differs. One
 sample (prompt, then answer)::
 
-    Mia had 7 apples. Then Mia found 5 apples. How many apples were found?
+    Mia had 7 apples, found 5. How many apples were found?
     Answer:
      5
     #### 5

@@ -2,7 +2,7 @@
 
 One sample (prompt, then answer)::
 
-    Mia had 7 apples. Then Mia found 5 apples. How many apples does Mia have now?
+    Mia had 7 apples, found 5. How many apples does Mia have now?
     Answer:
      7 + 5 = 12
     #### 12

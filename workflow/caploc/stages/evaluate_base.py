@@ -1,0 +1,70 @@
+"""Let a model answer the test samples of a task, and score the answers.
+
+Settings: ``model``, ``task``, ``plugin``, ``dtype``, ``device``; optional ``batch`` (prompts at
+once) and ``max_samples``. Inputs: ``manifest``, ``samples``. Output: ``answers``: sample_id,
+answer, completion, correct. Samples that do not fit the model's context are dropped and counted.
+"""
+
+import logging
+
+import pyarrow as pa
+import torch
+
+from caploc import plugins, store
+from caploc.evaluation.generate import complete
+from caploc.models._loading import load_model
+from caploc.models._tokens import encode
+from caploc.provenance import Job
+from caploc.records import Dropped
+from caploc.stages._progress import tracked
+
+__all__ = ["run"]
+
+_LOG = logging.getLogger(__name__)
+_BATCH = 64
+
+
+def run(job: Job) -> None:
+    """Generate, score, write."""
+    torch.set_num_threads(job.threads)
+    spec = job.spec
+    manifest = store.read_json(job.input("manifest"))
+    # An absolute path stays what it is when joined.
+    folder = job.input("manifest").parent / manifest["path"]
+    model = load_model(folder, dtype=spec.get("dtype", "float32"), device=spec.get("device"))
+    task = plugins.load("tasks", spec["plugin"]).TASK
+    rows = store.read_table(job.input("samples"), ("sample_id", "prompt", "answer")).to_pylist()
+    kept, dropped = [], []
+    for row in rows[: spec.get("max_samples")]:
+        try:
+            encode(model.tokenizer, row["prompt"], row["answer"], context=model.context)
+            kept.append(row)
+        except Dropped as reason:
+            dropped.append([row["sample_id"], str(reason)])
+    completions = dict(
+        tracked(
+            complete(
+                model,
+                [row["prompt"] for row in kept],
+                [row["answer"] for row in kept],
+                spec.get("batch", _BATCH),
+            ),
+            total=len(kept),
+            what=f"{spec['task']}: answers",
+        )
+    )
+    correct = [task.score(row["answer"], completions[i]) for i, row in enumerate(kept)]
+    table = pa.table(
+        {
+            "sample_id": pa.array([row["sample_id"] for row in kept], pa.string()),
+            "answer": pa.array([row["answer"] for row in kept], pa.string()),
+            "completion": pa.array([completions[i] for i in range(len(kept))], pa.string()),
+            "correct": pa.array(correct, pa.bool_()),
+        }
+    )
+    metadata = {"origin": job.origin(), "n": len(kept), "dropped": dropped}
+    store.write_table(table, job.outputs["answers"], metadata)
+    _LOG.info(
+        "%s answers %s: %d of %d right, %d dropped",
+        spec["model"], spec["task"], sum(correct), len(kept), len(dropped),
+    )  # fmt: skip
