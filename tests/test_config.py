@@ -65,7 +65,7 @@ def _set(config, path, value):
         ("models.embedded.train.mixture.nothing", 1, r"config models\.embedded\.train\.mixture: "),
         ("models.embedded.device", "gpu", r"config models\.embedded\.device: found \"gpu\", expected"),
         ("tasks.gsm8k.plugin", "gsm", r'config tasks\.gsm8k\.plugin: found "gsm"; allowed: '),
-        ("tasks.gsm8k.samples.locate", 0, r"config tasks\.gsm8k\.samples\.locate: found 0"),
+        ("tasks.reviews.samples.locate", 0, r"config tasks\.reviews\.samples\.locate: found 0"),
         ("tasks.gsm8k.files", 3, r"config tasks\.gsm8k\.files: found 3"),
         ("run.pairs", [{"name": "n", "a": "gsm8k", "b": "reviews", "shares": "words"}],
          r'config run\.pairs\.0\.a: found "gsm8k"; allowed: '),
