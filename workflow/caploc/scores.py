@@ -20,6 +20,7 @@ __all__ = ["Scores", "read_scores", "write_not_computed", "write_scores"]
 
 _COLUMNS = ("group", "split", "half", "n", "layer", "mean")
 _BYTES_SPLIT = ["mean.list.element"]
+_AGAIN = "delete it and run the same snakemake command again, only this file is made anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +87,12 @@ def write_not_computed(path: Path, n_neurons: int, reason: str, metadata: dict[s
     store.write_table(empty, path, metadata | {"not_computed": reason}, _BYTES_SPLIT)
 
 
-def read_scores(path: Path) -> Scores:
+def read_scores(path: Path, *, halves: bool = True) -> Scores:
     """Read a scores file that has means; look at ``not_computed`` in the metadata first.
+
+    Args:
+        path: the file.
+        halves: read the means of the halves too; without them `Scores.halves` is empty.
 
     Raises:
         DataError: a damaged file, no means, or means that are missing or incomplete.
@@ -98,33 +103,41 @@ def read_scores(path: Path) -> Scores:
             f"{path}: holds no scores, they were not computed: {metadata['not_computed']}; give "
             "the task more samples or take it out of the run"
         )
-    table = store.read_table(path, _COLUMNS).combine_chunks()
     missing = [k for k in ("n_layers", "n_splits", "curve", "n_samples") if k not in metadata]
     if missing:
         raise DataError(f"{path}: is no scores file (no {missing[0]!r} in its metadata)")
-    n_layers = metadata["n_layers"]
-    n_means = 1 + metadata["n_splits"] * 2 * len(metadata["curve"])
-    if table.num_rows != n_means * n_layers:
+    with store.open_parquet(path, _COLUMNS) as file:
+        try:
+            # The mean over all samples is the first row group.
+            table = file.read() if halves else file.read_row_group(0)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise DataError(
+                f"{path}: damaged data ({str(error).splitlines()[0]}); {_AGAIN}"
+            ) from None
+    keys = [(-1, "", metadata["n_samples"])]
+    if halves:
+        splits = range(metadata["n_splits"])
+        keys += [(s, h, n) for s in splits for h in HALVES for n in metadata["curve"]]
+    grids = _grids(path, table, keys, metadata["n_layers"])
+    return Scores(metadata, grids[0], dict(zip(keys[1:], grids[1:], strict=True)))
+
+
+def _grids(
+    path: Path, table: pa.Table, keys: list[tuple[int, str, int]], n_layers: int
+) -> NDArray[np.float32]:
+    """(mean, layer, neuron) of a table that has exactly the means of `keys`, in that order."""
+    wanted = [(*key, layer) for key in keys for layer in range(n_layers)]
+    columns = [table[name].to_pylist() for name in ("split", "half", "n", "layer")]
+    if list(zip(*columns, strict=True)) != wanted:
         raise DataError(
-            f"{path}: has {table.num_rows} rows, expected {n_means} means of {n_layers} layers; "
-            "delete it and run again"
+            f"{path}: its {table.num_rows} rows are not the {len(keys)} means of {n_layers} "
+            f"layers that its metadata names; {_AGAIN}"
         )
     width = table.schema.field("mean").type.list_size
     flat = pa.concat_arrays(table["mean"].chunks).flatten().to_numpy(zero_copy_only=False)
-    grids = flat.reshape(n_means, n_layers, width)
-    if not np.isfinite(grids).all():
-        raise DataError(f"{path}: a mean is not a finite number; delete it and run again")
-    first = table.select(["split", "half", "n"]).take(list(range(0, table.num_rows, n_layers)))
-    keys = [tuple(row.values()) for row in first.to_pylist()]
-    wanted = [(-1, "", metadata["n_samples"])] + [
-        (split, half, n)
-        for split in range(metadata["n_splits"])
-        for half in HALVES
-        for n in metadata["curve"]
-    ]
-    if keys != wanted:
-        raise DataError(f"{path}: its means are not those of its metadata; delete it and run again")
-    return Scores(metadata, grids[0], dict(zip(keys[1:], grids[1:], strict=True)))
+    if len(flat) != len(wanted) * width or not np.isfinite(flat).all():
+        raise DataError(f"{path}: a mean is not a finite number; {_AGAIN}")
+    return flat.reshape(len(keys), n_layers, width)
 
 
 def _schema(n_neurons: int) -> pa.Schema:

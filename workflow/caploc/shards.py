@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from caploc import store
 from caploc.records import DataError
 
-__all__ = ["COMPLETENESS", "Shard", "completeness", "dropped", "rows", "scan"]
+__all__ = ["COMPLETENESS", "Shard", "completeness", "dropped", "n_batches", "rows", "scan"]
 
 COMPLETENESS = ("gap_mean", "gap_max", "effect", "probability")
 _SMALL = ("probability", "probability_zeroed", "gap_mean", "gap_max")
@@ -219,8 +219,23 @@ def _check_same(first: Shard, other: Shard) -> None:
             )
 
 
+def n_batches(shards: Sequence[Shard]) -> int:
+    """Number of times that `rows` yields, to show progress."""
+    total = 0
+    for shard in shards:
+        with store.open_parquet(shard.path) as file:
+            groups = range(file.num_row_groups)
+            sizes = [file.metadata.row_group(group).num_rows for group in groups]
+        total += sum(-(-size // _batch_rows(shard)) for size in sizes)
+    return total
+
+
+def _batch_rows(shard: Shard) -> int:
+    return max(1, _BATCH_BYTES // (4 * shard.n_neurons))
+
+
 def _batches(shard: Shard) -> Iterator[NDArray[np.float32]]:
-    n_rows = max(1, _BATCH_BYTES // (4 * shard.n_neurons))
+    n_rows = _batch_rows(shard)
     with store.open_parquet(shard.path) as file:
         try:
             # One row group at a time: the reader keeps all that it was told to read in memory.

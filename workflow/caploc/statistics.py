@@ -12,7 +12,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike
 
-__all__ = ["Estimate", "bootstrap_mean", "holm", "permutation_p", "wilson"]
+__all__ = ["Estimate", "bootstrap_mean", "holm", "permutation_p", "spread", "wilson"]
 
 # Indices drawn at once by the bootstrap: 8 MB, whatever the number of values.
 _BLOCK = 1_000_000
@@ -98,6 +98,23 @@ def wilson(n_hits: int, n: int, *, level: float = 0.95) -> Estimate:
     low = 0.0 if n_hits == 0 else max(0.0, centre - width)
     high = 1.0 if n_hits == n else min(1.0, centre + width)
     return Estimate(share, low, high, n)
+
+
+def spread(values: Sequence[float | None]) -> Estimate | None:
+    """Mean and range over splits; a range, because splits share samples and are not independent.
+
+    Args:
+        values: one number per split, None where a split has none.
+
+    Returns:
+        Mean, smallest and largest of the numbers there are and their count; None without any.
+    """
+    found = [value for value in values if value is not None]
+    if not found:
+        return None
+    mean = sum(found) / len(found)
+    # The mean of equal numbers may round to just outside them.
+    return Estimate(min(max(mean, min(found)), max(found)), min(found), max(found), len(found))
 
 
 def permutation_p(effect: float, controls: ArrayLike) -> float:

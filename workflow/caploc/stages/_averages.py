@@ -1,11 +1,8 @@
 """Attribution files to a scores file: shared by the stages for one task and for the mixture."""
 
 import logging
-import sys
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,7 +11,8 @@ from caploc.aggregation import MeanScores, assign_halves, default_curve
 from caploc.provenance import Job
 from caploc.records import DataError
 from caploc.scores import write_not_computed, write_scores
-from caploc.shards import Shard, rows
+from caploc.shards import Shard, n_batches, rows
+from caploc.stages._progress import tracked
 
 __all__ = ["average"]
 
@@ -58,14 +56,13 @@ def average(
     stream = _ahead(rows(shards)) if job.threads > 1 else rows(shards)
     position = np.full(len(keys), -1)
     position[chosen] = np.arange(len(chosen))
-    with _progress(len(keys) * n_layers) as advance:
-        for scores, samples, layers in stream:
-            wanted = position[samples] >= 0
-            if wanted.all():
-                means.add(scores, position[samples], layers)
-            else:
-                means.add(scores[wanted], position[samples[wanted]], layers[wanted])
-            advance(len(samples))
+    name = job.spec.get("task", job.stage)
+    for scores, samples, layers in tracked(stream, n_batches(shards), f"averaging {name}"):
+        wanted = position[samples] >= 0
+        if wanted.all():
+            means.add(scores, position[samples], layers)
+        else:
+            means.add(scores[wanted], position[samples[wanted]], layers[wanted])
     write_scores(job.outputs["scores"], means, metadata)
     log.info("averaged %d samples of %d layers", len(chosen), n_layers)
 
@@ -92,26 +89,3 @@ def _ahead(items: Iterator[Item]) -> Iterator[Item]:
         while (item := coming.result()) is not None:
             coming = pool.submit(next, items, None)
             yield item
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Any]:
-    """A bar on a terminal, else a log line every ten seconds."""
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import Progress
-
-        with Progress(console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("averaging", total=total)
-            yield lambda n: bar.advance(task, n)
-        return
-    done, last = 0, time.monotonic()
-
-    def advance(n: int) -> None:
-        nonlocal done, last
-        done += n
-        if time.monotonic() - last > 10:
-            last = time.monotonic()
-            log.info("averaging: %d of %d rows", done, total)
-
-    yield advance

@@ -1,0 +1,44 @@
+"""Mean scores of one task to a mask: the neurons that lie far from the mean."""
+
+import logging
+from typing import Any
+
+import pyarrow as pa
+
+from caploc import store
+from caploc.masks import write_mask
+from caploc.provenance import Job
+from caploc.scores import read_scores
+
+__all__ = ["mask_rule", "run"]
+
+log = logging.getLogger(__name__)
+
+
+def run(job: Job) -> None:
+    """Apply one mask rule to the mean over all samples.
+
+    Args:
+        job: input ``scores``; spec sigma, dispersion, per_layer, sign beside the ids; output
+            ``mask``. Scores that were not computed give a mask file that says so.
+
+    Raises:
+        DataError: a damaged scores file.
+    """
+    metadata = {"origin": job.origin()}
+    given = store.read_metadata(job.input("scores"))
+    if "not_computed" in given:
+        columns = [("layer", pa.int16()), ("neuron", pa.int32())]
+        schema = pa.schema([*columns, ("score", pa.float64()), ("z", pa.float64())])
+        facts = {"not_computed": given["not_computed"], "n_samples": given["n_samples"]}
+        store.write_table(schema.empty_table(), job.outputs["mask"], metadata | facts)
+        return
+    scores = read_scores(job.input("scores"), halves=False)
+    metadata["n_samples"] = scores.metadata["n_samples"]
+    n_located = write_mask(job.outputs["mask"], scores.whole, mask_rule(job.spec), metadata)
+    log.info("%d of %d neurons located", n_located, scores.whole.size)
+
+
+def mask_rule(spec: dict[str, Any]) -> dict[str, Any]:
+    """The keywords of `caploc.masks.outliers` among the settings of a stage."""
+    return {k: spec[k] for k in ("sigma", "dispersion", "per_layer", "sign") if k in spec}
