@@ -1,0 +1,158 @@
+"""One teacher-forced pass over a few samples: all that later rows are built from.
+
+For answer position m of a sample the model has read z_m = prompt + y_1..y_(m-1); its last
+position is called a slot. Recorded are, per layer: the neuron vector and the block output at
+every slot, and keys and values of all positions. Sequences of unequal length are padded on the
+right, where a causal model cannot see them.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from caploc.attribution.prefix_attention import Prefix, PrefixAttention
+from caploc.models._language_model import LanguageModel
+
+__all__ = ["Recording", "Sequence", "record", "slot_columns"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """One sample as the model reads it.
+
+    Attributes:
+        ids: prompt and answer tokens up to the last one that is read.
+        slots: positions whose next token is scored, ascending.
+        targets: the token that should follow each slot.
+    """
+
+    ids: list[int]
+    slots: list[int]
+    targets: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What one pass left behind.
+
+    Attributes:
+        slots: (sample, answer token) position of each slot; padding repeats the last one.
+        targets: (sample, answer token) token ids that should follow.
+        hidden: per layer (sample, answer token, width) output of the block.
+        neurons: per layer (sample, answer token, neuron) input of the output projection.
+        written: per layer (sample, answer token, width) what the neurons add to the residual.
+        final: (sample, answer token, width) normed residual before the head.
+        keys: per layer (sample, key/value head, token, head width).
+        values: as keys.
+        positional: per layer, keyword arguments of the block that depend on the position.
+    """
+
+    slots: Tensor
+    targets: Tensor
+    hidden: list[Tensor]
+    neurons: list[Tensor]
+    written: list[Tensor]
+    final: Tensor
+    keys: list[Tensor]
+    values: list[Tensor]
+    positional: list[dict[str, Any]]
+
+    def prefix(self) -> Prefix:
+        """Keys and values before the slots, trimmed to the longest, and who may see what."""
+        length = int(self.slots.max())
+        seen = torch.arange(length + 1, device=self.slots.device)
+        # The last column is the row's own key.
+        visible = (seen < self.slots[..., None]) | (seen == length)
+        mask = None
+        if not bool(visible.all()):
+            dtype = torch.promote_types(self.keys[0].dtype, torch.float32)
+            mask = torch.zeros(visible.shape, dtype=dtype, device=self.slots.device)
+            mask = mask.masked_fill_(~visible, float("-inf"))[:, None, None]
+        return Prefix(
+            [k[:, :, :length] for k in self.keys], [v[:, :, :length] for v in self.values], mask
+        )
+
+
+@torch.no_grad()
+def record(lm: LanguageModel, attention: PrefixAttention, sequences: list[Sequence]) -> Recording:
+    """Run the model once over padded sequences and keep what later rows need.
+
+    Args:
+        lm: the model, with `attention` in place.
+        attention: the attention function of the model.
+        sequences: samples of one batch.
+    """
+    ids, slots, targets = _padded(sequences, lm.device)
+    attention.prefix = None
+    attention.keys.clear()
+    attention.values.clear()
+    sample = torch.arange(len(sequences), device=lm.device)[:, None]
+    hidden: list[Tensor] = []
+    neurons: list[Tensor] = []
+    positional: list[dict[str, Any]] = []
+
+    def before_block(module: Any, args: Any, kwargs: dict[str, Any]) -> None:
+        positional.append(
+            {k: v for k, v in kwargs.items() if k in ("position_ids", "position_embeddings")}
+        )
+
+    def after_block(module: Any, args: Any, output: Any) -> None:
+        hidden.append((output[0] if isinstance(output, tuple) else output)[sample, slots])
+
+    def before_projection(module: Any, args: tuple[Tensor, ...]) -> None:
+        neurons.append(args[0][sample, slots])
+
+    handles = []
+    try:
+        for block, projection in zip(lm.blocks, lm.projections, strict=True):
+            handles.append(block.register_forward_pre_hook(before_block, with_kwargs=True))
+            handles.append(block.register_forward_hook(after_block))
+            handles.append(projection.register_forward_pre_hook(before_projection))
+        output = lm.model.base_model(input_ids=ids, use_cache=False)
+    finally:
+        for handle in handles:
+            handle.remove()
+    written = []
+    for projection, w in zip(lm.projections, neurons, strict=True):
+        written.append(projection(w) - projection(torch.zeros_like(w[:1, :1])))
+    return Recording(
+        slots=slots,
+        targets=targets,
+        hidden=hidden,
+        neurons=neurons,
+        written=written,
+        final=output.last_hidden_state[sample, slots],
+        keys=[attention.keys.pop(layer) for layer in range(lm.n_layers)],
+        values=[attention.values.pop(layer) for layer in range(lm.n_layers)],
+        positional=positional,
+    )
+
+
+def slot_columns(recording: Recording, columns: slice) -> Recording:
+    """The same recording with some of its answer tokens only."""
+    return Recording(
+        slots=recording.slots[:, columns],
+        targets=recording.targets[:, columns],
+        hidden=[h[:, columns] for h in recording.hidden],
+        neurons=[w[:, columns] for w in recording.neurons],
+        written=[u[:, columns] for u in recording.written],
+        final=recording.final[:, columns],
+        keys=recording.keys,
+        values=recording.values,
+        positional=recording.positional,
+    )
+
+
+def _padded(sequences: list[Sequence], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    length = max(len(s.ids) for s in sequences)
+    width = max(len(s.slots) for s in sequences)
+    ids = [s.ids + [0] * (length - len(s.ids)) for s in sequences]
+    slots = [s.slots + s.slots[-1:] * (width - len(s.slots)) for s in sequences]
+    targets = [s.targets + s.targets[-1:] * (width - len(s.targets)) for s in sequences]
+    return (
+        torch.tensor(ids, device=device),
+        torch.tensor(slots, device=device),
+        torch.tensor(targets, device=device),
+    )

@@ -1,0 +1,68 @@
+"""Model files from the Hugging Face hub or its local cache, pinned to one commit."""
+
+import logging
+from pathlib import Path
+
+from huggingface_hub import errors, snapshot_download
+
+from caploc.records import DataError
+
+__all__ = ["snapshot"]
+
+_LOG = logging.getLogger(__name__)
+_SMALL = ["*.json", "*.txt", "tokenizer.model", "*.jinja"]
+_WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+
+
+def snapshot(repo: str, revision: str | None = None) -> tuple[Path, str]:
+    """Download a model (or find it in the cache) and say which commit it is.
+
+    Args:
+        repo: hub id, e.g. ``EleutherAI/gpt-j-6b``.
+        revision: commit, tag or branch; None means ``main``.
+
+    Returns:
+        Folder of the files, and the full commit they belong to.
+
+    Raises:
+        DataError: not found, no permission, or no network and not in the cache; the message says
+            what to do.
+    """
+    for pattern in _WEIGHTS:
+        folder = _download(repo, revision or "main", [*_SMALL, pattern])
+        if any(folder.glob(pattern)):
+            return folder, folder.name
+        _LOG.info("%s has no %s", repo, pattern)
+    raise DataError(
+        f"{repo} at {revision or 'main'}: no file matches {' or '.join(_WEIGHTS)}; expected the "
+        "weights of a transformers model. If they are in the cache only in part, download them "
+        "once with a network, or name a local folder as `path:`"
+    )
+
+
+def _download(repo: str, revision: str, patterns: list[str]) -> Path:
+    try:
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=patterns))
+    except errors.GatedRepoError:
+        raise DataError(
+            f"{repo}: access is gated. Accept its conditions at https://huggingface.co/{repo}, "
+            "then put a token of the same account into the environment variable HF_TOKEN (or run "
+            "`hf auth login`), or name a local folder as `path:`"
+        ) from None
+    except errors.RevisionNotFoundError:
+        raise DataError(
+            f"{repo}: no revision {revision!r}; use a commit, tag or branch that its page lists"
+        ) from None
+    except errors.RepositoryNotFoundError:
+        raise DataError(
+            f"{repo}: no such model on the hub, or it is private; check the spelling of `repo:`, "
+            "and set HF_TOKEN if it is private"
+        ) from None
+    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, OSError) as error:
+        raise DataError(
+            f"{repo} at {revision}: not in the local cache, and the hub cannot be reached "
+            f"({str(error).splitlines()[0]}). Run once with a network (HF_HUB_OFFLINE unset), or "
+            "name a local folder as `path:`"
+        ) from None
+    except errors.HFValidationError as error:
+        raise DataError(f"`repo:` {repo!r} is not a hub id ({error})") from None

@@ -1,0 +1,14 @@
+"""Llama: sequential residual, RMS norms, gated FFN, grouped-query attention."""
+
+from caploc.models._family import Family
+
+__all__ = ["FAMILY"]
+
+FAMILY = Family(
+    name="llama",
+    architectures=("LlamaForCausalLM",),
+    blocks="model.layers",
+    ffn_out="mlp.down_proj",
+    ffn_width="intermediate_size",
+    final_norm="model.norm",
+)
