@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-
 from caploc import store
 from caploc.provenance import Job, file_digest
 
@@ -21,7 +20,7 @@ TASKS = [
     {"id": "alpha", "title": "Word problems", "capability": "mathematics", "plugin": "none"},
     {"id": "beta", "title": "Story look-up", "capability": "extraction", "plugin": "none"},
     {"id": "gamma", "title": "Number words", "capability": "mathematics", "plugin": "none"},
-    {"id": "delta", "title": "Too few <b>&\"", "capability": "language", "plugin": "none"},
+    {"id": "delta", "title": 'Too few <b>&"', "capability": "language", "plugin": "none"},
 ]
 PAIRS = [
     {"name": "same words", "a": "alpha", "b": "beta", "shares": "words"},
@@ -54,6 +53,11 @@ COMPLETENESS = pa.schema(
     [(c, pa.string()) for c in ("model", "dataset", "method")]
     + [("layer", pa.int16()), ("metric", pa.string()), ("value", pa.float64()), ("n", pa.int32())]
 )
+SPLIT_PAIRS = [
+    {"a": "alpha/locate", "b": "alpha/test", "shared": 0},
+    {"a": "alpha/locate", "b": "beta/locate", "shared": 4},
+    {"a": "alpha/test", "b": "training text of tiny", "shared": 0},
+]
 SHARES = {"s3": 0.0123, "s6": 0.00391, "s12": 0.00097}
 LEVELS = {"alpha": 0.91, "beta": 0.84, "gamma": 0.62, "mixture": 0.78, "neutral": 0.55}
 
@@ -247,7 +251,7 @@ def write_run(
     inputs["models"] = [_manifest(root, model) for model in settings["models"]]
     inputs["losses"] = [_loss(root, model) for model in settings["models"]]
     inputs["splits"] = [root / "samples" / "disjoint.json"]
-    store.write_json({"pairs": {"alpha/locate & alpha/test": 0}}, inputs["splits"][0])
+    store.write_json({"pairs": SPLIT_PAIRS}, inputs["splits"][0])
     code = "feedfeedfeedfeed"
     return Job("write_report", settings, code, inputs, {"report": root / "report.html"})
 

@@ -1,0 +1,180 @@
+"""The figures. Each function takes rows that are ready to draw and returns one chart.
+
+A chart is at most about 360 pixels wide, so that it is readable on a telephone; several charts of
+one kind have the same axes and stand beside each other where there is room.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+
+from caploc.report.palette import BAND, CHANCE, LOCATED, SERIES, SHARING, Series
+
+__all__ = ["accuracy", "agreement", "curve", "loss", "neuron_map"]
+
+_PERCENT = alt.Scale(domain=[0, 100])
+
+
+def _data(rows: Sequence[dict[str, Any]]) -> alt.Data:
+    return alt.Data(values=list(rows))
+
+
+def _looks(series: Sequence[Series]) -> dict[str, Any]:
+    """Encodings that give every series its colour and shape."""
+    keys = [s.key for s in series]
+    colours = alt.Scale(domain=keys, range=[s.colour for s in series])
+    shapes = alt.Scale(domain=keys, range=[s.shape for s in series])
+    return {
+        "color": alt.Color("series:N", scale=colours, legend=None),
+        "shape": alt.Shape("series:N", scale=shapes, legend=None),
+    }
+
+
+def agreement(rows: Sequence[dict[str, Any]], order: Sequence[str]) -> alt.TopLevelMixin:
+    """Split-half overlap of every data set beside its references and chance.
+
+    Args:
+        rows: ``dataset`` (title), ``series``, ``value``, ``low``, ``high`` in percent.
+        order: titles from top to bottom.
+    """
+    y = alt.Y("dataset:N", sort=list(order), title=None, axis=alt.Axis(grid=True, ticks=False))
+    looks = _looks(SERIES)
+    base = alt.Chart(_data(rows)).encode(y=y, color=looks["color"])
+    x = alt.X("value:Q", title="split-half overlap, %", scale=_PERCENT)
+    is_chance = alt.datum.series == CHANCE.key
+    spans = base.transform_filter(alt.datum.low != None).mark_rule(size=2, opacity=0.6)  # noqa: E711
+    points = base.transform_filter(~is_chance).mark_point(filled=True, size=70, opacity=1)
+    chance = base.transform_filter(is_chance).mark_tick(thickness=2, size=16, opacity=1)
+    return (
+        alt.layer(
+            spans.encode(x=alt.X("low:Q", scale=_PERCENT), x2="high:Q"),
+            chance.encode(x=x),
+            points.encode(x=x, shape=looks["shape"]),
+        )
+        .properties(width=230, height={"step": 30})
+    )  # fmt: skip
+
+
+def curve(
+    rows: Sequence[dict[str, Any]], title: str, x_title: str, domain: tuple[float, float]
+) -> alt.TopLevelMixin:
+    """Overlap against a quantity on a logarithmic axis: one panel for one data set.
+
+    Args:
+        rows: ``x``, ``series``, ``value``, ``low``, ``high``; the last three in percent.
+        title: name of the data set.
+        x_title: axis title.
+        domain: range of x, shared by all panels.
+    """
+    looks = _looks(SERIES)
+    ticks = sorted({row["x"] for row in rows})
+    x = alt.X(
+        "x:Q",
+        title=x_title,
+        scale=alt.Scale(type="log", domain=list(domain), nice=False, padding=6),
+        axis=alt.Axis(values=ticks, labelOverlap=True, grid=False, format="~g"),
+    )
+    y = alt.Y("value:Q", title="split-half overlap, %", scale=_PERCENT)
+    dashes = alt.StrokeDash(
+        "series:N",
+        scale=alt.Scale(domain=[s.key for s in SERIES], range=[list(s.dash) for s in SERIES]),
+        legend=None,
+    )
+    base = alt.Chart(_data(rows)).encode(x=x, color=looks["color"])
+    own = base.transform_filter(alt.datum.series == LOCATED.key)
+    band = own.mark_area(color=BAND, opacity=1).encode(
+        y=alt.Y("low:Q", scale=_PERCENT), y2="high:Q", color=alt.value(BAND)
+    )
+    lines = base.mark_line(strokeWidth=2).encode(y=y, strokeDash=dashes)
+    points = base.transform_filter(alt.datum.series != CHANCE.key).mark_point(
+        filled=True, size=36, opacity=1
+    )
+    layers = alt.layer(band, lines, points.encode(y=y, shape=looks["shape"]))
+    return layers.properties(width=250, height=175, title=title)
+
+
+def accuracy(rows: Sequence[dict[str, Any]], order: Sequence[str]) -> alt.TopLevelMixin:
+    """Accuracy of the unchanged model with its interval; hollow where outside the useful range.
+
+    Args:
+        rows: ``dataset`` (title), ``value``, ``low``, ``high`` in percent, ``useful`` (bool).
+        order: titles from top to bottom.
+    """
+    y = alt.Y("dataset:N", sort=list(order), title=None, axis=alt.Axis(grid=True, ticks=False))
+    base = alt.Chart(_data(rows)).encode(y=y)
+    x = alt.X("value:Q", title="correct answers, %", scale=_PERCENT)
+    colour = LOCATED.colour
+    spans = base.mark_rule(size=2, color=colour).encode(
+        x=alt.X("low:Q", scale=_PERCENT), x2="high:Q"
+    )
+    inside = base.transform_filter(alt.datum.useful).mark_point(
+        filled=True, size=70, opacity=1, color=colour
+    )
+    outside = base.transform_filter(~alt.datum.useful).mark_point(
+        shape="cross", size=110, opacity=1, strokeWidth=2, filled=False, color=SHARING[1].colour
+    )
+    limits = alt.Chart(_data([{"x": 20}, {"x": 95}])).mark_rule(
+        strokeDash=list(CHANCE.dash), color=CHANCE.colour, size=1.5
+    )
+    layers = alt.layer(limits.encode(x="x:Q"), spans, inside.encode(x=x), outside.encode(x=x))
+    return layers.properties(width=230, height={"step": 26})
+
+
+def loss(rows: Sequence[dict[str, Any]]) -> alt.TopLevelMixin:
+    """Training loss against the optimiser step.
+
+    Args:
+        rows: ``step`` and ``loss`` (nat per answer token).
+    """
+    chart = alt.Chart(_data(rows)).mark_line(color=LOCATED.colour, strokeWidth=1.5)
+    return chart.encode(
+        x=alt.X("step:Q", title="optimiser step", axis=alt.Axis(tickCount=5, grid=False)),
+        y=alt.Y("loss:Q", title="loss, nat per token"),
+    ).properties(width=290, height=180)
+
+
+def neuron_map(
+    points: Sequence[dict[str, Any]],
+    layers: Sequence[dict[str, Any]],
+    title: str,
+    grid: tuple[int, int],
+) -> alt.TopLevelMixin:
+    """Where the located neurons of one data set are, and how they spread over the layers.
+
+    Args:
+        points: ``layer``, ``neuron``, ``series`` (own, one, more).
+        layers: ``layer`` and ``percent`` of this data set's located neurons.
+        title: name of the data set.
+        grid: number of layers and of neurons in a layer: the axes of every panel.
+    """
+    n_layers, n_neurons = grid
+    height = min(300, max(96, 18 * n_layers))
+    scale = alt.Scale(domain=[-0.5, n_layers - 0.5], nice=False, padding=0)
+    ticks = list(range(0, n_layers, 1 if n_layers <= 12 else 4))
+    y = alt.Y("layer:Q", title="layer", scale=scale, axis=alt.Axis(values=ticks, format="d"))
+    unlabelled = alt.Axis(values=ticks, labels=False, ticks=False, title=None)
+    x = alt.X(
+        "neuron:Q",
+        title="neuron index",
+        scale=alt.Scale(domain=[0, n_neurons], nice=False),
+        axis=alt.Axis(tickCount=4, grid=False, format="d"),
+    )
+    dots = alt.Chart(_data(points)).mark_point(filled=True, size=30, opacity=0.9)
+    places = dots.encode(x=x, y=y, **_looks(SHARING)).properties(width=200, height=height)
+    bar = alt.Chart(_data(layers)).mark_bar(
+        orient="horizontal",
+        color=SHARING[0].colour,
+        size=min(12, 0.7 * height / n_layers),
+        opacity=0.85,
+    )
+    right = alt.X(
+        "percent:Q",
+        title="% of located",
+        scale=_PERCENT,
+        axis=alt.Axis(values=[0, 50, 100], grid=False),
+    )
+    bars = bar.encode(x=right, y=alt.Y("layer:Q", scale=scale, axis=unlabelled)).properties(
+        width=66, height=height
+    )
+    return alt.hconcat(places, bars, spacing=8).properties(title=title)

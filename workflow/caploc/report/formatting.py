@@ -1,0 +1,120 @@
+"""Numbers as a reader sees them: tables hold fractions (0-1), the page shows percent (0-100)."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = [
+    "NOT_COMPUTED",
+    "Number",
+    "count",
+    "joined",
+    "percent",
+    "percent_span",
+    "probability",
+    "share",
+    "share_span",
+    "small_share",
+    "unbroken",
+]
+
+NOT_COMPUTED = "not computed"
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """One value of a table, or the reason why there is none.
+
+    Attributes:
+        value: fraction (0-1), count or probability; None when there is no value.
+        low: lower end of the interval or range, None if there is none.
+        high: upper end.
+        n: how many items (splits, samples) the value rests on.
+        reason: why there is no value, e.g. ``empty mask`` or ``n = 3, needs 20``.
+        interval: what low and high are, e.g. ``range over 5 splits``.
+    """
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    reason: str = NOT_COMPUTED
+    interval: str = ""
+
+    @property
+    def has_value(self) -> bool:
+        """There is a value to show."""
+        return self.value is not None
+
+    @property
+    def bottom(self) -> float:
+        """Lower end of the range, or the value itself where no range is known."""
+        assert self.value is not None
+        return self.value if self.low is None else self.low
+
+    @property
+    def top(self) -> float:
+        """Upper end of the range, or the value itself where no range is known."""
+        assert self.value is not None
+        return self.value if self.high is None else self.high
+
+    @property
+    def partial(self) -> str:
+        """``3 of 5 splits`` where only some of the splits had a value, else empty."""
+        splits = re.search(r"(\d+) splits", self.interval)
+        if splits is None or self.n is None or self.n >= int(splits[1]):
+            return ""
+        return f"{self.n} of {splits[0]}"
+
+
+def percent(value: float, digits: int = 1) -> str:
+    """A fraction as percent without the sign: 0.9642 becomes ``96.4``."""
+    return f"{100 * value:.{digits}f}"
+
+
+def share(value: float) -> str:
+    """A small fraction as percent: two decimals, or two leading digits below 0.1 %."""
+    if value == 0 or value >= 0.001:
+        return f"{100 * value:.2f}"
+    return small_share(value)
+
+
+def small_share(value: float) -> str:
+    """Percent with two leading digits and no exponent: 0.00034 becomes ``0.034``."""
+    text = f"{100 * value:.1e}"
+    return f"{100 * value:.{max(0, 1 - int(text.split('e')[1]))}f}"
+
+
+def percent_span(low: float, high: float, digits: int = 1) -> str:
+    """Two fractions as ``88.1–93.0`` percent, or one number where both look equal."""
+    first, last = percent(low, digits), percent(high, digits)
+    return first if first == last else f"{first}–{last}"
+
+
+def share_span(low: float, high: float) -> str:
+    """Two small fractions as ``0.11–0.19`` percent."""
+    first, last = share(low), share(high)
+    return first if first == last else f"{first}–{last}"
+
+
+def probability(value: float) -> str:
+    """A probability, or a difference of two, with three leading digits."""
+    return "0" if value == 0 else f"{value:.3g}"
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """A number with its noun: ``1 data set``, ``1,024 neurons``."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def joined(words: Sequence[str], final: Literal["and", "or"] = "and") -> str:
+    """Words as an English list: ``a``, ``a and b``, ``a, b and c``."""
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} {final} {words[-1]}"
+
+
+def unbroken(text: str) -> str:
+    """Text whose percent signs stay on the line of their number."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")

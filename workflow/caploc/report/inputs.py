@@ -1,0 +1,178 @@
+"""What the page is made from: settings, tables, manifests and digests of one run, as read."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from caploc import plugins, store
+from caploc.provenance import Job, file_digest
+from caploc.records import DataError
+
+__all__ = ["Inputs", "Pair", "Row", "Source", "Task", "read_inputs"]
+
+Row = Mapping[str, Any]
+
+_COLUMNS = {
+    "agreement": ("model", "dataset", "reference", "method", "mask", "arm", "comparison", "n_half",
+                  "metric", "value", "ci_low", "ci_high", "interval", "n"),
+    "neurons": ("model", "dataset", "method", "mask", "layer", "neuron", "shared_by", "metric",
+                "value"),
+    "base": ("model", "dataset", "split", "metric", "value", "ci_low", "ci_high", "n"),
+    "samples": ("model", "dataset", "split", "reason", "metric", "value"),
+    "completeness": ("model", "dataset", "method", "layer", "metric", "value"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A data set of the run, as the page calls it."""
+
+    id: str
+    title: str
+    capability: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two data sets that share words or a capability; `a` and `b` are ids."""
+
+    name: str
+    a: str
+    b: str
+    shares: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file the page rests on: its name, SHA-256, and the digest of the code that made it."""
+
+    name: str
+    digest: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """One run.
+
+    Attributes:
+        spec: settings of the stage (run, title, config, models, methods, masks, ...).
+        tasks: data sets of the tables and figures, in the order of the config.
+        neutral: the text without a capability, None if the run has none.
+        pairs: pairs of data sets that separate words from capability.
+        tables: rows of every table, by its name.
+        manifests: manifest of every model, by its id.
+        losses: training curve of the models trained here, by model id.
+        splits: the check that no prompt occurs in two splits, as written by its stage.
+        sources: files read, in a fixed order.
+    """
+
+    spec: Mapping[str, Any]
+    tasks: tuple[Task, ...]
+    neutral: Task | None
+    pairs: tuple[Pair, ...]
+    tables: Mapping[str, list[Row]]
+    manifests: Mapping[str, Row]
+    losses: Mapping[str, list[Row]]
+    splits: Row
+    sources: tuple[Source, ...]
+
+    def title(self, dataset: str) -> str:
+        """How the page calls a data set or reference; its id if it is not one of the run."""
+        known = [*self.tasks, *([self.neutral] if self.neutral else [])]
+        base = dataset.removesuffix(".shuffled")
+        title = next((task.title for task in known if task.id == base), base)
+        return title if base == dataset else f"{title}, answers shuffled"
+
+
+def read_inputs(job: Job) -> Inputs:
+    """Read every input file of the stage.
+
+    Raises:
+        DataError: a file is missing, damaged or lacks a column, or the settings name an unknown
+            mask or data set.
+    """
+    spec = job.spec
+    masks = [mask["id"] for mask in spec["masks"]]
+    if spec["headline_mask"] not in masks:
+        raise DataError(f"headline_mask {spec['headline_mask']!r} is not one of run.masks: {masks}")
+    ids = {task["id"] for task in spec["tasks"]}
+    for pair in spec["pairs"]:
+        for side in ("a", "b"):
+            if pair[side] not in ids:
+                raise DataError(
+                    f"pair {pair['name']!r}: unknown data set {pair[side]!r}; run.tasks has "
+                    f"{sorted(ids)}"
+                )
+    neutral = spec.get("neutral")
+    return Inputs(
+        spec=spec,
+        tasks=_distinct([_task(entry) for entry in spec["tasks"] if entry["id"] != neutral]),
+        neutral=_neutral(spec),
+        pairs=tuple(Pair(p["name"], p["a"], p["b"], p["shares"]) for p in spec["pairs"]),
+        tables={
+            name: store.read_table(job.input(name), columns).to_pylist()
+            for name, columns in _COLUMNS.items()
+        },
+        manifests={m["model"]: m for m in map(_manifest, job.inputs.get("models", []))},
+        losses={path.parent.name: _loss(path) for path in job.inputs.get("losses", [])},
+        splits=_splits(job.input("splits")),
+        sources=tuple(_sources(job)),
+    )
+
+
+def _task(entry: Mapping[str, Any]) -> Task:
+    title, capability = entry.get("title"), entry.get("capability")
+    if not (title and capability) and "plugin" in entry:
+        plugin = plugins.load("tasks", entry["plugin"]).TASK
+        title, capability = title or plugin.title, capability or plugin.capability
+    return Task(entry["id"], title or entry["id"], capability or "")
+
+
+def _distinct(tasks: list[Task]) -> tuple[Task, ...]:
+    """Figures name data sets by title, so equal titles get their ids."""
+    titles = Counter(task.title for task in tasks)
+    return tuple(
+        replace(task, title=f"{task.title} ({task.id})") if titles[task.title] > 1 else task
+        for task in tasks
+    )
+
+
+def _neutral(spec: Mapping[str, Any]) -> Task | None:
+    if spec.get("neutral") is None:
+        return None
+    entry = next((task for task in spec["tasks"] if task["id"] == spec["neutral"]), None)
+    return _task(entry) if entry else Task(spec["neutral"], "Neutral text", "")
+
+
+def _manifest(path: Path) -> Row:
+    manifest = store.read_json(path)
+    for key in ("model", "n_layers", "n_neurons"):
+        if key not in manifest:
+            raise DataError(f"{path}: key {key!r} is missing; delete the file and run again")
+    return manifest
+
+
+def _splits(path: Path) -> Row:
+    report = store.read_json(path)
+    if not isinstance(report, dict) or "pairs" not in report:
+        raise DataError(f"{path}: key 'pairs' is missing; delete the file and run again")
+    return report
+
+
+def _loss(path: Path) -> list[Row]:
+    return store.read_table(path, ("step", "loss")).to_pylist()
+
+
+def _sources(job: Job) -> list[Source]:
+    sources = []
+    for name in sorted(job.inputs):
+        for path in job.inputs[name]:
+            code = ""
+            if path.suffix == ".parquet":
+                code = store.read_metadata(path).get("origin", {}).get("code", "")
+            label = f"{path.parent.name}/{path.name}"
+            sources.append(Source(label, file_digest(path), code))
+    return sources

@@ -1,0 +1,247 @@
+"""Tables of the page: rows of the tidy tables, pivoted for reading; nothing is computed."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from caploc.report.cells import number
+from caploc.report.findings import USEFUL
+from caploc.report.formatting import Number
+from caploc.report.inputs import Inputs, Task
+from caploc.report.views import View
+
+__all__ = [
+    "BaseRow",
+    "StabilityRow",
+    "base_rows",
+    "drop_rows",
+    "flat",
+    "gap_rows",
+    "matrix",
+    "pair_rows",
+    "paper",
+    "reference_rows",
+    "sample_rows",
+    "sigma_rows",
+    "split_check",
+    "stability_rows",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class StabilityRow:
+    """A line of Table 1: a data set or a reference, with every number of its halves."""
+
+    title: str
+    id: str
+    n_half: int | None
+    whole: Number
+    share: Number
+    overlap: Number
+    iou: Number
+    chance_uniform: Number
+    chance_layer: Number
+    shuffled: Number
+    cross: Number
+
+    @property
+    def computed(self) -> bool:
+        """There is at least the size of the located set, be it empty."""
+        return self.whole.has_value or self.share.has_value or self.overlap.has_value
+
+
+def stability_rows(view: View) -> list[StabilityRow]:
+    """Table 1: one line for each data set."""
+    return [_stability(view, "located", task.id, task.title, task) for task in view.inputs.tasks]
+
+
+def reference_rows(view: View) -> list[StabilityRow]:
+    """The references that are the same for every data set, in the columns of Table 1."""
+    rows = [_stability(view, "mixture", "mixture", "Mixture of all data sets", None)]
+    if view.inputs.neutral:
+        neutral = view.inputs.neutral
+        rows.append(_stability(view, "neutral", neutral.id, neutral.title, None))
+    return rows
+
+
+def _stability(view: View, arm: str, dataset: str, title: str, task: Task | None) -> StabilityRow:
+    cells = view.headline
+    metrics = {
+        "whole": "located_share_whole", "share": "located_share", "overlap": "overlap",
+        "iou": "iou", "chance_uniform": "chance_overlap_uniform",
+        "chance_layer": "chance_overlap_layer",
+    }  # fmt: skip
+    found = {name: cells.halves(arm, dataset, metric) for name, metric in metrics.items()}
+    none = Number(reason="")
+    own = f"{dataset}.shuffled"
+    return StabilityRow(
+        title=title,
+        id=dataset,
+        n_half=cells.n_half(arm, dataset) or None,
+        shuffled=view.reference("shuffled", task) if task else none,
+        cross=cells.pair("shuffled-mask", dataset, own, "overlap") if task else none,
+        **found,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class BaseRow:
+    """Accuracy of the unchanged model on one data set; `useful` is None without a value."""
+
+    task: Task
+    split: str
+    accuracy: Number
+    useful: bool | None
+
+
+def base_rows(inputs: Inputs, model: str) -> list[BaseRow]:
+    """Accuracy for every data set of the run, and for the neutral text if it was scored."""
+    rows = {
+        row["dataset"]: row
+        for row in inputs.tables["base"]
+        if row["model"] == model and row["metric"] == "exact_match"
+    }
+    extra = [inputs.neutral] if inputs.neutral and inputs.neutral.id in rows else []
+    result = []
+    for task in [*inputs.tasks, *extra]:
+        row = rows.get(task.id)
+        accuracy = number(row)
+        useful = None
+        if accuracy.value is not None:
+            useful = USEFUL[0] <= accuracy.value <= USEFUL[1]
+        result.append(BaseRow(task, row["split"] if row else "", accuracy, useful))
+    return result
+
+
+def sigma_rows(view: View) -> list[tuple[Task, list[tuple[Number, Number, Number]]]]:
+    """For each data set and mask: located share, overlap, IoU."""
+    masks = [mask["id"] for mask in view.inputs.spec["masks"]]
+    return [
+        (
+            task,
+            [
+                (
+                    view.located_share(task, mask),
+                    view.overlap(task, mask),
+                    view.overlap(task, mask, "iou"),
+                )
+                for mask in masks
+            ],
+        )
+        for task in view.inputs.tasks
+    ]
+
+
+def matrix(view: View) -> list[tuple[Task, list[Number]]]:
+    """Overlap of every data set with every other; on the diagonal, of its own two halves."""
+    tasks = view.inputs.tasks
+    return [
+        (
+            a,
+            [
+                view.overlap(a) if a == b else view.headline.pair("datasets", a.id, b.id, "overlap")
+                for b in tasks
+            ],
+        )
+        for a in tasks
+    ]
+
+
+def pair_rows(view: View) -> list[dict[str, Any]]:
+    """Declared pairs with their overlap, chance and number of common neurons."""
+    return [
+        {"pair": pair, "a": view.inputs.title(pair.a), "b": view.inputs.title(pair.b)}
+        | {
+            metric: view.headline.pair("datasets", pair.a, pair.b, metric)
+            for metric in ("overlap", "iou", "chance_overlap_layer", "shared_count")
+        }
+        for pair in view.inputs.pairs
+    ]
+
+
+def gap_rows(view: View) -> list[tuple[str, list[tuple[float | None, float | None, float | None]]]]:
+    """For each data set and layer: error relative to the effect, mean error, mean effect."""
+    ratio = view.gaps()
+    gap, effect = view.completeness("gap_mean"), view.completeness("effect")
+    known = {dataset for dataset, _ in gap}
+    ids = [task.id for task in view.inputs.tasks]
+    ids += sorted(known - set(ids))
+    return [
+        (
+            view.inputs.title(dataset),
+            [
+                (ratio.get(key), gap.get(key), effect.get(key))
+                for key in ((dataset, layer) for layer in range(view.grid[0]))
+            ],
+        )
+        for dataset in ids
+    ]
+
+
+def sample_rows(inputs: Inputs) -> tuple[list[str], list[tuple[str, list[int | None]]]]:
+    """Column names, and for each data set how many samples each split and model kept."""
+    rows = [
+        row
+        for row in inputs.tables["samples"]
+        if row["metric"] == "kept" and not row["dataset"].endswith(".shuffled")
+    ]
+    prepared = [row for row in rows if not row["model"]]
+    splits = _ordered((r["split"] for r in prepared), ("locate", "train", "validation", "test"))
+    models = [m for m in inputs.spec["models"] if any(row["model"] == m for row in rows)]
+    datasets = _ordered((row["dataset"] for row in prepared), [task.id for task in inputs.tasks])
+    counts = {(row["dataset"], row["model"], row["split"]): row["value"] for row in rows}
+    columns = [("", split) for split in splits] + [(model, "locate") for model in models]
+    names = [split if not model else f"scored, {model}" for model, split in columns]
+    return names, [(inputs.title(d), [counts.get((d, *c)) for c in columns]) for d in datasets]
+
+
+def drop_rows(inputs: Inputs) -> list[Mapping[str, Any]]:
+    """Samples that were left out, with the reason."""
+    return [
+        {**row, "title": inputs.title(row["dataset"])}
+        for row in inputs.tables["samples"]
+        if row["metric"] == "dropped" and row["value"]
+    ]
+
+
+def split_check(splits: Mapping[str, Any]) -> dict[str, Any]:
+    """Questions in common within data sets, with the training text, and between data sets."""
+    kinds: dict[str, list[Mapping[str, Any]]] = {"within": [], "training": [], "between": []}
+    for row in splits["pairs"]:
+        first, second = row["a"], row["b"]
+        if second.startswith("training text"):
+            kinds["training"].append(row)
+        else:
+            same = first.rpartition("/")[0] == second.rpartition("/")[0]
+            kinds["within" if same else "between"].append(row)
+    totals = {
+        kind: {"pairs": len(rows), "shared": sum(row["shared"] for row in rows)}
+        for kind, rows in kinds.items()
+    }
+    return totals | {"common": [row for row in splits["pairs"] if row["shared"]]}
+
+
+def _ordered(names: Iterable[str], first: Iterable[str]) -> list[str]:
+    """Distinct names: those of `first` in its order, then the others sorted."""
+    found = set(names)
+    known = [name for name in first if name in found]
+    return known + sorted(found - set(known))
+
+
+def flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
+    """Nested settings as (dotted key, JSON value); lists of plain values stay on one line."""
+    if isinstance(value, Mapping) and value:
+        return [
+            line
+            for key in sorted(value)
+            for line in flat(value[key], f"{prefix}.{key}" if prefix else str(key))
+        ]
+    return [(prefix, json.dumps(value, ensure_ascii=False, sort_keys=True))]
+
+
+def paper() -> dict[str, Any]:
+    """Table 1 as the paper prints it, in percent."""
+    text = files("caploc.report").joinpath("paper.json").read_text(encoding="utf-8")
+    return json.loads(text)
