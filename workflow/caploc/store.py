@@ -98,6 +98,8 @@ def table_writer(
                 f.name for f in schema if pa.types.is_string(f.type) and f.name not in floats
             ],
             use_byte_stream_split=floats or False,
+            # zstd stores what it cannot compress as it is: only a checksum notices a flipped bit.
+            write_page_checksum=True,
         ) as writer,
     ):
         yield writer
@@ -120,7 +122,7 @@ def open_parquet(path: Path, columns: Iterable[str] = ()) -> pq.ParquetFile:
         DataError: missing or damaged file, or a missing column; the message names the remedy.
     """
     try:
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path, page_checksum_verification=True)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except (pa.ArrowInvalid, OSError) as error:
