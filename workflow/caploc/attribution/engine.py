@@ -139,9 +139,9 @@ def _integrate(
     n_slots = torch.tensor([len(s.slots) for s in sequences], device=lm.device)
     width = recording.slots.shape[1]
     # Padding repeats a slot, so its numbers are harmless; its weight in the mean is 0.
-    share = (torch.arange(width, device=lm.device) < n_slots[:, None]) / n_slots[:, None]
-    shape = (lm.n_layers, len(sequences), lm.n_neurons)
     wide = torch.promote_types(lm.dtype, torch.float32)
+    share = (torch.arange(width, device=lm.device) < n_slots[:, None]) / n_slots[:, None].to(wide)
+    shape = (lm.n_layers, len(sequences), lm.n_neurons)
     scores = torch.zeros(shape, dtype=wide, device=lm.device)
     zeroed, sums = [], []
     for columns in torch.arange(width).split(batch.n_tokens):
@@ -155,7 +155,7 @@ def _integrate(
             contribution = (slope[layer].to(lm.dtype) @ projection.weight).to(wide)
             contribution *= cut.neurons[layer]
             sums[-1][layer] = contribution.sum(-1)
-            scores[layer] += torch.einsum("byj,by->bj", contribution, share[:, part].to(wide))
+            scores[layer] += torch.einsum("byj,by->bj", contribution, share[:, part])
     probability, _ = answer_probability(
         lm.head, recording.final.flatten(0, 1), recording.targets.flatten()
     )

@@ -90,13 +90,15 @@ def use_prefix_attention(lm: LanguageModel) -> Iterator[PrefixAttention]:
             path, _, method = lm.family.attention_method.rpartition(".")
             for block in lm.blocks:
                 module = block.get_submodule(path)
+                patched.append((module, method, module.__dict__.get(method)))
                 setattr(module, method, _method(attention, module))
-                patched.append((module, method))
         yield attention
     finally:
         config._attn_implementation = before
-        for module, method in patched:
+        for module, method, own in patched:
             delattr(module, method)
+            if own is not None:
+                setattr(module, method, own)
         del ALL_ATTENTION_FUNCTIONS[name]
 
 

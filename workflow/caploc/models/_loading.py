@@ -6,12 +6,16 @@ weights is reported in a second, not after gigabytes were read.
 
 import json
 import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging as progress
 
 from caploc.models._family import Family
 from caploc.models._hub import snapshot
@@ -133,19 +137,33 @@ def _weight_files(folder: Path) -> list[str]:
 
 def _from_pretrained(folder: Path, dtype: torch.dtype, family: Family) -> Any:
     try:
-        return AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=dtype,
-            attn_implementation=family.attention,
-            trust_remote_code=False,
-            local_files_only=True,
-            output_loading_info=True,
-        )
+        with _quiet_unless_watched():
+            return AutoModelForCausalLM.from_pretrained(
+                folder,
+                dtype=dtype,
+                attn_implementation=family.attention,
+                trust_remote_code=False,
+                local_files_only=True,
+                output_loading_info=True,
+            )
     except (OSError, RuntimeError, ValueError) as error:
         raise DataError(
             f"{folder}: the weights cannot be loaded ({str(error).splitlines()[0]}); config.json "
             "and the weights may not be of the same model: copy the folder again"
         ) from None
+
+
+@contextmanager
+def _quiet_unless_watched() -> Iterator[None]:
+    """No progress bar of transformers in a log file."""
+    if sys.stderr.isatty() or not progress.is_progress_bar_enabled():
+        yield
+        return
+    progress.disable_progress_bar()
+    try:
+        yield
+    finally:
+        progress.enable_progress_bar()
 
 
 def _tokenizer(folder: Path) -> Any:

@@ -1,0 +1,66 @@
+"""Capability-neuron localization: path-integrated contribution of every FFN neuron."""
+
+from collections.abc import Sequence
+
+from caploc.attribution.engine import Attribution, attribute
+from caploc.models._language_model import LanguageModel
+from caploc.models._tokens import encode
+from caploc.records import Dropped, Sample
+
+__all__ = ["UNIT", "locate"]
+
+UNIT = "ffn neuron"
+
+
+def locate(
+    lm: LanguageModel,
+    samples: Sequence[Sample],
+    *,
+    site: str = "post",
+    rule: str = "inclusive",
+    steps: int = 19,
+    max_answer_tokens: int | None = 64,
+    batch_rows: int = 4096,
+    seed: int = 0,
+) -> list[Attribution | Dropped]:
+    """Score every neuron for each sample.
+
+    Args:
+        lm: the model, with its tokenizer.
+        samples: prompts with gold answers.
+        site: see `attribute`, as all below.
+        rule: path rule.
+        steps: S of the rule.
+        max_answer_tokens: longer answers are scored at a random choice of this many tokens.
+        batch_rows: most rows in one pass.
+        seed: of that choice.
+
+    Returns:
+        Per sample its `Attribution`, or why it was left out (no answer tokens, too long).
+    """
+    results: list[Attribution | Dropped | None] = [None] * len(samples)
+    kept, prompts, answers = [], [], []
+    for i, sample in enumerate(samples):
+        try:
+            prompt, answer = encode(lm.tokenizer, sample.prompt, sample.answer, context=lm.context)
+        except Dropped as reason:
+            results[i] = reason
+            continue
+        kept.append(i)
+        prompts.append(prompt)
+        answers.append(answer)
+    found = attribute(
+        lm,
+        prompts,
+        answers,
+        rule=rule,
+        steps=steps,
+        site=site,
+        max_answer_tokens=max_answer_tokens,
+        batch_rows=batch_rows,
+        seed=seed,
+        names=[samples[i].sample_id for i in kept],
+    )
+    for i, attribution in zip(kept, found, strict=True):
+        results[i] = attribution
+    return [result for result in results if result is not None]

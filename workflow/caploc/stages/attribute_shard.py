@@ -1,0 +1,161 @@
+"""Score every neuron of a model for one shard of the samples of a task.
+
+Settings: ``model``, ``family``, ``dtype``, ``device``; ``method`` (locator and its settings);
+``shard``, ``shard_size`` (rows [shard * size, (shard + 1) * size) of the samples), ``seed``.
+Inputs: ``manifest``, ``samples``. Output: ``scores``, one row per sample and layer. Samples that
+cannot be scored are left out and listed in the metadata with the reason.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from caploc import plugins, store
+from caploc.attribution.engine import Attribution
+from caploc.attribution.rules import path_rule
+from caploc.models._language_model import LanguageModel
+from caploc.models._loading import load_model
+from caploc.provenance import Job
+from caploc.records import DataError, Dropped, Sample
+from caploc.stages._progress import tracked
+
+__all__ = ["run"]
+
+_LOG = logging.getLogger(__name__)
+# Samples scored together: enough to group by length, and one row group of the file.
+_GROUP = 64
+_SMALL = ("probability", "probability_zeroed", "gap_mean", "gap_max")
+
+
+def run(job: Job) -> None:
+    """Load, score group by group, write row groups."""
+    torch.set_num_threads(job.threads)
+    spec = job.spec
+    samples = _read_samples(job.input("samples"), spec["shard"], spec["shard_size"])
+    manifest, lm = _load(job.input("manifest"), spec)
+    path = path_rule(spec["method"]["rule"], spec["method"]["steps"])
+    metadata = {
+        "origin": job.origin(),
+        "points": path.points.tolist(),
+        "weights": path.weights.tolist(),
+        "rule": path.name,
+        "site": spec["method"]["site"],
+        "n_samples": 0,
+        "dropped": [],
+        "answer_positions": {},
+        "model": {key: manifest.get(key) for key in _DESCRIBED},
+    }
+    schema = _schema(lm.n_neurons)
+    with store.table_writer(
+        job.outputs["scores"], schema, metadata, ["scores.list.element", *_SMALL]
+    ) as writer:
+        work = tracked(_groups(lm, samples, spec), total=len(samples), what=spec["model"])
+        group: list[tuple[Sample, Attribution]] = []
+        for sample, result in work:
+            if isinstance(result, Dropped):
+                metadata["dropped"].append([sample.sample_id, str(result)])
+                continue
+            group.append((sample, result))
+            metadata["n_samples"] += 1
+            if len(result.positions) < result.n_answer_tokens:
+                metadata["answer_positions"][sample.sample_id] = result.positions
+            if len(group) == _GROUP:
+                writer.write_table(_table(group, schema))
+                group = []
+        if group:
+            writer.write_table(_table(group, schema))
+    _LOG.info(
+        "%s: %d samples scored, %d left out", spec["model"], metadata["n_samples"],
+        len(metadata["dropped"]),
+    )  # fmt: skip
+
+
+_DESCRIBED = (
+    "model", "repo", "revision", "architecture", "family", "n_layers", "n_neurons", "n_parameters",
+)  # fmt: skip
+
+
+def _read_samples(path: Path, shard: int, size: int) -> list[Sample]:
+    table = store.read_table(path, ["sample_id", "prompt", "answer"])
+    repeated = [name for name, n in Counter(table["sample_id"].to_pylist()).items() if n > 1]
+    if repeated:
+        raise DataError(
+            f"{path}: sample_id {repeated[0]!r} occurs more than once ({len(repeated)} such ids); "
+            "expected every id once: correct the task that wrote the file and run again"
+        )
+    rows = table.slice(shard * size, size).select(["sample_id", "prompt", "answer"]).to_pylist()
+    return [Sample(**row) for row in rows]
+
+
+def _load(path: Path, spec: dict[str, Any]) -> tuple[dict[str, Any], LanguageModel]:
+    manifest = store.read_json(path)
+    # An absolute path stays what it is when joined.
+    lm = load_model(path.parent / manifest["path"], dtype=spec["dtype"], device=spec.get("device"))
+    found = {"n_layers": lm.n_layers, "n_neurons": lm.n_neurons, "family": lm.family.name}
+    for key, value in found.items():
+        if manifest[key] != value:
+            raise DataError(
+                f"{path}: {key} is {manifest[key]!r}, the weights in {manifest['path']} have "
+                f"{value!r}; the manifest belongs to another model: delete it and run again"
+            )
+    if spec.get("family", lm.family.name) != lm.family.name:
+        raise DataError(
+            f"models.{spec['model']}.family is {spec['family']!r}, the weights are of family "
+            f"{lm.family.name!r}; correct the config"
+        )
+    return manifest, lm
+
+
+def _groups(
+    lm: LanguageModel, samples: list[Sample], spec: dict[str, Any]
+) -> Iterator[tuple[Sample, Attribution | Dropped]]:
+    """Samples in file order with their results, scored a group at a time."""
+    settings = {key: value for key, value in spec["method"].items() if key != "locator"}
+    locate = plugins.load("locators", spec["method"]["locator"]).locate
+    for first in range(0, len(samples), _GROUP):
+        group = samples[first : first + _GROUP]
+        yield from zip(group, locate(lm, group, seed=spec["seed"], **settings), strict=True)
+
+
+def _schema(n_neurons: int) -> pa.Schema:
+    return pa.schema(
+        {
+            "sample_id": pa.string(),
+            "layer": pa.int16(),
+            "scores": pa.list_(pa.float32(), n_neurons),
+            **dict.fromkeys(_SMALL, pa.float64()),
+            "n_answer_tokens": pa.int32(),
+        }
+    )
+
+
+def _table(group: list[tuple[Sample, Attribution]], schema: pa.Schema) -> pa.Table:
+    """One row per sample and layer; numbers of the layers side by side are (layer,) arrays."""
+    results = [result for _, result in group]
+    n_layers = len(results[0].scores)
+    scores = np.concatenate([r.scores for r in results]).astype(np.float32)
+    small = {
+        "probability": [np.full(n_layers, r.probability.mean()) for r in results],
+        "probability_zeroed": [r.probability_zeroed.mean(1) for r in results],
+        "gap_mean": [r.gap.mean(1) for r in results],
+        "gap_max": [r.gap.max(1) for r in results],
+    }
+    ids = [sample.sample_id for sample, _ in group]
+    columns = {
+        "sample_id": pa.array([name for name in ids for _ in range(n_layers)], pa.string()),
+        "layer": pa.array(np.tile(np.arange(n_layers, dtype=np.int16), len(group))),
+        "scores": pa.FixedSizeListArray.from_arrays(
+            pa.array(scores.reshape(-1)), type=schema.field("scores").type
+        ),
+        **{name: pa.array(np.concatenate(values)) for name, values in small.items()},
+        "n_answer_tokens": pa.array(
+            np.repeat(np.array([r.n_answer_tokens for r in results], np.int32), n_layers)
+        ),
+    }
+    return pa.table(columns, schema=schema)

@@ -1,0 +1,72 @@
+"""Find a model in a local folder or on the hub and describe it; the weights stay where they are.
+
+Settings: ``model`` (id), one of ``repo`` (hub id) and ``path`` (local folder), ``revision``,
+``dtype``, ``family``. Output: ``manifest``, with the commit that was found and the SHA-256 of
+every file.
+"""
+
+import logging
+from pathlib import Path
+
+from caploc import store
+from caploc.models._hub import snapshot
+from caploc.models._loading import load_model
+from caploc.provenance import Job, file_digest
+from caploc.records import DataError
+
+__all__ = ["run"]
+
+_LOG = logging.getLogger(__name__)
+_SUFFIXES = {".json", ".safetensors", ".bin", ".txt", ".model", ".jinja"}
+
+
+def run(job: Job) -> None:
+    """Resolve, load once as a check, write the manifest last."""
+    spec = job.spec
+    repo, path = spec.get("repo"), spec.get("path")
+    if (repo is None) == (path is None):
+        raise DataError(
+            f"models.{spec['model']}: expected exactly one of `repo` and `path`, found "
+            f"repo={repo!r}, path={path!r}"
+        )
+    commit = None
+    if repo is not None:
+        folder, commit = snapshot(repo, spec.get("revision"))
+    else:
+        folder = _local(str(path))
+    lm = load_model(folder, dtype=spec["dtype"])
+    if spec.get("family", lm.family.name) != lm.family.name:
+        raise DataError(
+            f"models.{spec['model']}.family is {spec['family']!r}, {folder} holds a model of "
+            f"family {lm.family.name!r}; correct the config"
+        )
+    files = sorted(p for p in folder.iterdir() if p.is_file() and p.suffix in _SUFFIXES)
+    store.write_json(
+        {
+            "model": spec["model"],
+            "path": str(folder),
+            "repo": repo,
+            "revision": commit,
+            "architecture": type(lm.model).__name__,
+            "family": lm.family.name,
+            "n_layers": lm.n_layers,
+            "n_neurons": lm.n_neurons,
+            "n_parameters": sum(p.numel() for p in lm.model.parameters()),
+            "dtype": spec["dtype"],
+            "files": {p.name: file_digest(p) for p in files},
+            "trained": None,
+            "origin": job.origin(),
+        },
+        job.outputs["manifest"],
+    )
+    _LOG.info("%s: %s, %d files", spec["model"], commit or folder.name, len(files))
+
+
+def _local(path: str) -> Path:
+    folder = Path(path).expanduser().resolve()
+    if not folder.is_dir():
+        raise DataError(
+            f"models: path {path!r} is not a folder; expected config.json, tokenizer.json and "
+            "*.safetensors in it"
+        )
+    return folder
