@@ -1,0 +1,115 @@
+"""The page in a real browser: nothing overflows, nothing is empty, nothing complains.
+
+One Chromium call shows the page in two frames, as wide as a telephone and as a desktop screen, and
+a script of the surrounding test page measures them (the report itself has no script).
+"""
+
+import html as escaping
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+WIDTHS = (400, 1400)
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--enable-logging=stderr", "--virtual-time-budget=4000", "--window-size=1600,1000",
+)  # fmt: skip
+MEASURE = """
+const found = [];
+for (const frame of document.querySelectorAll("iframe")) {
+  const page = frame.contentDocument, root = page.documentElement;
+  page.querySelectorAll("details").forEach((one) => { one.open = true; });
+  const charts = [...page.querySelectorAll("svg.chart")].map((svg) => {
+    const box = svg.getBoundingClientRect();
+    const cut = [...svg.querySelectorAll("text")].filter((text) => {
+      const place = text.getBoundingClientRect();
+      return place.left < box.left - 1 || place.right > box.right + 1;
+    });
+    return {
+      width: box.width, height: box.height, cut: cut.map((text) => text.textContent),
+      marks: svg.querySelectorAll("path[d], line").length,
+    };
+  });
+  found.push({
+    visible: root.clientWidth, content: root.scrollWidth, charts,
+    outside: [...page.querySelectorAll("main *")].filter((one) =>
+      !one.closest(".scroll, svg") && one.getBoundingClientRect().right > root.clientWidth + 1
+    ).map((one) => one.tagName + "." + one.className),
+    sections: [...page.querySelectorAll("section")].map((one) => one.offsetHeight),
+  });
+}
+document.getElementById("found").textContent = JSON.stringify(found);
+"""
+
+
+def _show(text: str, folder: Path, *flags: str) -> tuple[list[dict], list[str]]:
+    """What the frames measure, and the lines of the browser's console."""
+    frames = "".join(
+        f'<iframe style="border:0;width:{width}px;height:900px" srcdoc="{escaping.escape(text)}">'
+        "</iframe>"
+        for width in WIDTHS
+    )
+    wrapper = folder / "wrapper.html"
+    wrapper.write_text(
+        f'<!doctype html><meta charset="utf-8"><body>{frames}<pre id="found"></pre>'
+        f'<script>window.addEventListener("load", () => {{ {MEASURE} }});</script>',
+        encoding="utf-8",
+    )
+    command = [str(CHROMIUM), *FLAGS, *flags, f"--user-data-dir={folder / 'profile'}"]
+    result = subprocess.run(
+        [*command, "--dump-dom", wrapper.as_uri()],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    measured = re.search(r'<pre id="found">(.*?)</pre>', result.stdout, flags=re.S)
+    assert measured and measured[1], result.stderr[-2000:]
+    console = [line for line in result.stderr.splitlines() if "CONSOLE" in line]
+    return json.loads(escaping.unescape(measured[1])), console
+
+
+@pytest.fixture(scope="module")
+def shown(html, tmp_path_factory):
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine (apt-get install chromium)")
+    return _show(html, tmp_path_factory.mktemp("browser"))
+
+
+def test_the_console_is_silent(shown):
+    assert shown[1] == []
+
+
+@pytest.mark.parametrize("index", range(len(WIDTHS)), ids=map(str, WIDTHS))
+def test_the_page_does_not_scroll_sideways(shown, index):
+    frame = shown[0][index]
+    assert WIDTHS[index] - 20 <= frame["visible"] <= WIDTHS[index]
+    assert frame["content"] <= frame["visible"]
+    assert frame["outside"] == []
+
+
+@pytest.mark.parametrize("index", range(len(WIDTHS)), ids=map(str, WIDTHS))
+def test_every_figure_is_drawn_and_no_label_is_cut(shown, index):
+    charts = shown[0][index]["charts"]
+    assert len(charts) == 12  # agreement, accuracy, loss, and 3 data sets x 3 kinds of panel
+    for chart in charts:
+        assert chart["width"] > 250
+        assert chart["height"] > 90
+        assert chart["marks"] > 5
+        assert chart["cut"] == []
+    assert min(shown[0][index]["sections"]) > 100
+
+
+def test_an_overflow_would_be_seen(html, tmp_path):
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine (apt-get install chromium)")
+    wide = '<p style="width:1500px;max-width:none">too wide</p></main>'
+    frames, _ = _show(html.replace("</main>", wide), tmp_path)
+    for frame in frames:
+        assert frame["content"] > frame["visible"]
+        assert frame["outside"]
