@@ -44,7 +44,7 @@ def near_threshold(grid, sigma, dispersion, per_layer):
 
 
 def test_hand_computed_values():
-    # nine zeros and a ten: mean 1, population variance (9 * 1 + 81) / 10 = 9, std 3; ten lies 9 away
+    # nine zeros and a ten: mean 1, population variance (9 * 1 + 81) / 10 = 9, std 3, distance 9
     grid = np.zeros((2, 5))
     grid[1, 2] = 10
     assert outliers(grid, 2.9).sum() == 1

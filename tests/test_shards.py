@@ -160,7 +160,7 @@ def test_scores_of_another_type_are_refused(write_shard):
         index = table.schema.get_field_index("scores")
         return table.set_column(index, "scores", table["scores"].cast(pa.list_(pa.float32())))
 
-    with pytest.raises(DataError, match="column 'scores' is list.* expected fixed_size_list"):
+    with pytest.raises(DataError, match=r"column 'scores' is list.* expected fixed_size_list"):
         scan([edited(write_shard("a", made()), edit)])
 
 
@@ -175,7 +175,7 @@ def test_damaged_files_name_the_remedy(write_shard, tmp_path):
     middle = len(content) // 2
     flipped[middle : middle + 64] = bytes(64)
     path.write_bytes(flipped)
-    with pytest.raises(DataError, match="/a: damaged data .* only this file is made anew"):
+    with pytest.raises(DataError, match=r"/a: damaged data .* only this file is made anew"):
         list(rows(scan([path])))
 
 

@@ -16,6 +16,8 @@ from caploc.provenance import Job
 
 __all__ = ["AGREEMENT", "BASE", "COMPLETENESS", "NEURONS", "SAMPLES", "rows", "write"]
 
+# Python objects take about ten times the space of Arrow columns.
+_CSV_ROWS = 100_000
 _NUMBER, _TEXT, _COUNT = pa.float64(), pa.string(), pa.int32()
 
 AGREEMENT = pa.schema(
@@ -82,7 +84,6 @@ def write(job: Job, table: pa.Table) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)
-    # Batches bound the memory: Python objects take about ten times the space of Arrow columns.
-    for batch in table.to_batches(max_chunksize=100_000):
+    for batch in table.to_batches(max_chunksize=_CSV_ROWS):
         writer.writerows(zip(*(column.to_pylist() for column in batch.columns), strict=True))
     store.write_text(text.getvalue(), job.outputs["csv"])

@@ -1,0 +1,58 @@
+"""Scores file to mask file."""
+
+import numpy as np
+import pytest
+from caploc import store
+from caploc.masks import outliers, read_mask
+from caploc.records import DataError
+from caploc.stages import aggregate_scores, build_mask
+
+RULE = {"sigma": 2.0, "dispersion": "std", "per_layer": False, "sign": "both"}
+IDS = {"model": "m", "task": "sums", "method": "cnl", "mask": "s2"}
+
+
+@pytest.fixture
+def build(make_job, write_shard, tmp_path):
+    def call(n=30, **rule):
+        scores = np.random.default_rng(0).normal(size=(n, 2, 40)).astype(np.float32)
+        scores[:, 1, 7] += 30
+        shard = write_shard("shard", scores)
+        spec = IDS | {"n_splits": 2, "min_samples": 20, "seed": 0}
+        files = {"scores": tmp_path / "scores"}
+        aggregate_scores.run(make_job("aggregate_scores", spec, {"shards": [shard]}, files))
+        job = make_job(
+            "build_mask",
+            IDS | RULE | rule,
+            {"scores": [files["scores"]]},
+            {"mask": tmp_path / "mask"},
+        )
+        build_mask.run(job)
+        return tmp_path / "mask", scores.astype(np.float64).mean(axis=0).astype(np.float32)
+
+    return call
+
+
+@pytest.mark.parametrize("change", [{}, {"per_layer": True}, {"sign": "positive"}, {"sigma": 1.0}])
+def test_the_mask_is_that_of_the_mean_over_all_samples(build, change):
+    path, mean = build(**change)
+    np.testing.assert_array_equal(read_mask(path), outliers(mean, **(RULE | change)))
+    assert read_mask(path)[1, 7]
+    metadata = store.read_metadata(path)
+    assert metadata["n_samples"] == 30
+    assert {key: metadata[key] for key in RULE} == RULE | change
+    assert metadata["origin"]["spec"] == IDS | RULE | change
+
+
+def test_an_empty_mask_is_written(build):
+    path, _ = build(sigma=1000.0)
+    assert not read_mask(path).any()
+    assert store.read_table(path).num_rows == 0
+
+
+def test_not_computed_travels_on(build):
+    path, _ = build(n=3)
+    metadata = store.read_metadata(path)
+    assert metadata["not_computed"] == "n = 3, needs 20"
+    assert metadata["n_samples"] == 3
+    with pytest.raises(DataError, match="n = 3, needs 20"):
+        read_mask(path)
