@@ -1,15 +1,6 @@
 # caploc: data -> neuron scores -> masks -> tables -> report. `snakemake --cores all` runs it all;
 # settings live in config.yaml, their meaning in workflow/schemas/config.schema.yaml.
-import os
-import sys
-from pathlib import Path
-
 from snakemake.utils import min_version
-
-from caploc.config import check, read_schema
-from caploc.plan import SPLITS, Plan
-from caploc.provenance import canonical_json
-from caploc.records import DataError
 
 min_version("9.27")
 
@@ -17,24 +8,7 @@ min_version("9.27")
 configfile: "config.yaml"
 
 
-try:
-    PLAN = Plan(check(config, read_schema(Path(workflow.basedir) / "workflow/schemas/config.schema.yaml")))
-except DataError as error:
-    sys.exit(f"caploc: {error}")
-
-R = PLAN.root.as_posix()
-# Jobs call `caploc` from the environment that runs Snakemake, activated or not.
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-
-
-def spec(stage):
-    """The settings a job of this stage is told, by its wildcards."""
-    return lambda wildcards: PLAN.spec(stage, **dict(wildcards.items()))
-
-
-def code(stage):
-    """Digest of the code a job of this stage executes, by its wildcards."""
-    return lambda wildcards: PLAN.code(stage, **dict(wildcards.items()))
+include: "workflow/rules/common.smk"
 
 
 wildcard_constraints:
@@ -54,10 +28,8 @@ include: "workflow/rules/tables.smk"
 
 
 onstart:
-    from caploc.store import write_text
-
     # What this call ran with, after merging and defaults; provenance is in the files themselves.
-    write_text(canonical_json(PLAN.config) + "\n", PLAN.root / "config.json")
+    write_text(PLAN.shown() + "\n", PLAN.root / "config.json")
 
 
 localrules:

@@ -30,6 +30,10 @@ class Plan:
         self.run = config["run"]
         self.root = Path("results") / self.run["name"]
 
+    def shown(self) -> str:
+        """The whole checked configuration as canonical JSON."""
+        return canonical_json(self.config)
+
     # Which items run -----------------------------------------------------------------------------
 
     @property

@@ -7,19 +7,19 @@ rule attribute_shard:
         samples=f"{R}/samples/{{task}}/locate.parquet",
     output:
         scores=f"{R}/attributions/{{model}}/{{task}}/{{method}}/shard-{{shard}}.parquet",
-    params:
-        spec=spec("attribute_shard"),
-        code=code("attribute_shard"),
-    resources:
-        mem_mb=4000,
-        runtime=60,
-        gpu=lambda wildcards: PLAN.n_gpus(wildcards.model),
     log:
-        f"logs/{PLAN.run['name']}/attribute_shard/{{model}}/{{task}}/{{method}}/{{shard}}.log",
+        f"{LOGS}/attribute_shard/{{model}}/{{task}}/{{method}}/{{shard}}.log",
     benchmark:
         f"{R}/timings/attribute_shard/{{model}}/{{task}}/{{method}}/{{shard}}.jsonl"
     conda:
         "../../envs/caploc.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+        gpu=lambda wildcards: PLAN.n_gpus(wildcards.model),
+    params:
+        spec=spec("attribute_shard"),
+        code=code("attribute_shard"),
     shell:
         "caploc attribute_shard --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
         " --input manifest={input.manifest:q} --input samples={input.samples:q}"
@@ -28,19 +28,21 @@ rule attribute_shard:
 
 rule aggregate_scores:
     input:
-        shards=lambda wildcards: PLAN.shards(wildcards.model, wildcards.task, wildcards.method),
+        shards=lambda wildcards: PLAN.shards(
+            wildcards.model, wildcards.task, wildcards.method
+        ),
     output:
         scores=f"{R}/scores/{{model}}/{{task}}/{{method}}.parquet",
-    params:
-        spec=spec("aggregate_scores"),
-        code=code("aggregate_scores"),
+    log:
+        f"{LOGS}/aggregate_scores/{{model}}/{{task}}/{{method}}.log",
+    conda:
+        "../../envs/caploc.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
-    log:
-        f"logs/{PLAN.run['name']}/aggregate_scores/{{model}}/{{task}}/{{method}}.log",
-    conda:
-        "../../envs/caploc.yaml"
+    params:
+        spec=spec("aggregate_scores"),
+        code=code("aggregate_scores"),
     shell:
         "caploc aggregate_scores --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
         " --input shards={input.shards:q} --output scores={output.scores:q}"
@@ -55,16 +57,16 @@ rule aggregate_mixture:
         ],
     output:
         scores=f"{R}/scores/{{model}}/mixture/{{method}}.parquet",
-    params:
-        spec=spec("aggregate_mixture"),
-        code=code("aggregate_mixture"),
+    log:
+        f"{LOGS}/aggregate_mixture/{{model}}/{{method}}.log",
+    conda:
+        "../../envs/caploc.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
-    log:
-        f"logs/{PLAN.run['name']}/aggregate_mixture/{{model}}/{{method}}.log",
-    conda:
-        "../../envs/caploc.yaml"
+    params:
+        spec=spec("aggregate_mixture"),
+        code=code("aggregate_mixture"),
     shell:
         "caploc aggregate_mixture --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
         " --input shards={input.shards:q} --output scores={output.scores:q}"

@@ -6,18 +6,18 @@ rule build_mask:
         scores=f"{R}/scores/{{model}}/{{task}}/{{method}}.parquet",
     output:
         mask=f"{R}/masks/{{model}}/{{task}}/{{method}}/{{mask}}.parquet",
+    log:
+        f"{LOGS}/build_mask/{{model}}/{{task}}/{{method}}/{{mask}}.log",
     wildcard_constraints:
         task="[a-z0-9][a-z0-9-]*",
-    params:
-        spec=spec("build_mask"),
-        code=code("build_mask"),
+    conda:
+        "../../envs/caploc.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
-    log:
-        f"logs/{PLAN.run['name']}/build_mask/{{model}}/{{task}}/{{method}}/{{mask}}.log",
-    conda:
-        "../../envs/caploc.yaml"
+    params:
+        spec=spec("build_mask"),
+        code=code("build_mask"),
     shell:
         "caploc build_mask --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
         " --input scores={input.scores:q} --output mask={output.mask:q}"
@@ -25,22 +25,26 @@ rule build_mask:
 
 rule measure_agreement:
     input:
-        unpack(lambda wildcards: PLAN.agreement_inputs(wildcards.model, wildcards.task, wildcards.method)),
+        unpack(
+            lambda wildcards: PLAN.agreement_inputs(
+                wildcards.model, wildcards.task, wildcards.method
+            )
+        ),
     output:
         part=f"{R}/agreement/{{model}}/{{task}}/{{method}}/{{mask}}.parquet",
+    log:
+        f"{LOGS}/measure_agreement/{{model}}/{{task}}/{{method}}/{{mask}}.log",
     wildcard_constraints:
         task="[a-z0-9][a-z0-9-]*",
+    conda:
+        "../../envs/caploc.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
     params:
         spec=spec("measure_agreement"),
         code=code("measure_agreement"),
         shuffled=lambda wildcards, input: input.get("shuffled", []),
-    resources:
-        mem_mb=2000,
-        runtime=10,
-    log:
-        f"logs/{PLAN.run['name']}/measure_agreement/{{model}}/{{task}}/{{method}}/{{mask}}.log",
-    conda:
-        "../../envs/caploc.yaml"
     shell:
         "caploc measure_agreement --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
         " --input scores={input.scores:q} --input shuffled={params.shuffled:q} --output part={output.part:q}"
@@ -48,19 +52,21 @@ rule measure_agreement:
 
 rule measure_overlap:
     input:
-        masks=lambda wildcards: PLAN.masks(wildcards.model, wildcards.method, wildcards.mask),
+        masks=lambda wildcards: PLAN.masks(
+            wildcards.model, wildcards.method, wildcards.mask
+        ),
     output:
         part=f"{R}/overlap/{{model}}/{{method}}/{{mask}}.parquet",
-    params:
-        spec=spec("measure_overlap"),
-        code=code("measure_overlap"),
+    log:
+        f"{LOGS}/measure_overlap/{{model}}/{{method}}/{{mask}}.log",
+    conda:
+        "../../envs/caploc.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
-    log:
-        f"logs/{PLAN.run['name']}/measure_overlap/{{model}}/{{method}}/{{mask}}.log",
-    conda:
-        "../../envs/caploc.yaml"
+    params:
+        spec=spec("measure_overlap"),
+        code=code("measure_overlap"),
     shell:
         "caploc measure_overlap --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
         " --input masks={input.masks:q} --output part={output.part:q}"

@@ -2,31 +2,26 @@
 # last with the digests of all files, so that a half-saved model is never taken for a model.
 
 
-def any_of(names):
-    """A wildcard constraint that matches exactly these ids (and nothing when there are none)."""
-    return "|".join(names) or "(?!)"
-
-
 rule train_model:
     output:
         manifest=f"{R}/models/{{model}}/manifest.json",
         loss=f"{R}/models/{{model}}/loss.parquet",
         prompts=f"{R}/models/{{model}}/training_prompts.parquet",
+    log:
+        f"{LOGS}/train_model/{{model}}.log",
+    benchmark:
+        f"{R}/timings/train_model/{{model}}.jsonl"
     wildcard_constraints:
         model=any_of(PLAN.trained_models),
-    params:
-        spec=spec("train_model"),
-        code=code("train_model"),
+    conda:
+        "../../envs/caploc.yaml"
     threads: 2
     resources:
         mem_mb=4000,
         runtime=30,
-    log:
-        f"logs/{PLAN.run['name']}/train_model/{{model}}.log",
-    benchmark:
-        f"{R}/timings/train_model/{{model}}.jsonl"
-    conda:
-        "../../envs/caploc.yaml"
+    params:
+        spec=spec("train_model"),
+        code=code("train_model"),
     shell:
         "caploc train_model --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
         " --output manifest={output.manifest:q} --output loss={output.loss:q}"
@@ -36,18 +31,18 @@ rule train_model:
 rule fetch_model:
     output:
         manifest=f"{R}/models/{{model}}/manifest.json",
+    log:
+        f"{LOGS}/fetch_model/{{model}}.log",
     wildcard_constraints:
         model=any_of([m for m in PLAN.run["models"] if m not in PLAN.trained_models]),
-    params:
-        spec=spec("fetch_model"),
-        code=code("fetch_model"),
+    conda:
+        "../../envs/caploc.yaml"
     resources:
         mem_mb=4000,
         runtime=240,
-    log:
-        f"logs/{PLAN.run['name']}/fetch_model/{{model}}.log",
-    conda:
-        "../../envs/caploc.yaml"
+    params:
+        spec=spec("fetch_model"),
+        code=code("fetch_model"),
     shell:
         "caploc fetch_model --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
         " --output manifest={output.manifest:q}"
@@ -59,19 +54,19 @@ rule evaluate_base:
         samples=f"{R}/samples/{{task}}/test.parquet",
     output:
         answers=f"{R}/base/{{model}}/{{task}}.parquet",
-    params:
-        spec=spec("evaluate_base"),
-        code=code("evaluate_base"),
-    resources:
-        mem_mb=4000,
-        runtime=60,
-        gpu=lambda wildcards: PLAN.n_gpus(wildcards.model),
     log:
-        f"logs/{PLAN.run['name']}/evaluate_base/{{model}}/{{task}}.log",
+        f"{LOGS}/evaluate_base/{{model}}/{{task}}.log",
     benchmark:
         f"{R}/timings/evaluate_base/{{model}}/{{task}}.jsonl"
     conda:
         "../../envs/caploc.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+        gpu=lambda wildcards: PLAN.n_gpus(wildcards.model),
+    params:
+        spec=spec("evaluate_base"),
+        code=code("evaluate_base"),
     shell:
         "caploc evaluate_base --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
         " --input manifest={input.manifest:q} --input samples={input.samples:q}"

@@ -9,21 +9,20 @@ rule tabulate_agreement:
     output:
         csv=f"{R}/tables/agreement.csv",
         parquet=f"{R}/tables/agreement.parquet",
-    params:
-        spec=spec("tabulate_agreement"),
-        code=code("tabulate_agreement"),
+    log:
+        f"{LOGS}/tabulate_agreement.log",
+    conda:
+        "../../envs/caploc.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
-    log:
-        f"logs/{PLAN.run['name']}/tabulate_agreement.log",
-    conda:
-        "../../envs/caploc.yaml"
+    params:
+        spec=spec("tabulate_agreement"),
+        code=code("tabulate_agreement"),
     shell:
         "caploc tabulate_agreement --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
         " --input parts={input.parts:q}"
         " --output csv={output.csv:q} --output parquet={output.parquet:q}"
-
 
 
 rule tabulate_neurons:
@@ -32,68 +31,71 @@ rule tabulate_neurons:
     output:
         csv=f"{R}/tables/neurons.csv",
         parquet=f"{R}/tables/neurons.parquet",
-    params:
-        spec=spec("tabulate_neurons"),
-        code=code("tabulate_neurons"),
+    log:
+        f"{LOGS}/tabulate_neurons.log",
+    conda:
+        "../../envs/caploc.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
-    log:
-        f"logs/{PLAN.run['name']}/tabulate_neurons.log",
-    conda:
-        "../../envs/caploc.yaml"
+    params:
+        spec=spec("tabulate_neurons"),
+        code=code("tabulate_neurons"),
     shell:
         "caploc tabulate_neurons --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
         " --input masks={input.masks:q}"
         " --output csv={output.csv:q} --output parquet={output.parquet:q}"
 
 
-
 rule tabulate_base:
     input:
-        answers=expand(f"{R}/base/{{model}}/{{task}}.parquet", model=PLAN.run["models"], task=PLAN.run["tasks"]),
+        answers=expand(
+            f"{R}/base/{{model}}/{{task}}.parquet",
+            model=PLAN.run["models"],
+            task=PLAN.run["tasks"],
+        ),
     output:
         csv=f"{R}/tables/base.csv",
         parquet=f"{R}/tables/base.parquet",
-    params:
-        spec=spec("tabulate_base"),
-        code=code("tabulate_base"),
+    log:
+        f"{LOGS}/tabulate_base.log",
+    conda:
+        "../../envs/caploc.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
-    log:
-        f"logs/{PLAN.run['name']}/tabulate_base.log",
-    conda:
-        "../../envs/caploc.yaml"
+    params:
+        spec=spec("tabulate_base"),
+        code=code("tabulate_base"),
     shell:
         "caploc tabulate_base --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
         " --input answers={input.answers:q}"
         " --output csv={output.csv:q} --output parquet={output.parquet:q}"
 
 
-
 rule tabulate_samples:
     input:
-        samples=expand(f"{R}/samples/{{task}}/{{split}}.parquet", task=PLAN.tasks, split=SPLITS),
+        samples=expand(
+            f"{R}/samples/{{task}}/{{split}}.parquet", task=PLAN.tasks, split=SPLITS
+        ),
         shards=PLAN.all_shards(),
     output:
         csv=f"{R}/tables/samples.csv",
         parquet=f"{R}/tables/samples.parquet",
-    params:
-        spec=spec("tabulate_samples"),
-        code=code("tabulate_samples"),
+    log:
+        f"{LOGS}/tabulate_samples.log",
+    conda:
+        "../../envs/caploc.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
-    log:
-        f"logs/{PLAN.run['name']}/tabulate_samples.log",
-    conda:
-        "../../envs/caploc.yaml"
+    params:
+        spec=spec("tabulate_samples"),
+        code=code("tabulate_samples"),
     shell:
         "caploc tabulate_samples --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
         " --input samples={input.samples:q} --input shards={input.shards:q}"
         " --output csv={output.csv:q} --output parquet={output.parquet:q}"
-
 
 
 rule tabulate_completeness:
@@ -102,21 +104,20 @@ rule tabulate_completeness:
     output:
         csv=f"{R}/tables/completeness.csv",
         parquet=f"{R}/tables/completeness.parquet",
-    params:
-        spec=spec("tabulate_completeness"),
-        code=code("tabulate_completeness"),
+    log:
+        f"{LOGS}/tabulate_completeness.log",
+    conda:
+        "../../envs/caploc.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
-    log:
-        f"logs/{PLAN.run['name']}/tabulate_completeness.log",
-    conda:
-        "../../envs/caploc.yaml"
+    params:
+        spec=spec("tabulate_completeness"),
+        code=code("tabulate_completeness"),
     shell:
         "caploc tabulate_completeness --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
         " --input scores={input.scores:q}"
         " --output csv={output.csv:q} --output parquet={output.parquet:q}"
-
 
 
 rule write_report:
@@ -127,16 +128,16 @@ rule write_report:
         splits=f"{R}/samples/disjoint.json",
     output:
         report=f"{R}/report.html",
-    params:
-        spec=spec("write_report"),
-        code=code("write_report"),
+    log:
+        f"{LOGS}/write_report.log",
+    conda:
+        "../../envs/caploc.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
-    log:
-        f"logs/{PLAN.run['name']}/write_report.log",
-    conda:
-        "../../envs/caploc.yaml"
+    params:
+        spec=spec("write_report"),
+        code=code("write_report"),
     shell:
         "caploc write_report --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
         " --input agreement={input.agreement:q} --input neurons={input.neurons:q}"

@@ -1,0 +1,39 @@
+# What all rules share: the checked configuration, and what a job is told.
+import sys
+from pathlib import Path
+from shlex import quote
+
+from caploc.config import check, read_schema
+from caploc.plan import SPLITS, Plan
+from caploc.records import DataError
+from caploc.store import write_text
+
+try:
+    PLAN = Plan(
+        check(
+            config,
+            read_schema(Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"),
+        )
+    )
+except DataError as error:
+    sys.exit(f"caploc: {error}")
+
+R = PLAN.root.as_posix()
+LOGS = f"logs/{PLAN.run['name']}"
+# Jobs call `caploc` from the environment that runs Snakemake, activated or not.
+shell.prefix(f'PATH={quote(str(Path(sys.executable).parent))}:"$PATH"; ')
+
+
+def spec(stage):
+    """The settings a job of this stage is told, by its wildcards."""
+    return lambda wildcards: PLAN.spec(stage, **dict(wildcards.items()))
+
+
+def code(stage):
+    """Digest of the code a job of this stage executes, by its wildcards."""
+    return lambda wildcards: PLAN.code(stage, **dict(wildcards.items()))
+
+
+def any_of(names):
+    """A wildcard constraint that matches exactly these ids (and nothing when there are none)."""
+    return "|".join(names) or "(?!)"
