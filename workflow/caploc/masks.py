@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from caploc import store
 from caploc.records import DataError
 
-__all__ = ["Standard", "outliers", "read_mask", "standard", "write_mask"]
+__all__ = ["Standard", "outliers", "read_mask", "rule_of", "standard", "write_mask"]
 
 Dispersion = Literal["std", "var"]
 Sign = Literal["both", "positive", "negative"]
@@ -91,6 +91,12 @@ def outliers(
     threshold = sigma * basis.dispersion[:, None]
     high, low = distance > threshold, distance < -threshold
     return {"both": high | low, "positive": high, "negative": low}[sign]
+
+
+def rule_of(settings: dict[str, Any]) -> dict[str, Any]:
+    """The keywords of `outliers` among the settings of a stage or of the config."""
+    keys = ("sigma", "dispersion", "per_layer", "sign")
+    return {key: settings[key] for key in keys if key in settings}
 
 
 def write_mask(

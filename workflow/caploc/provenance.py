@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from caploc.records import DataError
+
 __all__ = ["Job", "canonical_json", "code_digest", "file_digest", "imported_modules"]
 
 _PACKAGE = "caploc"
@@ -26,9 +28,16 @@ def canonical_json(value: Any) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of the content of a file, 64 hexadecimal digits."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+    """SHA-256 of the content of a file, 64 hexadecimal digits.
+
+    Raises:
+        DataError: no such file.
+    """
+    try:
+        with path.open("rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
 
 
 def code_digest(*modules: str) -> str:
@@ -104,6 +113,9 @@ def _plain(node: Any) -> Any:
         for name, value in ast.iter_fields(node):
             if name == "body" and isinstance(node, _DOCUMENTED) and _is_docstring(value):
                 value = value[1:]
+            if name == "values" and isinstance(node, ast.JoinedStr):
+                # Python 3.12 leaves an empty text after a nested field in a format.
+                value = [part for part in value if getattr(part, "value", None) != ""]
             if value is None or value == [] or name in ("kind", "type_comment"):
                 continue
             fields.append([name, _plain(value)])

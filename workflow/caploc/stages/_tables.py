@@ -5,7 +5,6 @@ column does not apply; numbers are written with all their digits.
 """
 
 import csv
-import io
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,7 +15,7 @@ from caploc.provenance import Job
 
 __all__ = ["AGREEMENT", "BASE", "COMPLETENESS", "NEURONS", "SAMPLES", "rows", "write"]
 
-# Python objects take about ten times the space of Arrow columns.
+# Rows turned into Python objects at once, which take about ten times the space of Arrow columns.
 _CSV_ROWS = 100_000
 _NUMBER, _TEXT, _COUNT = pa.float64(), pa.string(), pa.int32()
 
@@ -81,9 +80,11 @@ def write(job: Job, table: pa.Table) -> None:
     names = table.schema.names
     table = table.sort_by([(name, "ascending") for name in names[: names.index("value")]])
     store.write_table(table, job.outputs["parquet"], {"origin": job.origin()})
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
-    for batch in table.to_batches(max_chunksize=_CSV_ROWS):
-        writer.writerows(zip(*(column.to_pylist() for column in batch.columns), strict=True))
-    store.write_text(text.getvalue(), job.outputs["csv"])
+    with (
+        store.atomic_path(job.outputs["csv"]) as path,
+        path.open("w", encoding="utf-8", newline="") as handle,
+    ):
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(names)
+        for batch in table.to_batches(max_chunksize=_CSV_ROWS):
+            writer.writerows(zip(*(column.to_pylist() for column in batch.columns), strict=True))

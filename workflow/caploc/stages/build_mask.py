@@ -1,16 +1,15 @@
 """Mean scores of one task to a mask: the neurons that lie far from the mean."""
 
 import logging
-from typing import Any
 
 import pyarrow as pa
 
 from caploc import store
-from caploc.masks import write_mask
+from caploc.masks import rule_of, write_mask
 from caploc.provenance import Job
 from caploc.scores import read_scores
 
-__all__ = ["mask_rule", "run"]
+__all__ = ["run"]
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +34,5 @@ def run(job: Job) -> None:
         return
     scores = read_scores(job.input("scores"), halves=False)
     metadata["n_samples"] = scores.metadata["n_samples"]
-    n_located = write_mask(job.outputs["mask"], scores.whole, mask_rule(job.spec), metadata)
+    n_located = write_mask(job.outputs["mask"], scores.whole, rule_of(job.spec), metadata)
     log.info("%d of %d neurons located", n_located, scores.whole.size)
-
-
-def mask_rule(spec: dict[str, Any]) -> dict[str, Any]:
-    """The keywords of `caploc.masks.outliers` among the settings of a stage."""
-    return {k: spec[k] for k in ("sigma", "dispersion", "per_layer", "sign") if k in spec}

@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caploc import agreement, store
-from caploc.masks import outliers
+from caploc.masks import outliers, rule_of
 from caploc.provenance import Job
 from caploc.scores import Scores, read_scores
 from caploc.stages._tables import AGREEMENT, rows
-from caploc.stages.build_mask import mask_rule
 from caploc.statistics import spread
 
 __all__ = ["run"]
@@ -43,7 +42,7 @@ def run(job: Job) -> None:
     Raises:
         DataError: a damaged scores file.
     """
-    spec, rule = job.spec, mask_rule(job.spec["rule"])
+    spec, rule = job.spec, rule_of(job.spec["rule"])
     ids = {key: spec[key] for key in ("model", "method", "mask")} | {"sigma": rule["sigma"]}
     task, other = spec["task"], f"{spec['task']}.shuffled"
     found: list[Row] = []
