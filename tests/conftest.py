@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from caploc import store
 from caploc.provenance import Job
+from hypothesis import settings
 from numpy.typing import NDArray
 
 # The same examples in every run, and no time limit: a busy machine is not a failure.
