@@ -1,5 +1,4 @@
 import pytest
-
 from caploc.records import Dropped
 from caploc.tasks.plain_text import TASK
 

@@ -133,6 +133,8 @@ def _read_file(path: Path, kind: str, header: list[str] | None) -> Any:
         while cause.__cause__ is not None:
             cause = cause.__cause__
         reason = str(cause).strip().split("\n")[0] or type(cause).__name__
+        if "corresponds to no data" in reason:
+            raise DataError(f"{path}: no rows; expected at least one") from None
         raise DataError(
             f"{path}: cannot be read as {kind} ({reason}); correct the file, or set `format` (one "
             f"of {', '.join(_FORMATS.values())}) or `header`"

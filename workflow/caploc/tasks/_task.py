@@ -137,5 +137,5 @@ def _text(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return value.replace("\r\n", "\n")
+        return value.replace("\r\n", "\n").replace("\r", "\n")
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else str(value)

@@ -16,7 +16,7 @@ from caploc.tasks._task import HubSource, Task
 
 __all__ = ["TASK"]
 
-_LINE_BREAK = re.compile(r"\s*<br\s*/?>\s*")
+_LINE_BREAK = re.compile(r"(?:\s*<br\s*/?>\s*)+")
 
 
 def _derive(fields: dict[str, str], labels: Sequence[str]) -> dict[str, str]:

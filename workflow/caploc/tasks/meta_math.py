@@ -20,14 +20,17 @@ from caploc.tasks._task import HubSource, Task
 
 __all__ = ["TASK"]
 
-_ANSWER = re.compile(r"the answer is:?([^\n]*)", re.IGNORECASE)
-_VALUE = re.compile(r"the value of (?:the )?(?:unknown variable )?\S+ is:?([^\n]*)", re.IGNORECASE)
+_ANSWER = re.compile(r"the answer is:?", re.IGNORECASE)
+_VALUE = re.compile(r"the value of (?:the )?(?:unknown variable )?\S+ is:?", re.IGNORECASE)
 _PLAIN_NUMBER = re.compile(r"[\s$]*-?[\d.,/$]*\d[\s.%]*")
 
 
 def _result(text: str) -> str | None:
-    found = _ANSWER.findall(text) or _VALUE.findall(text)
-    return found[-1].strip().rstrip(".").strip() or None if found else None
+    found = list(_ANSWER.finditer(text)) or list(_VALUE.finditer(text))
+    if not found:
+        return None
+    line = text[found[-1].end() :].split("\n", 1)[0]
+    return line.strip().rstrip(".").strip() or None
 
 
 def _same(first: str, second: str) -> bool:
