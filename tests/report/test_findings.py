@@ -38,8 +38,11 @@ def test_the_fixture_as_it_is(told):
     assert found["Agreement"].tone == "supports"
     assert "62.0–91.0 %" in found["Agreement"].text
     assert found["Against a mixture"].tone == "mixed"
-    assert "Better: Word problems." in found["Against a mixture"].text
-    assert "Not better: Story look-up and Number words" in found["Against a mixture"].text
+    assert "Better: Word problems;" in found["Against a mixture"].text
+    assert (
+        "; not told apart: Story look-up; worse: Number words. Where"
+        in found["Against a mixture"].text
+    )
     assert found["Against neutral text"].tone == "supports"
     assert found["Against shuffled answers"].tone == "supports"
     assert found["Words or capability"].tone == "against"
@@ -60,7 +63,7 @@ def test_the_fixture_as_it_is(told):
 def test_a_reference_that_agrees_as_well_is_said_plainly(told, arm, about):
     found, (_, _, references, _) = told(_set(arm, 0.97))
     assert found[about].tone == "against"
-    assert "None of 3 data sets agrees better" in found[about].text
+    assert "None of 3 data sets agrees better (worse: all)" in found[about].text
     assert references.number == "0 of 3"
 
 
@@ -109,7 +112,7 @@ def test_a_coarse_integral_is_said_plainly(told):
             row["value"] *= 10
 
     found, (_, _, _, gap) = told(change, "completeness")
-    assert found["Precision"].tone == "against"
+    assert found["Precision"].tone == "caution"
     assert "In 16 of 16 cases it is above 5 %" in found["Precision"].text
     assert gap.number == "13.3 %"
 

@@ -40,7 +40,7 @@ def test_words():
     assert [joined(list("abc")[:n]) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
     assert joined(["1", "2"], "or") == "1 or 2"
     assert unbroken("5 % of 6 %") == "5\N{NO-BREAK SPACE}% of 6\N{NO-BREAK SPACE}%"
-    assert [probability(p) for p in (0, 0.5, 0.012345)] == ["0", "0.5", "0.0123"]
+    assert [probability(p) for p in (0, 0.5, 0.012345)] == ["0", "0.5", "0.012"]
 
 
 def test_a_number_without_a_range_is_its_own_range():

@@ -65,7 +65,7 @@ def test_a_map_puts_layer_0_at_the_bottom_and_bars_beside_their_layer():
         {"layer": 3, "neuron": 9, "series": "one"},
     ]
     bars = [{"layer": 0, "percent": 50.0}, {"layer": 3, "percent": 50.0}]
-    chart = charts.neuron_map(points, bars, "t", (4, 10))
+    chart = charts.neuron_map(points, bars, "t", (4, 10), 50.0)
     assert isinstance(chart, alt.HConcatChart)
     root = ElementTree.fromstring(inline_svg(chart, "m", "m"))
     marks = [e for e in root.iter("path") if e.attrib.get("fill") in (

@@ -38,21 +38,25 @@ def agreement(rows: Sequence[dict[str, Any]], order: Sequence[str]) -> alt.TopLe
         rows: ``dataset`` (title), ``series``, ``value``, ``low``, ``high`` in percent.
         order: titles from top to bottom.
     """
-    y = alt.Y("dataset:N", sort=list(order), title=None, axis=alt.Axis(grid=True, ticks=False))
+    axis = alt.Axis(grid=True, ticks=False, tickBand="extent")
+    scale = alt.Scale(paddingInner=0.2, paddingOuter=0.1)
+    y = alt.Y("dataset:N", sort=list(order), title=None, axis=axis, scale=scale)
     looks = _looks(SERIES)
-    base = alt.Chart(_data(rows)).encode(y=y, color=looks["color"])
+    # Ranges of one row would cover each other, so every series has its own line within the row.
+    lines = alt.YOffset("series:N", sort=[series.key for series in SERIES])
+    base = alt.Chart(_data(rows)).encode(y=y, yOffset=lines, color=looks["color"])
     x = alt.X("value:Q", title="split-half overlap, %", scale=_PERCENT)
     is_chance = alt.datum.series == CHANCE.key
     spans = base.transform_filter(alt.datum.low != None).mark_rule(size=2, opacity=0.6)  # noqa: E711
-    points = base.transform_filter(~is_chance).mark_point(filled=True, size=70, opacity=1)
-    chance = base.transform_filter(is_chance).mark_tick(thickness=2, size=16, opacity=1)
+    points = base.transform_filter(~is_chance).mark_point(filled=True, size=48, opacity=1)
+    chance = base.transform_filter(is_chance).mark_tick(thickness=2, size=8, opacity=1)
     return (
         alt.layer(
             spans.encode(x=alt.X("low:Q", scale=_PERCENT), x2="high:Q"),
             chance.encode(x=x),
             points.encode(x=x, shape=looks["shape"]),
         )
-        .properties(width=230, height={"step": 30})
+        .properties(width=230, height=alt.Step(48, **{"for": "position"}))
     )  # fmt: skip
 
 
@@ -139,6 +143,7 @@ def neuron_map(
     layers: Sequence[dict[str, Any]],
     title: str,
     grid: tuple[int, int],
+    most: float,
 ) -> alt.TopLevelMixin:
     """Where the located neurons of one data set are, and how they spread over the layers.
 
@@ -147,6 +152,7 @@ def neuron_map(
         layers: ``layer`` and ``percent`` of this data set's located neurons.
         title: name of the data set.
         grid: number of layers and of neurons in a layer: the axes of every panel.
+        most: largest percentage of any panel: the axis of the bars.
     """
     n_layers, n_neurons = grid
     height = min(300, max(96, 18 * n_layers))
@@ -171,8 +177,8 @@ def neuron_map(
     right = alt.X(
         "percent:Q",
         title="% of located",
-        scale=_PERCENT,
-        axis=alt.Axis(values=[0, 50, 100], grid=False),
+        scale=alt.Scale(domain=[0, most], nice=2),
+        axis=alt.Axis(tickCount=2, grid=False),
     )
     bars = bar.encode(x=right, y=alt.Y("layer:Q", scale=scale, axis=unlabelled)).properties(
         width=66, height=height

@@ -164,6 +164,8 @@ def _curve(
 def neuron_panels(view: View) -> list[Panel]:
     """Where the located neurons are: one map for each data set, all with the same axes."""
     panels = []
+    spreads = {task: view.per_layer(task) for task in view.inputs.tasks}
+    most = max((100 * value for s in spreads.values() for value in s.values()), default=100.0)
     for index, task in enumerate(view.inputs.tasks):
         places = view.located(task)
         if not places:
@@ -175,11 +177,11 @@ def neuron_panels(view: View) -> list[Panel]:
             {"layer": layer, "neuron": neuron, "series": _sharing(places[layer, neuron])}
             for layer, neuron in drawn
         ]
-        shares = view.per_layer(task)
+        shares = spreads[task]
         bars = [{"layer": layer, "percent": 100 * value} for layer, value in shares.items()]
         spread = ", ".join(f"layer {layer} {percent(v, 0)} %" for layer, v in shares.items())
         label = f"{task.title}: {count(len(places), 'located neuron')}; {spread}"
-        chart = charts.neuron_map(points, bars, task.title, view.grid)
+        chart = charts.neuron_map(points, bars, task.title, view.grid, most)
         note = _map_note(places, drawn)
         panels.append(Panel(task.title, inline_svg(chart, f"{view.slug}-map-{index}", label), note))
     return panels

@@ -20,7 +20,7 @@ USEFUL = (0.20, 0.95)
 # Mean integration error above this share of the effect puts the scores in doubt.
 _GOOD_GAP = 0.05
 
-Tone = Literal["supports", "against", "mixed", "note"]
+Tone = Literal["supports", "against", "mixed", "caution", "note"]
 
 _WHAT = {
     "mixture": "a random mixture of all data sets",
@@ -167,12 +167,16 @@ def _against(view: View, arm: str) -> Finding | None:
     if len(found.above) == found.total:
         text += f"All {count(found.total, 'data set')} agree better: {good}."
         return Finding("supports", about, text)
-    weak = found.within + found.below
+    parts = (("better", found.above), ("not told apart", found.within), ("worse", found.below))
+    told = "; ".join(
+        f"{word}: {_names(tasks) if len(tasks) < found.total else 'all'}"
+        for word, tasks in parts
+        if tasks
+    )
     if not found.above:
-        text += f"None of {count(found.total, 'data set')} agrees better: {bad}."
+        text += f"None of {count(found.total, 'data set')} agrees better ({told}): {bad}."
         return Finding("against", about, text)
-    text += f"Better: {_names(found.above)}. "
-    text += f"Not better: {_names(weak)}; there, {bad}."
+    text += f"{told[0].upper()}{told[1:]}. Where it is not better, {bad}."
     return Finding("mixed", about, text)
 
 
@@ -260,7 +264,7 @@ def _base(view: View) -> Finding | None:
         f"The model answers {joined(outside)} outside {percent_span(*USEFUL, 0)} % "
         "correctly: too rarely or too surely to say much about a capability there."
     )
-    return Finding("mixed", "The model itself", text)
+    return Finding("caution", "The model itself", text)
 
 
 def _integration(view: View) -> Finding | None:
@@ -281,7 +285,7 @@ def _integration(view: View) -> Finding | None:
         f"In {poor} of {len(gaps)} cases it is above {percent(_GOOD_GAP, 0)} %: read scores there "
         "with care."
     )
-    return Finding("mixed" if middle <= _GOOD_GAP else "against", "Precision", text)
+    return Finding("caution", "Precision", text)
 
 
 def _missing(view: View) -> Finding | None:

@@ -99,8 +99,8 @@ def share_span(low: float, high: float) -> str:
 
 
 def probability(value: float) -> str:
-    """A probability, or a difference of two, with three leading digits."""
-    return "0" if value == 0 else f"{value:.3g}"
+    """A probability, or a difference of two, with two leading digits."""
+    return "0" if value == 0 else f"{value:.2g}"
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:

@@ -68,7 +68,7 @@ LOCATED = Series("located", "the data set itself", _BLUE, "circle", (1, 0))
 MIXTURE = Series("mixture", "reference: mixture of all data sets", _ORANGE, "square", (6, 3))
 NEUTRAL = Series("neutral", "reference: neutral text", _GREEN, "triangle-up", (2, 2))
 SHUFFLED = Series("shuffled", "reference: answers shuffled", _PURPLE, "diamond", (8, 3, 2, 3))
-CHANCE = Series("chance", "chance, same number per layer", _GREY, "stroke", (1, 3))
+CHANCE = Series("chance", "chance", _GREY, "stroke", (1, 3))
 SERIES = (LOCATED, MIXTURE, NEUTRAL, SHUFFLED, CHANCE)
 
 # Neuron maps: how many other data sets located the same neuron.
