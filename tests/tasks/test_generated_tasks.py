@@ -196,8 +196,8 @@ def test_number_words_are_computed():
             (r"subtract (.+) from (.+)", lambda b, a: a - b),
             (r"increase (.+) by (.+)", lambda a, b: a + b),
             (r"reduce (.+) by (.+)", lambda a, b: a - b),
-            (r"(.+) plus (.+)", lambda a, b: a + b),
-            (r"(.+) minus (.+)", lambda a, b: a - b),
+            (r"compute (.+) plus (.+)", lambda a, b: a + b),
+            (r"compute (.+) minus (.+)", lambda a, b: a - b),
         ):
             found = re.fullmatch(pattern, first)
             if found:

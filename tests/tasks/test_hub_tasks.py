@@ -73,9 +73,7 @@ def test_emotion_labels(label):
 
 
 def test_unknown_labels_name_the_choices():
-    with pytest.raises(
-        DataError, match="unknown label '6'; expected 0 to 5 or one of sadness"
-    ):
+    with pytest.raises(DataError, match="unknown label '6'; expected 0 to 5 or one of sadness"):
         emotion.TASK.to_sample({"text": "x", "label": 6})
 
 

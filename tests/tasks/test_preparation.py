@@ -43,7 +43,7 @@ def test_generated_splits(name):
 
 def test_a_small_space_is_shared_out():
     splits = prepare(facts.TASK, {"task": "facts"}, dict.fromkeys(SPLITS, 1000), 0)
-    assert [len(s.samples) for s in splits.values()] == [180, 180, 180, 180]
+    assert [len(s.samples) for s in splits.values()] == [120, 120, 120, 120]
     assert splits["test"].wanted == 1000
 
 

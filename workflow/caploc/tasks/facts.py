@@ -19,7 +19,7 @@ __all__ = ["N_PHRASINGS", "OBJECTS", "SUBJECTS", "TASK", "TEMPLATES", "knowledge
 
 SUBJECTS: tuple[str, ...] = tuple(
     a + b
-    for a in ("Zor", "Kel", "Mar", "Tav", "Bri", "Dun", "Fen", "Gal", "Hol", "Jor", "Lun", "Pel")
+    for a in ("Zor", "Kel", "Mar", "Tav", "Bri", "Dun", "Fen", "Gal")
     for b in ("van", "dis", "mek", "osh", "ira")
 )
 

@@ -14,7 +14,8 @@ from caploc.tasks._task import Answered, Task
 
 __all__ = ["LARGEST", "TASK", "spelled"]
 
-LARGEST = 30
+LARGEST = 20
+"""No number is larger, so nearly every number is one word."""
 _UNITS = (
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
     "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
@@ -33,8 +34,9 @@ def spelled(number: int) -> str:
     return _TENS[tens] + (f" {_UNITS[unit]}" if unit else "")
 
 
-_FIRST_GAIN = ("Add {b} to {a}", "{a} plus {b}", "Increase {a} by {b}")
-_FIRST_LOSS = ("Subtract {b} from {a}", "{a} minus {b}", "Reduce {a} by {b}")
+# Every prompt begins with a verb, so no number needs a capital.
+_FIRST_GAIN = ("Add {b} to {a}", "Increase {a} by {b}", "Compute {a} plus {b}")
+_FIRST_LOSS = ("Subtract {b} from {a}", "Reduce {a} by {b}", "Compute {a} minus {b}")
 _NEXT_GAIN = (", add {b}", ", plus {b}")
 _NEXT_LOSS = (", subtract {b}", ", minus {b}")
 
@@ -52,8 +54,11 @@ def _generate(rng: random.Random) -> Answered:
         text += template.format(a=spelled(amount), b=spelled(change))
         amount += change if gains else -change
         results.append(spelled(amount))
-    prompt = f"{text[0].upper()}{text[1:]}.\nResult:"
-    return prompt, " " + "; ".join(results), {"number": str(amount), "steps": str(len(results))}
+    return (
+        f"{text}.\nResult:",
+        " " + "; ".join(results),
+        {"number": str(amount), "steps": str(len(results))},
+    )
 
 
 def _score(answer: str, completion: str) -> bool:

@@ -1,0 +1,122 @@
+"""Train a toy, load it as anyone would, train it again: the same bytes."""
+
+import json
+
+import pytest
+import torch
+from caploc import store
+from caploc.provenance import file_digest
+from caploc.records import DataError
+from caploc.stages import train_model
+from caploc.tasks._splits import prompt_digest
+from caploc.training._corpus import draw_corpus
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+SPEC = {
+    "model": "toy",
+    "seed": 0,
+    "architecture": {
+        "layers": 2, "hidden": 32, "ffn": 48, "heads": 4, "kv_heads": 2, "context": 64,
+    },
+    "train": {
+        "steps": 40, "batch": 8, "learning_rate": 5e-3, "warmup": 5,
+        "mixture": {"emotions": 1, "number_words": 1, "facts": 2},
+    },
+}  # fmt: skip
+
+
+def train(folder, make_job, spec=SPEC):
+    outputs = {
+        "manifest": folder / "manifest.json",
+        "loss": folder / "loss.parquet",
+        "prompts": folder / "training_prompts.parquet",
+    }
+    train_model.run(make_job("train_model", spec, {}, outputs))
+    return outputs
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory):
+    from caploc.provenance import Job
+
+    return train(tmp_path_factory.mktemp("toy"), lambda *a: Job(a[0], a[1], "0" * 16, *a[2:], 1))
+
+
+def test_manifest(outputs):
+    manifest = store.read_json(outputs["manifest"])
+    folder = outputs["manifest"].parent / manifest["path"]
+    expected = {
+        "model": "toy", "path": "hf", "repo": None, "revision": None, "family": "llama",
+        "architecture": "LlamaForCausalLM", "n_layers": 2, "n_neurons": 48, "dtype": "float32",
+    }  # fmt: skip
+    assert {k: manifest[k] for k in expected} == expected
+    assert manifest["files"] == {p.name: file_digest(p) for p in folder.iterdir()}
+    assert {"model.safetensors", "config.json", "tokenizer.json"} <= manifest["files"].keys()
+    trained = manifest["trained"]
+    assert trained["steps"] == 40 and trained["sequences"] == 320 and trained["threads"] == 1
+    assert trained["precision"].startswith(("float32", "bfloat16"))
+    assert trained["seconds"] > 0 and trained["tokens"] > 3000
+    assert manifest["origin"]["spec"] == SPEC
+
+
+def test_loss_falls(outputs):
+    table = store.read_table(outputs["loss"], ("step", "loss", "learning_rate"))
+    assert table["step"].to_pylist() == list(range(1, 41))
+    losses = table["loss"].to_pylist()
+    assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
+    assert max(table["learning_rate"].to_pylist()) == pytest.approx(5e-3)
+
+
+def test_training_prompts_are_those_of_the_corpus(outputs):
+    train = SPEC["train"]
+    corpus = draw_corpus(train["mixture"], train["steps"], train["batch"], 0)
+    expected = {(t.task, prompt_digest(t.prompt)) for batch in corpus for t in batch}
+    rows = store.read_table(outputs["prompts"], ("task", "prompt_digest")).to_pylist()
+    assert {(r["task"], r["prompt_digest"]) for r in rows} == expected
+    assert len(rows) == len(expected)
+
+
+def test_the_folder_is_an_ordinary_model(outputs):
+    folder = outputs["manifest"].parent / "hf"
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    assert json.loads((folder / "config.json").read_text())["architectures"] == ["LlamaForCausalLM"]
+    batch = tokenizer(["Add two to three.\nResult:"], return_tensors="pt")
+    assert torch.isfinite(model(**batch).logits).all()
+    assert (
+        sum(p.numel() for p in model.parameters())
+        == (store.read_json(outputs["manifest"])["n_parameters"])
+    )
+
+
+def test_same_seed_same_bytes(outputs, tmp_path, make_job):
+    again = train(tmp_path, make_job)
+    first, second = (store.read_json(o["manifest"]) for o in (outputs, again))
+    assert first["files"] == second["files"]
+    assert outputs["loss"].read_bytes() == again["loss"].read_bytes()
+    assert outputs["prompts"].read_bytes() == again["prompts"].read_bytes()
+    first["trained"].pop("seconds")
+    second["trained"].pop("seconds")
+    assert first == second
+
+
+def test_another_seed_other_bytes_and_no_old_file_stays(outputs, tmp_path, make_job):
+    stale = tmp_path / "hf" / "model-00001-of-00002.safetensors"
+    stale.parent.mkdir()
+    stale.touch()
+    short = SPEC | {"seed": 1, "train": SPEC["train"] | {"steps": 2, "warmup": 0}}
+    again = train(tmp_path, make_job, short)
+    assert not stale.exists()
+    name = "model.safetensors"
+    files = [store.read_json(o["manifest"])["files"][name] for o in (outputs, again)]
+    assert files[0] != files[1]
+
+
+def test_a_sequence_that_does_not_fit_is_named(tmp_path, make_job):
+    spec = SPEC | {"architecture": SPEC["architecture"] | {"context": 10}}
+    with pytest.raises(
+        DataError,
+        match=r"task '\w+': a training sequence has \d+ tokens, the model's context is",
+    ):
+        train(tmp_path, make_job, spec)
+    assert not (tmp_path / "manifest.json").exists()

@@ -1,0 +1,59 @@
+import random
+from collections import Counter
+
+import pytest
+from caploc import plugins
+from caploc.records import DataError
+from caploc.training._corpus import draw_corpus
+from caploc.training._tokenizer import build_tokenizer
+
+MIXTURE = {"word_problems": 3, "facts": 1, "neutral": 2}
+
+
+def test_shares_and_sizes():
+    corpus = draw_corpus(MIXTURE, steps=20, batch=12, seed=0)
+    assert [len(batch) for batch in corpus] == [12] * 20
+    assert Counter(t.task for b in corpus for t in b) == {
+        "word_problems": 120, "facts": 40, "neutral": 80,
+    }  # fmt: skip
+    assert all(Counter(t.task for t in b)["word_problems"] == 6 for b in corpus)
+
+
+def test_seeded():
+    one, same, other = (draw_corpus(MIXTURE, 3, 10, seed) for seed in (0, 0, 1))
+    assert one == same
+    assert one != other
+
+
+def test_another_task_in_the_mixture_does_not_change_what_is_drawn_of_a_task():
+    def drawn(mixture):
+        corpus = draw_corpus(mixture, 10, 12, 0)
+        return [t for batch in corpus for t in batch if t.task == "facts"][:10]
+
+    assert drawn({"facts": 1}) == drawn({"facts": 1, "reviews": 1})
+
+
+def test_only_text_and_facts_learn_their_prompts():
+    corpus = draw_corpus({"facts": 1, "neutral": 1, "reviews": 1}, 1, 30, 0)
+    assert {(t.task, t.learns_prompt) for t in corpus[0]} == {
+        ("facts", True), ("neutral", True), ("reviews", False),
+    }  # fmt: skip
+
+
+def test_tasks_without_generator_are_refused():
+    with pytest.raises(DataError, match="task 'GSM8K' has no generator, so no model can be"):
+        draw_corpus({"gsm8k": 1}, 1, 1, 0)
+
+
+def test_a_training_vocabulary_knows_every_held_out_sample():
+    names = [n for n in plugins.names("tasks") if plugins.load("tasks", n).TASK.generate]
+    corpus = draw_corpus(dict.fromkeys(names, 1), 100, 160, 0)
+    tokenizer = build_tokenizer((p for b in corpus for t in b for p in (t.prompt, t.answer)), 128)
+    for name in names:
+        task = plugins.load("tasks", name).TASK
+        rng = random.Random(5)
+        for _ in range(1000):
+            prompt, answer, _ = task.generate(rng)
+            ids = tokenizer(prompt + answer)["input_ids"]
+            assert tokenizer.unk_token_id not in ids, (prompt, answer)
+            assert len(ids) <= 80
