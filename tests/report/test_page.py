@@ -237,3 +237,26 @@ def test_wrong_settings_are_named(changed, settings, message):
 def test_the_reader_of_these_tests_sees_cells():
     table = Reader("<table><tr><th>a</th><td><b>1</b> <i>2</i></td></tr></table>").tables[0]
     assert table.rows == [["a", "1 2"]]
+
+
+def test_one_mask_has_a_table_and_no_curve(changed):
+    _, page, _ = changed(masks=[{"id": "s6", "sigma": 6.0}])
+    assert page.table("Located share of the whole sample").row(RUN["alpha"])[1] == "0.43"
+    assert not [a for tag, a in page.tags if tag == "svg" and "against sigma" in str(a)]
+
+
+def test_two_masks_of_one_threshold_are_told_apart_by_name(changed):
+    masks = [{"id": "s6", "sigma": 6.0}, {"id": "s3", "sigma": 6.0}]
+    _, page, _ = changed(masks=masks)
+    assert page.table("Located share of the whole sample").rows[0][1:] == [
+        "s6: sigma 6, used elsewhere",
+        "s3: sigma 6",
+    ]
+
+
+def test_a_reference_that_was_not_run_has_no_row(changed):
+    rows = [row for row in example_run.agreement() if row["arm"] not in ("mixture", "neutral")]
+    _, page, _ = changed(tables={"agreement": rows}, neutral=None)
+    titles = [row[0] for row in page.table("Agreement of two halves").rows if row]
+    assert "References" not in titles
+    assert "Mixture of all data sets" not in titles

@@ -117,18 +117,29 @@ def stability_panels(view: View) -> list[Panel]:
 
 
 def sigma_panels(view: View) -> list[Panel]:
-    """Overlap against the threshold of the mask."""
-    masks = [(mask["sigma"], mask["id"]) for mask in view.inputs.spec["masks"]]
-    domain = (min(sigma for sigma, _ in masks), max(sigma for sigma, _ in masks))
+    """Overlap against the threshold of the mask; of equal thresholds the first mask is drawn."""
+    masks: dict[float, str] = {}
+    for mask in view.inputs.spec["masks"]:
+        masks.setdefault(mask["sigma"], mask["id"])
+    if len(masks) < 2:
+        return []
+    domain = (min(masks), max(masks))
     panels = []
     for task in view.inputs.tasks:
         found = {
-            arm: _points([(s, view.reference(arm, task, mask)) for s, mask in sorted(masks)])
+            arm: _points(
+                [(s, view.reference(arm, task, mask)) for s, mask in sorted(masks.items())]
+            )
             for arm in REFERENCES
         }
-        found[LOCATED.key] = _points([(s, view.overlap(task, mask)) for s, mask in sorted(masks)])
+        found[LOCATED.key] = _points(
+            [(s, view.overlap(task, mask)) for s, mask in sorted(masks.items())]
+        )
         found[CHANCE.key] = _points(
-            [(s, view.overlap(task, mask, "chance_overlap_layer")) for s, mask in sorted(masks)]
+            [
+                (s, view.overlap(task, mask, "chance_overlap_layer"))
+                for s, mask in sorted(masks.items())
+            ]
         )
         reason = view.overlap(task).reason
         panels.append(_curve(view, task, found, "sigma", domain, "sigma", reason))

@@ -58,12 +58,18 @@ def stability_rows(view: View) -> list[StabilityRow]:
 
 
 def reference_rows(view: View) -> list[StabilityRow]:
-    """The references that are the same for every data set, in the columns of Table 1."""
-    rows = [_stability(view, "mixture", "mixture", "Mixture of all data sets", None)]
+    """The references that are the same for every data set, in the columns of Table 1.
+
+    A reference that the run does not have has no row; one without a value has.
+    """
+    found = [("mixture", "mixture", "Mixture of all data sets")]
     if view.inputs.neutral:
-        neutral = view.inputs.neutral
-        rows.append(_stability(view, "neutral", neutral.id, neutral.title, None))
-    return rows
+        found.append(("neutral", view.inputs.neutral.id, view.inputs.neutral.title))
+    return [
+        _stability(view, arm, dataset, title, None)
+        for arm, dataset, title in found
+        if view.headline.n_half(arm, dataset) is not None
+    ]
 
 
 def _stability(view: View, arm: str, dataset: str, title: str, task: Task | None) -> StabilityRow:
