@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import torch
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.utils.logging import disable_progress_bar
 
 from caploc import store
@@ -94,7 +95,7 @@ def run(job: Job) -> None:
     )
 
 
-def _packed(batch: list[Text], tokenizer, context: int) -> Packed:  # type: ignore[no-untyped-def]
+def _packed(batch: list[Text], tokenizer: PreTrainedTokenizerFast, context: int) -> Packed:
     prompts = tokenizer([t.prompt for t in batch])["input_ids"]
     answers = tokenizer([t.answer for t in batch], add_special_tokens=False)["input_ids"]
     sequences = []
@@ -109,7 +110,7 @@ def _packed(batch: list[Text], tokenizer, context: int) -> Packed:  # type: igno
     return pack(sequences, context, tokenizer.pad_token_id)
 
 
-def _save(model, tokenizer, folder: Path) -> None:  # type: ignore[no-untyped-def]
+def _save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     disable_progress_bar()  # of saving, which takes a moment
     shutil.rmtree(folder, ignore_errors=True)
     model.save_pretrained(folder)

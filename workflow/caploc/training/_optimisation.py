@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from caploc.training._packing import IGNORED, Packed
 
@@ -38,7 +38,7 @@ class Step:
     Attributes:
         loss: mean over the learned tokens, in nats.
         learning_rate: rate of this step.
-        n_tokens: tokens read, without padding.
+        n_tokens: tokens read, without padding and beginnings of text.
     """
 
     loss: float
@@ -46,7 +46,9 @@ class Step:
     n_tokens: int
 
 
-def build_model(architecture: Architecture, tokenizer: object, seed: int) -> LlamaForCausalLM:
+def build_model(
+    architecture: Architecture, tokenizer: PreTrainedTokenizerFast, seed: int
+) -> LlamaForCausalLM:
     """A Llama model with random weights that the seed decides.
 
     Args:
@@ -57,7 +59,7 @@ def build_model(architecture: Architecture, tokenizer: object, seed: int) -> Lla
     torch.manual_seed(seed)
     return LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=len(tokenizer),  # type: ignore[arg-type]
+            vocab_size=len(tokenizer),
             hidden_size=architecture.hidden,
             intermediate_size=architecture.ffn,
             num_hidden_layers=architecture.layers,
@@ -66,9 +68,9 @@ def build_model(architecture: Architecture, tokenizer: object, seed: int) -> Lla
             max_position_embeddings=architecture.context,
             initializer_range=architecture.hidden**-0.5 / 2,
             tie_word_embeddings=True,
-            pad_token_id=tokenizer.pad_token_id,  # type: ignore[attr-defined]
-            bos_token_id=tokenizer.bos_token_id,  # type: ignore[attr-defined]
-            eos_token_id=tokenizer.eos_token_id,  # type: ignore[attr-defined]
+            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
         )
     )
 

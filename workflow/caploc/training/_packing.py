@@ -1,7 +1,7 @@
 """Sequences side by side in rows of one length, so that hardly any computing goes to padding."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -40,34 +40,44 @@ def pack(sequences: Sequence[tuple[Sequence[int], int]], length: int, padding: i
     Raises:
         ValueError: a sequence is longer than `length`.
     """
-    rows: list[list[tuple[Sequence[int], int]]] = []
-    room: list[int] = []
+    rows: list[_Row] = []
     for ids, learned in sorted(sequences, key=lambda s: -len(s[0])):
         if len(ids) > length:
             raise ValueError(f"a sequence of {len(ids)} tokens does not fit rows of {length}")
-        row = next((i for i, left in enumerate(room) if left >= len(ids)), None)
+        row = next((row for row in rows if len(row.ids) + len(ids) <= length), None)
         if row is None:
-            row = len(rows)
-            rows.append([])
-            room.append(length)
-        rows[row].append((ids, learned))
-        room[row] -= len(ids)
-    width = length - min(room)
-    shape = (len(rows), width)
-    packed = torch.full(shape, padding)
-    positions, targets = torch.zeros(shape, dtype=torch.long), torch.full(shape, IGNORED)
+            row = _Row()
+            rows.append(row)
+        row.add(ids, learned)
+    width = max(len(row.ids) for row in rows)
+    packed = torch.tensor([_filled(row.ids, width, padding) for row in rows])
+    positions = torch.tensor([_filled(row.positions, width, 0) for row in rows])
+    targets = torch.tensor([_filled(row.targets, width, IGNORED) for row in rows])
     # Padding is a sequence of its own (number 0), so that each of its rows sees something.
-    owner = torch.zeros(shape, dtype=torch.long)
-    for r, row_sequences in enumerate(rows):
-        start = 0
-        for number, (ids, learned) in enumerate(row_sequences, start=1):
-            stop = start + len(ids)
-            packed[r, start:stop] = torch.tensor(ids)
-            positions[r, start:stop] = torch.arange(len(ids))
-            owner[r, start:stop] = number
-            # The position before a token predicts it; the first token has none.
-            first = max(learned, 1)
-            targets[r, start + first - 1 : stop - 1] = torch.tensor(ids[first:])
-            start = stop
+    owner = torch.tensor([_filled(row.owners, width, 0) for row in rows])
     mask = (owner[:, :, None] == owner[:, None, :]).tril()
     return Packed(packed, positions, targets, mask[:, None])
+
+
+@dataclass(slots=True)
+class _Row:
+    """A row that is being filled; all lists are equally long."""
+
+    ids: list[int] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    targets: list[int] = field(default_factory=list)
+    owners: list[int] = field(default_factory=list)
+    n_sequences: int = 0
+
+    def add(self, ids: Sequence[int], learned: int) -> None:
+        self.n_sequences += 1
+        # The position before a token predicts it; the first token has none.
+        first = max(learned, 1)
+        self.ids.extend(ids)
+        self.positions.extend(range(len(ids)))
+        self.targets.extend([IGNORED] * (first - 1) + [*ids[first:], IGNORED])
+        self.owners.extend([self.n_sequences] * len(ids))
+
+
+def _filled(values: list[int], width: int, value: int) -> list[int]:
+    return values + [value] * (width - len(values))
