@@ -91,6 +91,17 @@ def test_code_covers_the_plugins_of_the_job_and_no_others():
     assert emotions != reviews
 
 
+def test_an_edit_of_the_page_template_changes_the_code_of_the_report(monkeypatch, tmp_path):
+    import caploc.provenance
+
+    before = plan().code("write_report")
+    digest = caploc.provenance.file_digest
+    monkeypatch.setattr(
+        caploc.provenance, "file_digest", lambda p: "other" if p.suffix == ".css" else digest(p)
+    )
+    assert plan().code("write_report") != before
+
+
 def test_every_spec_is_json_and_every_stage_exists():
     chosen = plan()
     for stage, wildcards in JOBS.items():

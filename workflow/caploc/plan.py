@@ -156,6 +156,13 @@ class Plan:
         if stage == "attribute_shard":
             locator = self.config["methods"][wildcards["method"]]["locator"]
             modules.append(plugins.module_name("locators", locator))
+        if stage == "write_report":
+            # Titles and capabilities come from the tasks; the page from its templates.
+            used = {self.config["tasks"][task]["plugin"] for task in self.tasks}
+            modules += [plugins.module_name("tasks", name) for name in used]
+            folder = Path(__file__).parent / "report"
+            templates = [p for p in folder.iterdir() if p.suffix in (".jinja", ".css", ".json")]
+            return code_digest(*modules, files=templates)
         return code_digest(*modules)
 
     def _train_model(self, model: str) -> dict[str, Any]:

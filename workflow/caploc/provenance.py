@@ -9,6 +9,7 @@ Only the standard library is used: the Snakefile imports this module on every ca
 import ast
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -40,12 +41,13 @@ def file_digest(path: Path) -> str:
         raise DataError(f"{path}: no such file") from None
 
 
-def code_digest(*modules: str) -> str:
+def code_digest(*modules: str, files: Iterable[Path] = ()) -> str:
     """Digest of the code that runs when `modules` run.
 
     Args:
         modules: dotted names inside the package, e.g. ``caploc.stages.build_mask``; name plug-ins
             too, because they are imported by name at run time and cannot be followed.
+        files: other files that decide what the code does (templates), hashed byte by byte.
 
     Returns:
         16 hexadecimal digits, equal for equal code on any machine and Python 3.11 to 3.13.
@@ -53,6 +55,8 @@ def code_digest(*modules: str) -> str:
     total = hashlib.sha256()
     for module in sorted(imported_modules(*modules)):
         total.update(f"{module}:{_module_digest(module)}\n".encode())
+    for path in sorted(files):
+        total.update(f"{path.name}:{file_digest(path)}\n".encode())
     return total.hexdigest()[:16]
 
 
