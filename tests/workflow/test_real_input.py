@@ -6,7 +6,6 @@ import shutil
 import polars as pl
 import pytest
 import yaml
-
 from caploc.masks import read_mask
 
 pytestmark = [pytest.mark.workflow, pytest.mark.shared]
