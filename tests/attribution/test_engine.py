@@ -12,7 +12,6 @@ from caploc.attribution.recording import Recording
 from caploc.attribution.rules import path_rule
 from caploc.models._language_model import LanguageModel
 from caploc.records import DataError
-
 from naive import Naive, naive_scores
 from tiny_models import ids, tiny_gptj, tiny_llama
 

@@ -23,6 +23,7 @@ from torch.autograd.function import once_differentiable
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from caploc.models._language_model import LanguageModel
+from caploc.records import DataError
 
 __all__ = ["Prefix", "PrefixAttention", "use_prefix_attention"]
 
@@ -110,7 +111,10 @@ def _interface(attention: PrefixAttention) -> Any:
     ) -> tuple[Tensor, None]:
         for name in ("sliding_window", "softcap", "position_bias", "s_aux"):
             if settings.get(name) is not None:
-                raise NotImplementedError(f"attention with {name} is not supported")
+                raise DataError(
+                    f"{type(module).__name__}: attention with {name} is not supported, its scores "
+                    "would be wrong; choose a model without it"
+                )
         output = attention(module.layer_idx, query, key, value, settings["scaling"])
         return output.transpose(1, 2), None
 

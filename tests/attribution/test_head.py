@@ -1,0 +1,33 @@
+"""Fused head: value and gradient against autograd on the plain formula."""
+
+import pytest
+import torch
+from caploc.attribution import head
+from caploc.attribution.head import answer_probability
+from torch import nn
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("rows_at_once", [1, 3, 1000])
+def test_equals_autograd(bias: bool, rows_at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    linear = nn.Linear(6, 11, bias=bias).double().requires_grad_(False)
+    monkeypatch.setattr(head, "_LOGITS", rows_at_once * 11)
+    hidden = torch.randn(7, 6, dtype=torch.float64, requires_grad=True)
+    target = torch.randint(0, 11, (7,))
+    logarithm = torch.log_softmax(linear(hidden), -1)[torch.arange(7), target]
+    (expected,) = torch.autograd.grad(logarithm.sum(), hidden)
+    probability, gradient = answer_probability(linear, hidden.detach(), target)
+    torch.testing.assert_close(probability, logarithm.exp().detach(), rtol=1e-12, atol=0)
+    torch.testing.assert_close(gradient, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_gradient_survives_a_probability_that_float16_cannot_hold() -> None:
+    linear = nn.Linear(1, 2, bias=False).requires_grad_(False)
+    linear.weight[:] = torch.tensor([[0.0], [40.0]])
+    linear = linear.half()
+    hidden = torch.ones(1, 1, dtype=torch.float16)
+    probability, gradient = answer_probability(linear, hidden, torch.tensor([0]))
+    assert probability.dtype == torch.float32
+    assert probability.item() == pytest.approx(4.248e-18, rel=1e-3)  # exp(-40)
+    assert gradient.item() == pytest.approx(-40)
