@@ -6,6 +6,8 @@ the stage on it in a subprocess of its own, so that the peak memory is that of t
 
 import argparse
 import json
+import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -71,17 +73,24 @@ def write_synthetic(path: Path, n_samples: int, n_layers: int, n_neurons: int) -
             writer.write_table(pa.table(columns, schema=schema))
 
 
-def measure(shard: Path, threads: int) -> tuple[float, float]:
-    """Seconds and peak memory in MB of one run of the stage, start of the interpreter included."""
+def measure(shard: Path, threads: int) -> tuple[float, float, float]:
+    """Seconds, processor seconds and peak MiB of one whole run of the command."""
     with tempfile.TemporaryDirectory(dir=shard.parent) as folder:
         command = [
             *(sys.executable, "-c", CHILD, "aggregate_scores"),
             *("--threads", str(threads), "--spec", json.dumps(SPEC)),
             *("--input", f"shards={shard}", "--output", f"scores={folder}/scores.parquet"),
         ]
-        start = time.perf_counter()
+        start, before = time.perf_counter(), _processor_seconds()
         done = subprocess.run(command, capture_output=True, text=True, check=True)
-        return time.perf_counter() - start, int(done.stdout.split()[-1]) / 1024
+        seconds, busy = time.perf_counter() - start, _processor_seconds() - before
+        return seconds, busy, int(done.stdout.split()[-1]) / 1024
+
+
+def _processor_seconds() -> float:
+    """Of all finished children; unlike the time on the wall it hardly depends on other load."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def main() -> None:
@@ -93,6 +102,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         shard = Path(folder) / "shard-0000.parquet"
         write_synthetic(shard, options.samples, options.layers, options.neurons)
@@ -108,7 +118,9 @@ def main() -> None:
         "seconds": [round(run[0], 2) for run in runs],
         "seconds_median": round(seconds, 2),
         "samples_per_second": round(options.samples / seconds, 1),
-        "peak_memory_mib": [round(run[1]) for run in runs],
+        "processor_seconds": [round(run[1], 2) for run in runs],
+        "peak_memory_mib": [round(run[2]) for run in runs],
+        "load_average_before": round(load, 2),
     }
     print(json.dumps(measured, indent=1))
     print(machine.save("aggregation", measured))
