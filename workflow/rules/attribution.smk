@@ -37,6 +37,7 @@ rule aggregate_scores:
         f"{LOGS}/aggregate_scores/{{model}}/{{task}}/{{method}}.log",
     conda:
         "../../envs/caploc.yaml"
+    threads: 2
     resources:
         mem_mb=2000,
         runtime=30,
@@ -61,6 +62,7 @@ rule aggregate_mixture:
         f"{LOGS}/aggregate_mixture/{{model}}/{{method}}.log",
     conda:
         "../../envs/caploc.yaml"
+    threads: 2
     resources:
         mem_mb=2000,
         runtime=30,
