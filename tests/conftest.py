@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from caploc import store
-from caploc.provenance import Job
 from hypothesis import settings
 from numpy.typing import NDArray
+
+from caploc import store
+from caploc.provenance import Job
 
 # The same examples in every run, and no time limit: a busy machine is not a failure.
 settings.register_profile("suite", derandomize=True, deadline=None)
@@ -83,3 +84,49 @@ def make_job() -> Callable[..., Job]:
         return Job(stage, spec, "0" * 16, inputs, outputs, threads)
 
     return make
+
+
+@pytest.fixture
+def save_model(tmp_path: Path) -> Callable[..., Path]:
+    """Save a small random Llama with a word tokenizer as an ordinary Hugging Face folder."""
+
+    def save(name: str = "hf", max_shard_size: str = "1GB", **settings: Any) -> Path:
+        # Here, because most tests need neither.
+        import torch
+        from tokenizers import Tokenizer, models, pre_tokenizers, processors
+        from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+        words = [
+            "<unk>",
+            "<s>",
+            "</s>",
+            *"abcdefghij",
+            "one",
+            "two",
+            "three",
+            "four",
+            "=",
+            "+",
+            "?",
+        ]
+        tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, "<unk>"))
+        tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
+        )
+        torch.manual_seed(0)
+        sizes = {
+            "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 3,
+            "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": len(words),
+            "max_position_embeddings": 32, "initializer_range": 0.4,
+        }  # fmt: skip
+        folder = tmp_path / name
+        LlamaForCausalLM(LlamaConfig(**sizes | settings)).save_pretrained(
+            folder, max_shard_size=max_shard_size
+        )
+        PreTrainedTokenizerFast(
+            tokenizer_object=tokenizer, unk_token="<unk>", bos_token="<s>", eos_token="</s>"
+        ).save_pretrained(folder)
+        return folder
+
+    return save

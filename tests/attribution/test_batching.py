@@ -3,9 +3,10 @@
 import itertools
 
 import pytest
-from caploc.attribution.batching import plan_batches
 from hypothesis import given
 from hypothesis import strategies as st
+
+from caploc.attribution.batching import plan_batches
 
 
 @given(

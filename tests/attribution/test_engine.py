@@ -5,6 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from naive import Naive, naive_scores
+from tiny_models import ids, tiny_gptj, tiny_llama
+
 from caploc.attribution import engine, model_check, streams
 from caploc.attribution.engine import Attribution, attribute
 from caploc.attribution.prefix_attention import Prefix
@@ -12,8 +15,6 @@ from caploc.attribution.recording import Recording
 from caploc.attribution.rules import path_rule
 from caploc.models._language_model import LanguageModel
 from caploc.records import DataError
-from naive import Naive, naive_scores
-from tiny_models import ids, tiny_gptj, tiny_llama
 
 RULE, STEPS = "inclusive", 4
 # Prompts and answers of unequal length; the second answer is one token, the third prompt too.

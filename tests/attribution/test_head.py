@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from torch import nn
+
 from caploc.attribution import head
 from caploc.attribution.head import answer_probability
-from torch import nn
 
 
 @pytest.mark.parametrize("bias", [False, True])

@@ -9,12 +9,13 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from caploc.attribution.engine import attribute
-from caploc.models._language_model import LanguageModel
 from captum.attr import IntegratedGradients
 from naive import probability_of
 from tiny_models import ids, tiny_gptj, tiny_llama
 from torch import Tensor
+
+from caploc.attribution.engine import attribute
+from caploc.models._language_model import LanguageModel
 
 PROMPT, TOKEN = ids(7, seed=5), ids(1, seed=6)
 LAYER = 1

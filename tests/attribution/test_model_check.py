@@ -4,14 +4,15 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_models import tiny_gptj, tiny_llama
+from torch import nn
+from transformers import Olmo2Config, Olmo2ForCausalLM
+
 from caploc.attribution.engine import attribute
 from caploc.attribution.model_check import check_model
 from caploc.models import llama
 from caploc.models._language_model import LanguageModel
 from caploc.records import DataError
-from tiny_models import tiny_gptj, tiny_llama
-from torch import nn
-from transformers import Olmo2Config, Olmo2ForCausalLM
 
 
 @pytest.mark.parametrize("make", [tiny_llama, tiny_gptj])

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 import torch
-from caploc.attribution.prefix_attention import Prefix, PrefixAttention
 from torch import Tensor
+
+from caploc.attribution.prefix_attention import Prefix, PrefixAttention
 
 B, HEADS, WIDTH, TOKENS, PATHS, ANSWERS = 2, 4, 3, 5, 2, 3
 # Number of prefix tokens that a row of each (sample, answer token) sees; 0 is an empty prefix.

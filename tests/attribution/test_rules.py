@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from caploc.attribution.rules import path_rule, rule_names
 from caploc.records import DataError
 

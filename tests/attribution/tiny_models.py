@@ -8,9 +8,10 @@ import math
 from typing import Any
 
 import torch
-from caploc.models._language_model import LanguageModel, wrap_model
 from torch import Tensor, nn
 from transformers import GPTJConfig, GPTJForCausalLM, LlamaConfig, LlamaForCausalLM
+
+from caploc.models._language_model import LanguageModel, wrap_model
 
 VOCAB = 37
 

@@ -98,11 +98,15 @@ def _check_injection(lm: LanguageModel, ids: Tensor) -> Tensor:
 def _compare(
     lm: LanguageModel, ours: Tensor, theirs: Tensor, what: str, scale: Tensor | None = None
 ) -> None:
+    if not theirs.isfinite().all():
+        raise DataError(
+            f"{type(lm.model).__name__}: its activations are not finite numbers; the weights are "
+            "damaged, or the dtype is too narrow for them (use bfloat16 or float32)"
+        )
     # Rounding is a few units of the largest value; a wrong shortcut errs by much of `scale`.
     size = (theirs if scale is None else scale).abs().max().item()
     allowed = 0.01 * size + 16 * torch.finfo(lm.dtype).eps * theirs.abs().max().item()
     error = (ours - theirs).abs().max().item()
-    # Written so that NaN fails.
     if not error <= allowed:
         raise DataError(
             f"{type(lm.model).__name__}: {what}; largest difference {error:.2g}, at most "

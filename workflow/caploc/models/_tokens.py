@@ -33,6 +33,7 @@ def encode(
         add_special_tokens=True,
         return_offsets_mapping=True,
         return_special_tokens_mask=True,
+        verbose=False,  # too long is told below
     )
     ids, spans = list(encoded["input_ids"]), encoded["offset_mapping"]
     end = len(ids)

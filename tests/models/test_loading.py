@@ -1,0 +1,196 @@
+"""Loading: what comes back, and that every unusable folder is refused with its reason."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import GPTJConfig, GPTJForCausalLM, LlamaForCausalLM
+
+from caploc import plugins
+from caploc.models import _loading
+from caploc.models._family import Family
+from caploc.models._language_model import family_of, wrap_model
+from caploc.models._loading import load_model
+from caploc.records import DataError
+
+SaveModel = Callable[..., Path]
+
+
+def edit_config(folder: Path, **changes: Any) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_loads_what_was_saved(save_model: SaveModel) -> None:
+    folder = save_model()
+    lm = load_model(folder)
+    assert (lm.n_layers, lm.n_neurons, lm.context) == (3, 24, 32)
+    assert lm.family.name == "llama" and lm.dtype == torch.float32 and lm.device.type == "cpu"
+    assert len(lm.blocks) == 3 and lm.projections[2] is lm.model.model.layers[2].mlp.down_proj
+    assert lm.final_norm is lm.model.model.norm and lm.head is lm.model.lm_head
+    assert not lm.model.training
+    assert not any(p.requires_grad for p in lm.model.parameters())
+    assert lm.model.config._attn_implementation == "sdpa"
+    ids = torch.tensor([[1, 5, 7]])
+    expected = LlamaForCausalLM.from_pretrained(folder)(ids).logits
+    torch.testing.assert_close(lm.model(ids).logits, expected)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16", "float16"])
+def test_dtype(save_model: SaveModel, dtype: str) -> None:
+    lm = load_model(str(save_model()), dtype=dtype)
+    assert lm.dtype == getattr(torch, dtype)
+
+
+def test_gptj_width_is_four_times_hidden_unless_said() -> None:
+    sizes = {"n_embd": 8, "n_layer": 2, "n_head": 2, "rotary_dim": 4, "vocab_size": 11,
+             "n_positions": 16}  # fmt: skip
+    for n_inner, width in ((None, 32), (20, 20)):
+        lm = wrap_model(GPTJForCausalLM(GPTJConfig(n_inner=n_inner, **sizes)))
+        assert (lm.family.name, lm.n_layers, lm.n_neurons, lm.context) == ("gptj", 2, width, 16)
+        assert lm.projections[1] is lm.model.transformer.h[1].mlp.fc_out
+
+
+def test_every_family_is_named_as_its_file() -> None:
+    architectures: list[str] = []
+    for name in plugins.names("models"):
+        family = plugins.load("models", name).FAMILY
+        assert isinstance(family, Family) and family.name == name
+        assert all(family_of(a) is family for a in family.architectures)
+        architectures += family.architectures
+    assert len(architectures) == len(set(architectures))
+
+
+# Refusals ----------------------------------------------------------------------------------------
+
+
+def refused(folder: Any, message: str, **settings: Any) -> None:
+    with pytest.raises(DataError, match=message):
+        load_model(folder, **settings)
+
+
+def test_unknown_architecture(save_model: SaveModel) -> None:
+    folder = save_model()
+    edit_config(folder, architectures=["MambaForCausalLM"])
+    refused(
+        folder,
+        r"architecture 'MambaForCausalLM' belongs to no known family; known: gptj "
+        r"\(GPTJForCausalLM\), llama \(LlamaForCausalLM\)",
+    )
+
+
+def test_width_that_disagrees_with_the_weights(save_model: SaveModel) -> None:
+    folder = save_model()
+    edit_config(folder, intermediate_size=25)
+    message = (
+        r"LlamaForCausalLM: mlp\.down_proj takes 24 inputs but config\.intermediate_size is 25"
+    )
+    refused(folder, message)
+
+
+def test_width_of_a_model_in_memory(save_model: SaveModel) -> None:
+    lm = load_model(save_model())
+    lm.model.config.intermediate_size = 25
+    with pytest.raises(DataError, match="takes 24 inputs but"):
+        wrap_model(lm.model)
+
+
+def test_number_of_layers_that_disagrees(save_model: SaveModel) -> None:
+    folder = save_model()
+    edit_config(folder, num_hidden_layers=4)
+    refused(folder, r"weights of LlamaForCausalLM are missing .* model\.layers\.3\.")
+
+
+def test_hidden_size_that_disagrees(save_model: SaveModel) -> None:
+    folder = save_model()
+    edit_config(folder, hidden_size=32)
+    refused(folder, re.escape(str(folder)))
+
+
+def test_truncated_weights(save_model: SaveModel) -> None:
+    folder = save_model()
+    path = folder / "model.safetensors"
+    whole = path.read_bytes()
+    for size in (0, 100, len(whole) - 10):
+        path.write_bytes(whole[:size])
+        refused(folder, rf"model\.safetensors: damaged or missing weights \({size} bytes, .*again")
+
+
+def test_absent_weights(save_model: SaveModel) -> None:
+    folder = save_model()
+    (folder / "model.safetensors").unlink()
+    refused(folder, r"model\.safetensors: damaged or missing weights \(the file is not there\)")
+
+
+def test_absent_or_truncated_shard(save_model: SaveModel) -> None:
+    folder = save_model(max_shard_size="8KB")
+    shards = sorted(folder.glob("model-*.safetensors"))
+    assert len(shards) > 2
+    assert load_model(folder).n_layers == 3
+    content = shards[1].read_bytes()
+    shards[1].write_bytes(content[:-1])
+    refused(folder, rf"{shards[1].name}: damaged or missing")
+    shards[1].unlink()
+    refused(folder, rf"{shards[1].name}: damaged or missing weights \(the file is not there")
+
+
+def test_damaged_index(save_model: SaveModel) -> None:
+    folder = save_model(max_shard_size="8KB")
+    (folder / "model.safetensors.index.json").write_text("{")
+    refused(folder, "not a list of weight files")
+
+
+def test_a_tensor_that_is_missing(save_model: SaveModel) -> None:
+    folder = save_model()
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    del tensors["model.norm.weight"]
+    save_file(tensors, path, metadata={"format": "pt"})
+    refused(folder, r"1 weights of LlamaForCausalLM are missing .*model\.norm\.weight")
+
+
+def test_not_a_model_folder(tmp_path: Path) -> None:
+    refused(tmp_path, "no usable config.json")
+    refused(tmp_path / "nothing", "no such folder")
+    refused(str(tmp_path / "nothing"), "no such folder")
+    refused("./nothing", "no such folder")
+
+
+def test_no_tokenizer(save_model: SaveModel) -> None:
+    folder = save_model()
+    for path in folder.glob("tokenizer*"):
+        path.unlink()
+    refused(folder, "tokenizer")
+
+
+def test_architecture_is_not_named(save_model: SaveModel) -> None:
+    folder = save_model()
+    edit_config(folder, architectures=None)
+    refused(folder, "`architectures` is missing")
+
+
+def test_dtype_and_device_that_do_not_exist(
+    save_model: SaveModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = save_model()
+    refused(folder, "unknown dtype 'int8'; available: float32", dtype="int8")
+    refused(folder, "cannot be put on device 'nonsense'", device="nonsense")
+    if not torch.cuda.is_available():
+        refused(folder, "cannot be put on device 'cuda'", device="cuda")
+
+
+def test_a_hub_id_is_looked_up(save_model: SaveModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, asked = save_model(), []
+
+    def snapshot(repo: str, revision: str | None) -> tuple[Path, str]:
+        asked.append((repo, revision))
+        return folder, "c0ffee"
+
+    monkeypatch.setattr(_loading, "snapshot", snapshot)
+    assert load_model("owner/name", revision="v1").n_layers == 3
+    assert asked == [("owner/name", "v1")]
