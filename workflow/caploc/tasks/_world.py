@@ -14,7 +14,7 @@ THINGS = ("apples", "coins", "shells", "pens", "cards", "books", "stamps", "marb
 GAINS = ("found", "bought", "won", "picked", "made", "received")
 LOSSES = ("lost", "sold", "dropped", "used", "traded", "spent")
 
-LARGEST = 30
+LARGEST = 40
 """No amount in a story is larger: the tables of sums and differences stay learnable."""
 
 

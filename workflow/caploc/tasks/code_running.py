@@ -18,6 +18,7 @@ from caploc.tasks._task import Answered, Task
 __all__ = ["TASK"]
 
 _NAMES = ("a", "b", "c", "x", "y", "z")
+_COUNTERS = ("i", "j", "k")
 
 
 def _assigned(rng: random.Random) -> tuple[str, str]:
@@ -44,11 +45,12 @@ def _called(rng: random.Random) -> tuple[str, str]:
 
 
 def _looped(rng: random.Random) -> tuple[str, str]:
-    start, n = rng.randint(0, 12), rng.randint(2, 4)
-    step = rng.choice((1, 2))
-    arguments = f"{start}, {start + n * step}" + (f", {step}" if step > 1 else "")
-    printed = range(start, start + n * step, step)
-    return f"for i in range({arguments}):\n    print(i)", "\n".join(map(str, printed))
+    name = rng.choice(_COUNTERS)
+    start, n, step = rng.randint(0, 12), rng.randint(2, 5), rng.randint(1, 3)
+    stop = start + n * step - rng.randrange(step)
+    arguments = f"{start}, {stop}" + (f", {step}" if step > 1 else "")
+    printed = range(start, stop, step)
+    return f"for {name} in range({arguments}):\n    print({name})", "\n".join(map(str, printed))
 
 
 def _repeated(rng: random.Random) -> tuple[str, str]:

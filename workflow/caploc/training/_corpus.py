@@ -11,8 +11,8 @@ from caploc.tasks._task import Answered, Task
 
 __all__ = ["Text", "draw_corpus", "training_samples"]
 
-_ALL_TOKENS = ("text", "knowledge")
-"""Capabilities whose prompts are learned too: text is nothing but text, and a fact is symmetric."""
+_ALL_TOKENS = ("text",)
+"""Capabilities whose prompts are learned too: text has no question."""
 
 
 @dataclass(frozen=True, slots=True)
