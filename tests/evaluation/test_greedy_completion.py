@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from caploc.evaluation.generate import complete, first_answer
 from caploc.models._language_model import wrap_model
 from caploc.training._optimisation import Architecture, build_model, optimise

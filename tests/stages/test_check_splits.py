@@ -1,5 +1,6 @@
 import pyarrow as pa
 import pytest
+
 from caploc import store
 from caploc.records import DataError, Sample
 from caploc.stages import check_splits

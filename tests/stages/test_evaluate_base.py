@@ -3,6 +3,7 @@
 import random
 
 import pytest
+
 from caploc import store
 from caploc.provenance import Job
 from caploc.records import Sample

@@ -2,6 +2,7 @@ import json
 
 import pyarrow as pa
 import pytest
+
 from caploc import store
 from caploc.records import DataError
 from caploc.stages import prepare_samples

@@ -1,6 +1,7 @@
 from collections import Counter
 
 import pytest
+
 from caploc import store
 from caploc.records import Sample
 from caploc.stages import shuffle_answers

@@ -4,13 +4,14 @@ import json
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
 from caploc import store
 from caploc.provenance import file_digest
 from caploc.records import DataError
 from caploc.stages import train_model
 from caploc.tasks._splits import prompt_digest
 from caploc.training._corpus import draw_corpus
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 SPEC = {
     "model": "toy",

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 
 import pytest
+
 from caploc import plugins
 from caploc.tasks import emotions, facts, number_words, reviews
 from caploc.tasks._splits import prompt_digest

@@ -1,6 +1,7 @@
 """The paper's five data sets, on rows built by hand in the schema of the hub."""
 
 import pytest
+
 from caploc.records import DataError, Dropped
 from caploc.tasks import code25k, emotion, gsm8k, imdb, meta_math
 

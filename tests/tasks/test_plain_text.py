@@ -1,4 +1,5 @@
 import pytest
+
 from caploc.records import Dropped
 from caploc.tasks.plain_text import TASK
 

@@ -2,6 +2,7 @@ import json
 from itertools import combinations
 
 import pytest
+
 from caploc import plugins
 from caploc.records import DataError
 from caploc.tasks import emotion, facts, generic, gsm8k

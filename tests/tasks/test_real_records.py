@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from caploc.tasks import code25k, emotion, generic, gsm8k, imdb, meta_math
 from caploc.tasks._preparation import prepare
 

@@ -1,6 +1,7 @@
 from fractions import Fraction
 
 import pytest
+
 from caploc.tasks._scoring import (
     marked_number,
     number,

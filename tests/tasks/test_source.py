@@ -7,6 +7,7 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from caploc.records import DataError
 from caploc.tasks import gsm8k
 from caploc.tasks._scoring import same_text

@@ -1,6 +1,7 @@
 import hashlib
 
 import pytest
+
 from caploc.tasks._splits import SPLITS, cut, distinct_in_order, normalise, prompt_digest
 
 

@@ -1,4 +1,5 @@
 import pytest
+
 from caploc import plugins
 from caploc.records import DataError, Dropped
 from caploc.tasks._scoring import same_text

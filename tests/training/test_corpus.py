@@ -2,6 +2,7 @@ import random
 from collections import Counter
 
 import pytest
+
 from caploc import plugins
 from caploc.records import DataError
 from caploc.training._corpus import draw_corpus

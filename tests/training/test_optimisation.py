@@ -3,6 +3,7 @@ import math
 
 import pytest
 import torch
+
 from caploc.training._optimisation import (
     Architecture,
     build_model,

@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from caploc.training._optimisation import Architecture, build_model
 from caploc.training._packing import IGNORED, pack
 from caploc.training._tokenizer import build_tokenizer
