@@ -144,8 +144,8 @@ def _integrate(
     shape = (lm.n_layers, len(sequences), lm.n_neurons)
     scores = torch.zeros(shape, dtype=wide, device=lm.device)
     zeroed, sums = [], []
-    for columns in torch.arange(width).split(batch.n_tokens):
-        part = slice(int(columns[0]), int(columns[-1]) + 1)
+    for first in range(0, width, batch.n_tokens):
+        part = slice(first, first + batch.n_tokens)
         cut = slot_columns(recording, part)
         slope, at_zero = _slope(lm, attention, cut, path, batch.n_points)
         zeroed.append(at_zero)

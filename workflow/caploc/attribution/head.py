@@ -33,8 +33,8 @@ def answer_probability(head: nn.Linear, hidden: Tensor, target: Tensor) -> tuple
     probability = torch.empty(len(hidden), dtype=wide, device=hidden.device)
     gradient = torch.empty_like(hidden)
     step = max(1, _LOGITS // len(weight))
-    for rows in torch.arange(len(hidden), device=hidden.device).split(step):
-        part = slice(int(rows[0]), int(rows[-1]) + 1)
+    for first in range(0, len(hidden), step):
+        part = slice(first, first + step)
         p = torch.softmax(head(hidden[part]).to(wide), dim=-1)
         y = target[part]
         probability[part] = p.gather(1, y[:, None])[:, 0]

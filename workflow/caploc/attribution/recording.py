@@ -114,9 +114,8 @@ def record(lm: LanguageModel, attention: PrefixAttention, sequences: list[Sequen
     finally:
         for handle in handles:
             handle.remove()
-    written = []
-    for projection, w in zip(lm.projections, neurons, strict=True):
-        written.append(projection(w) - projection(torch.zeros_like(w[:1, :1])))
+    pairs = zip(lm.projections, neurons, strict=True)
+    written = [projection(w) - projection(torch.zeros_like(w[:1, :1])) for projection, w in pairs]
     return Recording(
         slots=slots,
         targets=targets,

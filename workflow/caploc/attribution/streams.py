@@ -117,7 +117,8 @@ def row_gradients(
     n_rows = rows.final.shape[1]
     targets = recording.targets.repeat(1, n_rows // Y).flatten()
     with torch.no_grad():
-        probability, seed = answer_probability(lm.head, rows.final.flatten(0, 1), targets)
+        final = rows.final.detach().flatten(0, 1)
+        probability, seed = answer_probability(lm.head, final, targets)
     gradients = torch.autograd.grad(rows.final, rows.inputs, seed.view_as(rows.final))
     probability = probability.view(B, n_rows // Y, Y)
     slopes, values = [], []

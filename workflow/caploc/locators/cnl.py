@@ -38,13 +38,13 @@ def locate(
     Returns:
         Per sample its `Attribution`, or why it was left out (no answer tokens, too long).
     """
-    results: list[Attribution | Dropped | None] = [None] * len(samples)
+    dropped: dict[int, Dropped] = {}
     kept, prompts, answers = [], [], []
     for i, sample in enumerate(samples):
         try:
             prompt, answer = encode(lm.tokenizer, sample.prompt, sample.answer, context=lm.context)
         except Dropped as reason:
-            results[i] = reason
+            dropped[i] = reason
             continue
         kept.append(i)
         prompts.append(prompt)
@@ -61,6 +61,5 @@ def locate(
         seed=seed,
         names=[samples[i].sample_id for i in kept],
     )
-    for i, attribution in zip(kept, found, strict=True):
-        results[i] = attribution
-    return [result for result in results if result is not None]
+    results = dropped | dict(zip(kept, found, strict=True))
+    return [results[i] for i in range(len(samples))]
