@@ -4,9 +4,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from caploc.aggregation import MeanScores, assign_halves, default_curve, hash_order
 from hypothesis import given
 from hypothesis import strategies as st
+
+from caploc.aggregation import MeanScores, assign_halves, default_curve, hash_order
 
 N_LAYERS, N_NEURONS = 3, 7
 

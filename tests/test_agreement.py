@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from caploc.agreement import chance_overlap_layer, chance_overlap_uniform, iou, overlap
 from hypothesis import given
 from hypothesis.extra.numpy import arrays
+
+from caploc.agreement import chance_overlap_layer, chance_overlap_uniform, iou, overlap
 
 MEASURES = (overlap, iou, chance_overlap_uniform, chance_overlap_layer)
 grids = arrays(np.bool_, (3, 5))

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+
 from caploc import cli, plugins, store
 from caploc.records import DataError
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from caploc.config import check, read_schema
 from caploc.records import DataError
 

@@ -5,8 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import caploc
 import pytest
+
+import caploc
 from caploc.provenance import imported_modules
 
 ROOT = Path(caploc.__file__).parent

@@ -5,12 +5,13 @@ import math
 import numpy as np
 import pyarrow as pa
 import pytest
-from caploc import store
-from caploc.masks import outliers, read_mask, standard, write_mask
-from caploc.records import DataError
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+
+from caploc import store
+from caploc.masks import outliers, read_mask, standard, write_mask
+from caploc.records import DataError
 
 scores = arrays(
     np.float64, (3, 6), elements=st.floats(-1, 1, allow_subnormal=False).map(lambda x: round(x, 3))

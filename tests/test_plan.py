@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from caploc.config import check, read_schema
 from caploc.plan import Plan
 

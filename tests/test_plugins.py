@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+
 from caploc import plugins
 from caploc.records import DataError
 

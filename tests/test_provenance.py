@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from caploc import provenance
 from caploc.provenance import Job, canonical_json, code_digest, file_digest, imported_modules
 from caploc.records import DataError

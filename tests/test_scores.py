@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from caploc import store
 from caploc.aggregation import MeanScores, assign_halves
 from caploc.records import DataError

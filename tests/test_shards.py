@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+
 from caploc import shards as module
 from caploc import store
 from caploc.records import DataError

@@ -5,9 +5,10 @@ import statistics as standard_library
 
 import numpy as np
 import pytest
-from caploc.statistics import bootstrap_mean, holm, permutation_p, spread, wilson
 from hypothesis import given
 from hypothesis import strategies as st
+
+from caploc.statistics import bootstrap_mean, holm, permutation_p, spread, wilson
 
 shares = st.floats(0, 1)
 

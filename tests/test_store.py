@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from caploc import store
-from caploc.records import DataError
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from caploc import store
+from caploc.records import DataError
 
 AGAIN = "only this file is made anew"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+
 from caploc import store
 from caploc.provenance import Job, file_digest
 

@@ -1,5 +1,6 @@
 import example_run
 import pytest
+
 from caploc.report.comparisons import pair_verdict, stands
 from caploc.report.formatting import Number
 from caploc.report.inputs import read_inputs

@@ -2,6 +2,7 @@
 
 import example_run
 import pytest
+
 from caploc.report.findings import findings, tiles
 from caploc.report.inputs import read_inputs
 from caploc.report.views import views

@@ -1,4 +1,5 @@
 import pytest
+
 from caploc.report.formatting import (
     Number,
     count,

@@ -2,10 +2,11 @@ import re
 
 import example_run
 import pytest
+from page_reader import Reader
+
 from caploc.records import DataError
 from caploc.report.inputs import read_inputs
 from caploc.report.page import render
-from page_reader import Reader
 
 RUN = {row["id"]: row["title"] for row in example_run.TASKS}
 

@@ -3,6 +3,7 @@ from xml.etree import ElementTree
 
 import altair as alt
 import pytest
+
 from caploc.report import charts, palette
 from caploc.report.svg import inline_svg
 

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+
 from caploc import store
 from caploc.records import DataError
 from caploc.scores import read_scores

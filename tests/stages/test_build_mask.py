@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from caploc import store
 from caploc.masks import outliers, read_mask
 from caploc.records import DataError

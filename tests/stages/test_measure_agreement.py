@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from caploc import store
 from caploc.scores import read_scores
 from caploc.stages import aggregate_scores, measure_agreement

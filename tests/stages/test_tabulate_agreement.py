@@ -3,6 +3,7 @@
 import csv
 
 import pytest
+
 from caploc import store
 from caploc.records import DataError
 from caploc.stages import tabulate_agreement

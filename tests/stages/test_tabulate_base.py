@@ -2,6 +2,7 @@
 
 import pyarrow as pa
 import pytest
+
 from caploc import store
 from caploc.stages import tabulate_base
 from caploc.statistics import wilson

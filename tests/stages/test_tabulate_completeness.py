@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from caploc import store
 from caploc.stages import aggregate_scores, tabulate_completeness
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+
 from caploc import store
 from caploc.masks import write_mask
 from caploc.stages import tabulate_neurons

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
+
 from caploc import store
 from caploc.stages import tabulate_samples
 

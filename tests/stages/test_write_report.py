@@ -6,6 +6,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
+
 from caploc import cli, store
 from caploc.provenance import Job
 from caploc.records import DataError

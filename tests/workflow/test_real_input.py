@@ -6,6 +6,7 @@ import shutil
 import polars as pl
 import pytest
 import yaml
+
 from caploc.masks import read_mask
 
 pytestmark = [pytest.mark.workflow, pytest.mark.shared]
@@ -89,10 +90,10 @@ def test_masks_and_agreement_of_real_records(real):
             (pl.col("dataset") == task)
             & (pl.col("comparison") == "halves")
             & (pl.col("metric") == "overlap")
-            & (pl.col("n_half") == pl.col("n_half").max())
-        )
-        assert len(rows) == 1
-        assert 0 < rows["value"].item() <= 1
+        ).sort("n_half")
+        assert rows["n_half"].is_unique().all()
+        assert rows["n_half"].max() >= 10  # of 40, some do not fit the context
+        assert 0 < rows["value"].to_list()[-1] <= 1
 
 
 def test_records_that_do_not_fit_are_counted_with_the_reason(real):
