@@ -15,9 +15,10 @@ import tempfile
 import time
 from pathlib import Path
 
-import machine
 import numpy as np
 import pyarrow as pa
+
+import machine
 from caploc import store
 
 GROUP = 64
