@@ -57,7 +57,7 @@ def main() -> None:
     path = save(
         "embedded",
         {
-            "what": "attribution, word-problems of the default run, rule inclusive, S = 19, float32",
+            "what": "attribution of word-problems of the default run; inclusive, S = 19, float32",
             "two_processes_samples_per_second_median": statistics.median(together),
             "two_processes_samples_per_second": together,
             "one_process_two_threads_samples_per_second_median": statistics.median(alone),
