@@ -1,5 +1,6 @@
 """The engine against the definition, computed slowly in float64."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from caploc.attribution.prefix_attention import Prefix
 from caploc.attribution.recording import Recording
 from caploc.attribution.rules import path_rule
 from caploc.models._language_model import LanguageModel
+from caploc.models._loading import load_model
+from caploc.models._tokens import encode
 from caploc.records import DataError
 
 RULE, STEPS = "inclusive", 4
@@ -146,6 +149,26 @@ def test_16_bits_agree_roughly(dtype: torch.dtype) -> None:
     found = attribute(lm, PROMPTS[:1], ANSWERS[:1], rule=RULE, steps=STEPS)[0]
     expected = reference(wide, 0).mean.numpy()
     assert np.corrcoef(found.scores.ravel(), expected.ravel())[0, 1] > 0.99
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["stories260K", "babyllama_tok105"])
+def test_really_pretrained_model(name: str) -> None:
+    folder = Path(__file__).parents[2].parent / "shared" / "models" / name
+    if not folder.is_dir():
+        pytest.skip("the folder of real models beside the checkout is not there")
+    lm = load_model(folder, dtype="float64")
+    prompt, answer = encode(
+        lm.tokenizer, "Once upon a time, there was a little", " girl named Lily."
+    )
+    (found,) = attribute(lm, [prompt], [answer[:3]], rule="inclusive", steps=3)
+    path = path_rule("inclusive", 3)
+    points, weights = path.points.tolist(), path.weights.tolist()
+    expected = naive_scores(lm.model, lm.projections, prompt, answer[:3], points, weights)
+    # The norms of transformers round to float32, in both.
+    error = np.abs(found.scores - expected.mean.numpy()).max()
+    assert error < 1e-5 * np.abs(expected.mean.numpy()).max()
+    np.testing.assert_allclose(found.probability, expected.probability, rtol=1e-5)
 
 
 # Completeness ------------------------------------------------------------------------------------
