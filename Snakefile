@@ -28,6 +28,8 @@ include: "workflow/rules/tables.smk"
 
 
 onstart:
+    from caploc.store import write_text  # here, because it imports pyarrow
+
     # What this call ran with, after merging and defaults; provenance is in the files themselves.
     write_text(PLAN.shown() + "\n", PLAN.root / "config.json")
 

@@ -158,9 +158,7 @@ def test_really_pretrained_model(name: str) -> None:
     if not folder.is_dir():
         pytest.skip("the folder of real models beside the checkout is not there")
     lm = load_model(folder, dtype="float64")
-    prompt, answer = encode(
-        lm.tokenizer, "Once upon a time, there was a little", " girl named Lily."
-    )
+    prompt, answer = encode(lm.tokenizer, "Once upon a time, there was a", " girl named Lily.")
     (found,) = attribute(lm, [prompt], [answer[:3]], rule="inclusive", steps=3)
     path = path_rule("inclusive", 3)
     points, weights = path.points.tolist(), path.weights.tolist()

@@ -6,7 +6,6 @@ from shlex import quote
 from caploc.config import check, read_schema
 from caploc.plan import SPLITS, Plan
 from caploc.records import DataError
-from caploc.store import write_text
 
 try:
     PLAN = Plan(

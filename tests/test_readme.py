@@ -1,0 +1,54 @@
+"""What README shows is true of the files: settings, targets, names."""
+
+import re
+from pathlib import Path
+
+import yaml
+
+import caploc
+from caploc.config import check, read_schema
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+README = (REPOSITORY / "README.md").read_text()
+SCHEMA = read_schema(REPOSITORY / "workflow/schemas/config.schema.yaml")
+
+
+def merged(base, over):
+    if not (isinstance(base, dict) and isinstance(over, dict)):
+        return over
+    return base | {key: merged(base.get(key), value) for key, value in over.items()}
+
+
+def test_the_example_settings_are_valid():
+    (example,) = re.findall(r"```yaml\n(.*?)```", README, flags=re.S)
+    config = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
+    checked = check(merged(config, yaml.safe_load(example)), SCHEMA)
+    assert checked["run"]["tasks"] == ["questions", "gsm8k"]
+
+
+def test_every_command_names_a_target_that_exists():
+    makefile = (REPOSITORY / "Makefile").read_text()
+    for target in re.findall(r"^make (\w+)", README, flags=re.M):
+        assert re.search(rf"^{target}:", makefile, flags=re.M)
+    rules = "".join(p.read_text() for p in (REPOSITORY / "workflow/rules").glob("*.smk"))
+    rules += (REPOSITORY / "Snakefile").read_text()
+    targets = re.findall(r"snakemake --cores \w+ (?:--forcerun )?([a-z_]+)`", README)
+    assert targets
+    for target in targets:
+        assert f"rule {target}:" in rules
+
+
+def test_the_notebook_example_imports_what_there_is():
+    (names,) = re.findall(r"^from caploc import (.+)$", README, flags=re.M)
+    for name in names.split(", "):
+        assert callable(getattr(caploc, name))
+
+
+def test_every_exported_name_can_be_imported():
+    for name in caploc.__all__:
+        assert getattr(caploc, name) is not None
+
+
+def test_files_named_exist():
+    for path in re.findall(r"`((?:workflow|envs|benchmarks|tests|config)[\w/.-]*)`", README):
+        assert (REPOSITORY / path).exists(), path
