@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+os.environ["OMP_WAIT_POLICY"] = "passive"  # as the command line sets it, before torch is loaded
+
 import torch
 import yaml
 from torch.utils._python_dispatch import TorchDispatchMode
