@@ -6,6 +6,7 @@ Five rounds over the samples of word-problems with the trained model; loading is
 `two processes` is what the workflow does on two cores: two jobs of one thread each.
 """
 
+import os
 import statistics
 import subprocess
 import sys
@@ -20,6 +21,7 @@ ROUNDS = 5
 
 def rates(threads: int) -> list[float]:
     """Samples per second of each round in this process."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does
     import torch
 
     from caploc.attribution.engine import attribute

@@ -50,5 +50,5 @@ def test_every_exported_name_can_be_imported():
 
 
 def test_files_named_exist():
-    for path in re.findall(r"`((?:workflow|envs|benchmarks|tests|config)[\w/.-]*)`", README):
+    for path in re.findall(r"`((?:workflow|envs|benchmarks|tests|config)/[\w/.-]*)`", README):
         assert (REPOSITORY / path).exists(), path

@@ -23,9 +23,6 @@ def main(arguments: list[str] | None = None) -> int:
     # Waiting threads that spin starve each other on a shared machine (measured: 4 times slower).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ["POLARS_MAX_THREADS"] = str(options.threads)
-    # Threads that wait must sleep: on a shared machine spinning ones take the core away from those
-    # they wait for (measured: two threads 3 to 20 times slower than one).
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         job = Job(
             stage=options.stage,
