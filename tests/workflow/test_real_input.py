@@ -93,7 +93,9 @@ def test_masks_and_agreement_of_real_records(real):
         ).sort("n_half")
         assert rows["n_half"].is_unique().all()
         assert rows["n_half"].max() >= 10  # of 40, some do not fit the context
-        assert 0 < rows["value"].to_list()[-1] <= 1
+        overlap = rows["value"].to_list()[-1]
+        # Forty long texts are few: halves may share nothing. Short label tasks do share neurons.
+        assert (0.2 if task in ("movies", "feelings") else 0) <= overlap <= 1
 
 
 def test_records_that_do_not_fit_are_counted_with_the_reason(real):
