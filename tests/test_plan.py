@@ -2,6 +2,8 @@
 
 import copy
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -122,3 +124,20 @@ def test_references_can_be_left_out():
     assert chosen.scored == CONFIG["run"]["tasks"]
     assert len(chosen.all_agreement()) == 3 * 8 + 3
     assert "shuffled" not in chosen.agreement_inputs("embedded", "emotions", "cnl")
+
+
+def test_parsing_imports_neither_torch_nor_polars():
+    """Every call of Snakemake, dry runs included, pays for what the rules' shared part imports."""
+    text = (REPOSITORY / "workflow/rules/common.smk").read_text()
+    imports = [line for line in text.splitlines() if line.startswith(("import ", "from "))]
+    use = (
+        "import yaml; config = yaml.safe_load(open('config.yaml'))\n"
+        "plan = Plan(check(config, read_schema(Path('workflow/schemas/config.schema.yaml'))))\n"
+        "plan.code('attribute_shard', model='embedded', task='reviews', method='cnl')\n"
+        "print(sorted({'torch', 'polars', 'transformers', 'pyarrow'} & set(sys.modules)))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", "\n".join([*imports, use])],
+        cwd=REPOSITORY, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert result.stdout.strip() == "[]"
