@@ -71,4 +71,4 @@ rule masks:
 
 rule tables:
     input:
-        expand(f"{R}/tables/{{table}}.csv", table=TABLES),
+        expand(f"{R}/tables/{{table}}.csv", table=PLAN.tables),

@@ -1,7 +1,5 @@
 # Tidy tables, one number a row, and the report. `snakemake --cores 2 tabulate_agreement` makes one.
 
-TABLES = ("agreement", "neurons", "base", "samples", "completeness")
-
 
 rule tabulate_agreement:
     input:
@@ -122,7 +120,7 @@ rule tabulate_completeness:
 
 rule write_report:
     input:
-        **{table: f"{R}/tables/{table}.parquet" for table in TABLES},
+        **{table: f"{R}/tables/{table}.parquet" for table in PLAN.tables},
         models=expand(f"{R}/models/{{model}}/manifest.json", model=PLAN.run["models"]),
         losses=expand(f"{R}/models/{{model}}/loss.parquet", model=PLAN.trained_models),
         splits=f"{R}/samples/disjoint.json",
@@ -138,10 +136,12 @@ rule write_report:
     params:
         spec=spec("write_report"),
         code=code("write_report"),
+        # ids only, nothing to quote
+        tables=" ".join(
+            f"--input {table}={R}/tables/{table}.parquet" for table in PLAN.tables
+        ),
     shell:
         "caploc write_report --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
-        " --input agreement={input.agreement:q} --input neurons={input.neurons:q}"
-        " --input base={input.base:q} --input samples={input.samples:q}"
-        " --input completeness={input.completeness:q} --input models={input.models:q}"
+        " {params.tables} --input models={input.models:q}"
         " --input losses={input.losses:q} --input splits={input.splits:q}"
         " --output report={output.report:q}"

@@ -17,6 +17,8 @@ class Family:
             vector of neurons.
         ffn_width: config key of the number of FFN neurons in a layer; a value of None there means
             four times the hidden size.
+        ffn_in: paths, inside a block, of the first projections of the FFN; row j of each belongs to
+            neuron j. The first one is in front of the nonlinearity (the gate, in a gated FFN).
         final_norm: path of the norm before the output head.
         attention: implementation of transformers to load the family with.
         attention_method: path, inside a block, of a method ``(query, key, value, mask)`` that
@@ -29,6 +31,7 @@ class Family:
     blocks: str
     ffn_out: str
     ffn_width: str
+    ffn_in: tuple[str, ...]
     final_norm: str
     attention: str = "sdpa"
     attention_method: str = ""

@@ -10,6 +10,7 @@ FAMILY = Family(
     blocks="transformer.h",
     ffn_out="mlp.fc_out",
     ffn_width="n_inner",
+    ffn_in=("mlp.fc_in",),
     final_norm="transformer.ln_f",
     # The class predates the attention interface: it computes the scores in a method of its own.
     attention="eager",

@@ -10,5 +10,6 @@ FAMILY = Family(
     blocks="model.layers",
     ffn_out="mlp.down_proj",
     ffn_width="intermediate_size",
+    ffn_in=("mlp.gate_proj", "mlp.up_proj"),
     final_norm="model.norm",
 )

@@ -9,12 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from caploc import plugins
+from caploc.plan import spine
 from caploc.provenance import canonical_json, code_digest
 
-__all__ = ["SPLITS", "Plan"]
+__all__ = ["EXPERIMENTS", "SPLITS", "Plan"]
 
 SPLITS = ("locate", "train", "validation", "test")
 _SHUFFLED = ".shuffled"
+# Where the settings of a stage are: each module has one function a stage.
+_FAMILIES = (spine,)
+# Tables of every run, and what each experiment named in `run.experiments` adds.
+_TABLES = ("agreement", "neurons", "base", "samples", "completeness")
+EXPERIMENTS: dict[str, tuple[str, ...]] = {}
 
 
 class Plan:
@@ -53,6 +59,12 @@ class Plan:
         """Tasks and references whose neurons are scored; a shuffled task is ``<task>.shuffled``."""
         shuffled = [task + _SHUFFLED for task in self.run["tasks"]] if self.run["shuffled"] else []
         return [*self.tasks, *shuffled]
+
+    @property
+    def tables(self) -> list[str]:
+        """Tables of the run, those of its experiments included."""
+        added = [t for name in self.run["experiments"] for t in EXPERIMENTS[name]]
+        return [*_TABLES, *added]
 
     def n_shards(self, task: str) -> int:
         """Number of attribution jobs of a task (or of its shuffled reference)."""
@@ -139,7 +151,10 @@ class Plan:
 
     def spec(self, stage: str, **wildcards: str) -> str:
         """Canonical JSON of the settings that a stage consumes for these wildcards."""
-        return canonical_json(getattr(self, f"_{stage}")(**wildcards))
+        for family in _FAMILIES:
+            if hasattr(family, stage):
+                return canonical_json(getattr(family, stage)(self, **wildcards))
+        raise ValueError(f"stage {stage!r} has no function in caploc.plan")
 
     def code(self, stage: str, **wildcards: str) -> str:
         """Digest of the modules that a stage executes, plug-ins of the wildcards included."""
@@ -160,111 +175,7 @@ class Plan:
             # Titles and capabilities come from the tasks; the page from its templates.
             used = {self.config["tasks"][task]["plugin"] for task in self.tasks}
             modules += [plugins.module_name("tasks", name) for name in used]
-            folder = Path(__file__).parent / "report"
+            folder = Path(__file__).parents[1] / "report"
             templates = [p for p in folder.iterdir() if p.suffix in (".jinja", ".css", ".json")]
             return code_digest(*modules, files=templates)
         return code_digest(*modules)
-
-    def _train_model(self, model: str) -> dict[str, Any]:
-        entry = self.config["models"][model]
-        return {
-            "model": model,
-            "seed": self.run["seed"],
-            "architecture": entry["architecture"],
-            "train": entry["train"],
-        }
-
-    def _fetch_model(self, model: str) -> dict[str, Any]:
-        entry = self.config["models"][model]
-        return {"model": model, "repo": entry.get("repo"), "path": entry.get("path")} | {
-            key: entry[key] for key in ("family", "revision", "dtype")
-        }
-
-    def _prepare_samples(self, task: str) -> dict[str, Any]:
-        entry = {k: v for k, v in self.config["tasks"][task].items() if k not in _SHOWN}
-        return entry | {"task": task, "seed": self.run["seed"]}
-
-    def _shuffle_answers(self, task: str) -> dict[str, Any]:
-        return {"task": task, "seed": self.run["seed"]}
-
-    def _check_splits(self) -> dict[str, Any]:
-        return {"tasks": self.tasks}
-
-    def _evaluate_base(self, model: str, task: str) -> dict[str, Any]:
-        entry = self.config["tasks"][task]
-        return {"model": model, "task": task, "plugin": entry["plugin"]} | self._place(model)
-
-    def _attribute_shard(self, model: str, task: str, method: str, shard: str) -> dict[str, Any]:
-        return {
-            "model": model,
-            "task": task,
-            "method_id": method,
-            "method": self.config["methods"][method],
-            "shard": int(shard),
-            "shard_size": self.run["shard_size"],
-            "seed": self.run["seed"],
-        } | self._place(model)
-
-    def _place(self, model: str) -> dict[str, Any]:
-        entry = self.config["models"][model]
-        return {key: entry[key] for key in ("family", "dtype", "device")}
-
-    def _aggregate_scores(self, model: str, task: str, method: str) -> dict[str, Any]:
-        return {
-            "model": model,
-            "task": task,
-            "method": method,
-            "n_splits": self.run["splits"],
-            "n_per_half": None,
-            "curve": None,
-            "min_samples": self.run["minimum_samples"],
-            "seed": self.run["seed"],
-        }
-
-    def _aggregate_mixture(self, model: str, method: str) -> dict[str, Any]:
-        return self._aggregate_scores(model, "mixture", method) | {"tasks": self.run["tasks"]}
-
-    def _build_mask(self, model: str, task: str, method: str, mask: str) -> dict[str, Any]:
-        ids = {"model": model, "task": task, "method": method, "mask": mask}
-        return ids | self.config["masks"][mask]
-
-    def _measure_agreement(self, model: str, task: str, method: str, mask: str) -> dict[str, Any]:
-        arm = {"mixture": "mixture", self.run["neutral"]: "neutral"}.get(task, "located")
-        ids = {"model": model, "task": task, "method": method, "mask": mask}
-        return ids | {"arm": arm, "rule": self.config["masks"][mask]}
-
-    def _measure_overlap(self, model: str, method: str, mask: str) -> dict[str, Any]:
-        ids = {"model": model, "method": method, "mask": mask, "tasks": self.run["tasks"]}
-        return ids | {"sigma": self.config["masks"][mask]["sigma"]}
-
-    def _tabulate_agreement(self) -> dict[str, Any]:
-        return {}
-
-    _tabulate_neurons = _tabulate_base = _tabulate_samples = _tabulate_completeness = (
-        _tabulate_agreement
-    )
-
-    def _write_report(self) -> dict[str, Any]:
-        shown = ("title", "capability")
-        return {
-            "run": self.run["name"],
-            "title": self.run["title"] or self.run["name"],
-            "config": self.config,
-            "tasks": [
-                {"id": task, "plugin": self.config["tasks"][task]["plugin"]}
-                | {k: v for k, v in self.config["tasks"][task].items() if k in shown}
-                for task in self.run["tasks"]
-            ],
-            "models": self.run["models"],
-            "methods": self.run["methods"],
-            "masks": [
-                {"id": m, "sigma": self.config["masks"][m]["sigma"]} for m in self.run["masks"]
-            ],
-            "headline_mask": self.run["headline_mask"],
-            "pairs": self.run["pairs"],
-            "neutral": self.run["neutral"],
-        }
-
-
-# Keys of a task that only the report shows: changing them prepares nothing anew.
-_SHOWN = ("title", "capability")

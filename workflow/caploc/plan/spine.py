@@ -1,0 +1,123 @@
+"""Settings of the stages from data to the report: one function a stage, named like it."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from caploc.plan import Plan
+
+# Keys of a task that only the report shows: changing them prepares nothing anew.
+_SHOWN = ("title", "capability")
+
+
+def train_model(plan: "Plan", model: str) -> dict[str, Any]:
+    entry = plan.config["models"][model]
+    return {
+        "model": model,
+        "seed": plan.run["seed"],
+        "architecture": entry["architecture"],
+        "train": entry["train"],
+    }
+
+
+def fetch_model(plan: "Plan", model: str) -> dict[str, Any]:
+    entry = plan.config["models"][model]
+    return {"model": model, "repo": entry.get("repo"), "path": entry.get("path")} | {
+        key: entry[key] for key in ("family", "revision", "dtype")
+    }
+
+
+def prepare_samples(plan: "Plan", task: str) -> dict[str, Any]:
+    entry = {k: v for k, v in plan.config["tasks"][task].items() if k not in _SHOWN}
+    return entry | {"task": task, "seed": plan.run["seed"]}
+
+
+def shuffle_answers(plan: "Plan", task: str) -> dict[str, Any]:
+    return {"task": task, "seed": plan.run["seed"]}
+
+
+def check_splits(plan: "Plan") -> dict[str, Any]:
+    return {"tasks": plan.tasks}
+
+
+def evaluate_base(plan: "Plan", model: str, task: str) -> dict[str, Any]:
+    entry = plan.config["tasks"][task]
+    return {"model": model, "task": task, "plugin": entry["plugin"]} | _place(plan, model)
+
+
+def attribute_shard(plan: "Plan", model: str, task: str, method: str, shard: str) -> dict[str, Any]:
+    return {
+        "model": model,
+        "task": task,
+        "method_id": method,
+        "method": plan.config["methods"][method],
+        "shard": int(shard),
+        "shard_size": plan.run["shard_size"],
+        "seed": plan.run["seed"],
+    } | _place(plan, model)
+
+
+def _place(plan: "Plan", model: str) -> dict[str, Any]:
+    entry = plan.config["models"][model]
+    return {key: entry[key] for key in ("family", "dtype", "device")}
+
+
+def aggregate_scores(plan: "Plan", model: str, task: str, method: str) -> dict[str, Any]:
+    return {
+        "model": model,
+        "task": task,
+        "method": method,
+        "n_splits": plan.run["splits"],
+        "n_per_half": None,
+        "curve": None,
+        "min_samples": plan.run["minimum_samples"],
+        "seed": plan.run["seed"],
+    }
+
+
+def aggregate_mixture(plan: "Plan", model: str, method: str) -> dict[str, Any]:
+    return aggregate_scores(plan, model, "mixture", method) | {"tasks": plan.run["tasks"]}
+
+
+def build_mask(plan: "Plan", model: str, task: str, method: str, mask: str) -> dict[str, Any]:
+    ids = {"model": model, "task": task, "method": method, "mask": mask}
+    return ids | plan.config["masks"][mask]
+
+
+def measure_agreement(
+    plan: "Plan", model: str, task: str, method: str, mask: str
+) -> dict[str, Any]:
+    arm = {"mixture": "mixture", plan.run["neutral"]: "neutral"}.get(task, "located")
+    ids = {"model": model, "task": task, "method": method, "mask": mask}
+    return ids | {"arm": arm, "rule": plan.config["masks"][mask]}
+
+
+def measure_overlap(plan: "Plan", model: str, method: str, mask: str) -> dict[str, Any]:
+    ids = {"model": model, "method": method, "mask": mask, "tasks": plan.run["tasks"]}
+    return ids | {"sigma": plan.config["masks"][mask]["sigma"]}
+
+
+def tabulate_agreement(plan: "Plan") -> dict[str, Any]:
+    return {}
+
+
+tabulate_neurons = tabulate_base = tabulate_samples = tabulate_completeness = tabulate_agreement
+
+
+def write_report(plan: "Plan") -> dict[str, Any]:
+    shown = ("title", "capability")
+    return {
+        "run": plan.run["name"],
+        "title": plan.run["title"] or plan.run["name"],
+        "config": plan.config,
+        "tasks": [
+            {"id": task, "plugin": plan.config["tasks"][task]["plugin"]}
+            | {k: v for k, v in plan.config["tasks"][task].items() if k in shown}
+            for task in plan.run["tasks"]
+        ],
+        "models": plan.run["models"],
+        "methods": plan.run["methods"],
+        "masks": [{"id": m, "sigma": plan.config["masks"][m]["sigma"]} for m in plan.run["masks"]],
+        "headline_mask": plan.run["headline_mask"],
+        "pairs": plan.run["pairs"],
+        "neutral": plan.run["neutral"],
+    }
