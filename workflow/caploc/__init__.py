@@ -15,7 +15,8 @@ _EXPORTS = {
     "outliers": "caploc.masks",
     "read_mask": "caploc.masks",
     "load_model": "caploc.models._loading",
-    "attribute": "caploc.attribution.engine",
+    "encode": "caploc.models._tokens",
+    "attribute": "caploc.attribution.public",
 }
 
 try:

@@ -98,7 +98,7 @@ def _check_injection(lm: LanguageModel, ids: Tensor) -> Tensor:
 def _compare(
     lm: LanguageModel, ours: Tensor, theirs: Tensor, what: str, scale: Tensor | None = None
 ) -> None:
-    if not theirs.isfinite().all():
+    if not (theirs.isfinite().all() and ours.isfinite().all()):
         raise DataError(
             f"{type(lm.model).__name__}: its activations are not finite numbers; the weights are "
             "damaged, or the dtype is too narrow for them (use bfloat16 or float32)"
