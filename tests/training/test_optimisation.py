@@ -77,6 +77,41 @@ def test_loss_covers_the_learned_tokens_only(tokenizer):
     assert step.loss == pytest.approx(total / n, rel=1e-5)
 
 
+def test_halves_of_a_batch_give_the_gradients_of_the_whole(tokenizer):
+    """Against one backward pass over single sequences, in float64, before the first step."""
+    model = build_model(SIZES, tokenizer, 0).double()
+    sequences = [(list(range(1, 14)), 3), (list(range(2, 12)), 2), ([1, 9, 10, 2], 2)]
+    batch = pack(sequences, 16, 0)
+    assert len(batch.ids) == 2
+    loss, n = 0.0, 0
+    for ids, first in sequences:
+        logits = model(input_ids=torch.tensor([ids])).logits[0]
+        for place in range(first, len(ids)):
+            loss = loss - torch.log_softmax(logits[place - 1], -1)[ids[place]]
+            n += 1
+    wanted = torch.autograd.grad(loss / n, list(model.parameters()))
+    norm = math.sqrt(sum(g.square().sum().item() for g in wanted))
+    next(optimise(model, [batch], 1, 0.0, 0, bfloat16=False))
+    for parameter, gradient in zip(model.parameters(), wanted, strict=True):
+        # the clipped gradient is left behind; norms of Llama compute in float32
+        found = parameter.grad * max(1.0, norm)
+        assert torch.allclose(found, gradient, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 3])
+def test_the_number_of_threads_changes_nothing(tokenizer, n_rows):
+    results = []
+    batch = pack(
+        [(list(range(1, 14)), 3), (list(range(2, 16)), 2), (list(range(3, 12)), 2)][:n_rows], 16, 0
+    )
+    for threads in (1, 2, 2):
+        model = build_model(SIZES, tokenizer, 0)
+        list(optimise(model, [batch] * 4, 4, 1e-2, 1, bfloat16=False, threads=threads))
+        results.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
+    assert torch.equal(results[0], results[1])
+    assert torch.equal(results[0], results[2])
+
+
 def test_same_seed_same_weights(tokenizer):
     def trained():
         model = build_model(SIZES, tokenizer, 3)
