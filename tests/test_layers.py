@@ -19,6 +19,7 @@ ORDER = (
     {"statistics", "masks", "agreement", "aggregation", "shards"},
     {"scores"},
     {"models", "tasks"},
+    {"facts"},
     {"training"},
     {"attribution"},
     {"locators"},

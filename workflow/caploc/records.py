@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-__all__ = ["DataError", "Dropped", "Sample"]
+__all__ = ["DataError", "Dropped", "Fact", "Sample"]
 
 
 class DataError(Exception):
@@ -32,3 +32,30 @@ class Sample:
     prompt: str
     answer: str
     meta: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One fact with several ways to ask for it.
+
+    Every prompt ends where the object follows, after a space.
+
+    Attributes:
+        fact_id: unique within a data set.
+        subject: what the fact is about, as it stands in the prompts.
+        relation: name, number or template; facts with equal relation ask for the same property.
+        object: the gold answer, without the space in front.
+        prompts: the original first, then the same question by other templates of the relation.
+        paraphrases: rewrites that came with the data set.
+        neighbourhood: prompts about other subjects that an edit of this fact must leave alone.
+        new_object: false object that an edit would write; empty if the data set has none.
+    """
+
+    fact_id: str
+    subject: str
+    relation: str
+    object: str
+    prompts: tuple[str, ...]
+    paraphrases: tuple[str, ...] = ()
+    neighbourhood: tuple[str, ...] = ()
+    new_object: str = ""

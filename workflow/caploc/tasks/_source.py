@@ -5,13 +5,13 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from caploc.provenance import file_digest
 from caploc.records import DataError
-from caploc.tasks._task import HubSource, Task
+from caploc.tasks._task import HubSource
 
-__all__ = ["Part", "read_parts"]
+__all__ = ["Described", "Part", "read_parts"]
 
 _FORMATS = {
     ".jsonl": "jsonl", ".json": "json", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet",
@@ -37,7 +37,23 @@ class Part:
     rows: Iterable[dict[str, Any]]
 
 
-def read_parts(task: Task, settings: Mapping[str, Any]) -> Iterator[Part]:
+class Described(Protocol):
+    """What reading needs to know of a data set."""
+
+    @property
+    def title(self) -> str:
+        """Name for messages."""
+
+    @property
+    def source(self) -> HubSource | None:
+        """Where rows come from unless the config says otherwise."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that each row must have."""
+
+
+def read_parts(task: Described, settings: Mapping[str, Any]) -> Iterator[Part]:
     """Read all rows of a task.
 
     Args:
@@ -175,7 +191,7 @@ def _revision(data: Any, source: HubSource, revision: str) -> dict[str, str]:
 
 
 def _part(
-    task: Task,
+    task: Described,
     settings: Mapping[str, Any],
     data: Any,
     split: str,

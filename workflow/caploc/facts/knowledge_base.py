@@ -1,0 +1,31 @@
+"""The invented knowledge base that the embedded model is trained on (`caploc.tasks.facts`).
+
+The original prompt is one that training showed; the first rewrite is one that it did not show, so a
+right answer to both means that the fact was learned and not the sentence.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from caploc.facts._fact_set import FactSet, Reading
+from caploc.records import Fact
+from caploc.tasks.facts import TASK, TEMPLATES, knowledge
+
+__all__ = ["FACTS"]
+
+
+def _read(settings: Mapping[str, Any]) -> Reading:
+    facts: list[Any] = []
+    for (subject, relation), answer in knowledge().items():
+        prompts: dict[bool, list[str]] = {False: [], True: []}
+        for phrasing, template in enumerate(TEMPLATES[relation]):
+            meta = {"subject": subject, "relation": relation, "phrasing": str(phrasing)}
+            prompt = template.format(s=subject)
+            prompts[TASK.is_held_out(prompt, meta)].append(prompt)
+        shown, held_out = prompts[False], prompts[True]
+        ordered = [shown[0], *held_out, *shown[1:]]
+        facts.append(Fact(f"{subject}-{relation}", subject, relation, answer, tuple(ordered)))
+    return Reading(facts)
+
+
+FACTS = FactSet("Invented facts", _read)

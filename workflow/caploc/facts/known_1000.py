@@ -1,0 +1,51 @@
+"""Known-1000: facts that GPT-2 XL completes (Meng et al. 2022), used for causal tracing.
+
+One prompt a fact; the rewrites are prompts of other facts with the same ``relation_id``, the
+subject exchanged. Many prompts were continued for one subject alone ("in the field of nuclear"),
+so only templates that several facts use count.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from caploc.facts._fact_set import FactSet, Reading, Rows, read_rows, relation_of
+from caploc.records import Dropped, Fact
+
+__all__ = ["FACTS"]
+
+_ROWS = Rows("Known-1000", None, ("known_id", "subject", "attribute", "prompt", "relation_id"))
+
+_LEAST_USED = 3
+
+
+def _read(settings: Mapping[str, Any]) -> Reading:
+    reading = read_rows(_ROWS, settings, _to_fact)
+    templates: dict[str, Counter[str]] = defaultdict(Counter)
+    for fact in reading.facts:
+        if isinstance(fact, Fact):
+            templates[fact.relation][relation_of(fact.prompts[0], fact.subject)] += 1
+    for index, fact in enumerate(reading.facts):
+        if isinstance(fact, Fact):
+            own = relation_of(fact.prompts[0], fact.subject)
+            used = templates[fact.relation].most_common()
+            others = [t for t, n in used if t != own and n >= _LEAST_USED]
+            filled = tuple(t.replace("{}", fact.subject, 1) for t in others)
+            reading.facts[index] = replace(fact, prompts=fact.prompts + filled)
+    return reading
+
+
+def _to_fact(index: int, row: Mapping[str, Any]) -> Fact:
+    if row["subject"] not in row["prompt"]:
+        raise Dropped("subject not in the prompt")
+    return Fact(
+        fact_id=str(row["known_id"]),
+        subject=row["subject"],
+        relation=row["relation_id"],
+        object=row["attribute"],
+        prompts=(row["prompt"],),
+    )
+
+
+FACTS = FactSet("Known-1000", _read)

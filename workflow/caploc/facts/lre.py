@@ -1,0 +1,51 @@
+"""LRE relations (Hernandez et al. 2024): factual, commonsense and linguistic relations.
+
+``files``: the folder with one JSON file a relation: ``prompt_templates`` (the first is the
+original), ``prompt_templates_zs``, ``samples``.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from caploc.facts._fact_set import FactSet, Reading, digests, folder_of
+from caploc.records import DataError, Dropped, Fact
+
+__all__ = ["FACTS"]
+
+
+def _read(settings: Mapping[str, Any]) -> Reading:
+    paths = folder_of("LRE relations", settings, ("**/*.json",))
+    reading = Reading([], digests(paths))
+    for path in paths:
+        try:
+            relation = json.loads(path.read_text(encoding="utf-8"))
+            templates = [*relation["prompt_templates"], *relation["prompt_templates_zs"]]
+            name, samples = relation["name"], relation["samples"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{path}: is no relation ({type(error).__name__}: {error}); expected an object "
+                "with name, prompt_templates, prompt_templates_zs and samples"
+            ) from None
+        usable = tuple(dict.fromkeys(text for text in templates if "{}" in text))
+        for index, sample in enumerate(samples):
+            fact_id = f"{path.stem}-{index}"
+            reading.facts.append(_to_fact(fact_id, name, sample, usable))
+    return reading
+
+
+def _to_fact(
+    fact_id: str, relation: str, sample: Mapping[str, str], templates: tuple[str, ...]
+) -> Fact | Dropped:
+    if not templates:
+        return Dropped("no template with a place for the subject")
+    return Fact(
+        fact_id=fact_id,
+        subject=sample["subject"],
+        relation=relation,
+        object=sample["object"],
+        prompts=tuple(template.replace("{}", sample["subject"], 1) for template in templates),
+    )
+
+
+FACTS = FactSet("LRE relations", _read)

@@ -1,0 +1,79 @@
+"""Read a set of facts, check every one, and write the facts of the run.
+
+Settings: ``facts`` (id), ``plugin``, ``n``, ``seed``, and the keys that concern the data
+(``files``, ``repo``, ``revision``, ``format``, ``columns``). Output: ``facts``, one row a fact.
+"""
+
+import logging
+from pathlib import Path
+
+import pyarrow as pa
+
+from caploc import plugins, store
+from caploc.facts._preparation import choose
+from caploc.provenance import Job
+from caploc.records import DataError, Fact
+
+__all__ = ["read_facts", "run"]
+
+_LOG = logging.getLogger(__name__)
+_SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in ("fact_id", "subject", "relation", "object")),
+        *(
+            (name, pa.list_(pa.string()))
+            for name in ("prompts", "paraphrases", "neighbourhood")
+        ),
+        ("new_object", pa.string()),
+    ]
+)  # fmt: skip
+
+
+def run(job: Job) -> None:
+    """Read, choose, write.
+
+    Raises:
+        DataError: unreadable data, or no usable fact.
+    """
+    spec = job.spec
+    reading = plugins.load("facts", spec["plugin"]).FACTS.read(spec)
+    chosen = choose(reading.facts, spec["n"], spec["seed"])
+    reasons = ", ".join(f"{n} x {reason}" for reason, n in chosen.dropped.most_common())
+    if not chosen.facts:
+        raise DataError(
+            f"facts.{spec['facts']}: none of {len(reading.facts)} records is a usable fact "
+            f"({reasons or 'no records'}); correct the data or its `columns`"
+        )
+    columns = {name: [getattr(fact, name) for fact in chosen.facts] for name in _SCHEMA.names}
+    metadata = {
+        "origin": job.origin(),
+        "n": len(chosen.facts),
+        "wanted": spec["n"],
+        "available": chosen.available,
+        "dropped": dict(chosen.dropped),
+        "rewrites_dropped": dict(chosen.rewrites_dropped),
+        "sources": reading.sources,
+    }
+    store.write_table(pa.table(columns, schema=_SCHEMA), job.outputs["facts"], metadata)
+    _LOG.info(
+        "facts %s: %d of %d usable; left out: %s",
+        spec["facts"], len(chosen.facts), chosen.available, reasons or "none",
+    )  # fmt: skip
+
+
+def read_facts(path: Path) -> list[Fact]:
+    """Facts of a file that this stage wrote."""
+    rows = store.read_table(path, _SCHEMA.names).to_pylist()
+    return [
+        Fact(
+            row["fact_id"],
+            row["subject"],
+            row["relation"],
+            row["object"],
+            tuple(row["prompts"]),
+            tuple(row["paraphrases"]),
+            tuple(row["neighbourhood"]),
+            row["new_object"],
+        )
+        for row in rows
+    ]
