@@ -34,21 +34,30 @@ class Naive:
 
 def probability_of(
     model: Any,
-    projection: Any,
+    module: Any,
     ids: list[int],
     token: int,
     change: Callable[[Tensor], Tensor] = lambda w: w,
+    site: str = "post",
 ) -> tuple[Tensor, Tensor]:
-    """P(token | ids) with the neurons w at the last position replaced by change(w), and the w."""
+    """P(token | ids) with the neurons w at the last position replaced by change(w), and the w.
+
+    The neurons are the input of `module` (site post) or its output (site pre).
+    """
     seen: list[Tensor] = []
 
-    def replace(module: Any, args: tuple[Tensor]) -> tuple[Tensor]:
-        full = args[0].clone()
-        seen.append(args[0][0, -1].detach().clone())
-        full[0, -1] = change(seen[-1])
-        return (full,)
+    def replaced(x: Tensor) -> Tensor:
+        full = x.clone()
+        # Some families flatten batch and positions in front of the FFN.
+        last = full[-1:] if full.dim() == 2 else full[:, -1]
+        seen.append(last[0].detach().clone())
+        last[0] = change(seen[-1])
+        return full
 
-    handle = projection.register_forward_pre_hook(replace)
+    if site == "post":
+        handle = module.register_forward_pre_hook(lambda _, args: (replaced(args[0]),))
+    else:
+        handle = module.register_forward_hook(lambda _, args, output: replaced(output))
     try:
         logits = model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1]
     finally:
@@ -58,36 +67,37 @@ def probability_of(
 
 def naive_scores(
     model: Any,
-    projections: list[Any],
+    modules: list[Any],
     prompt: list[int],
     answer: list[int],
     points: list[float],
     weights: list[float],
+    site: str = "post",
 ) -> Naive:
-    """All scores of one sample."""
+    """All scores of one sample; a module per layer, see `probability_of`."""
     scores, full, zeroed = [], [], []
     for m, token in enumerate(answer):
         ids = prompt + answer[:m]
         of_layers = []
-        for projection in projections:
-            _, w = probability_of(model, projection, ids, token)
+        for module in modules:
+            _, w = probability_of(model, module, ids, token, site=site)
             total = torch.zeros_like(w)
             for point, weight in zip(points, weights, strict=True):
                 scaled = (point * w).requires_grad_(True)
                 with torch.enable_grad():
                     p, _ = probability_of(
-                        model, projection, ids, token, lambda _, value=scaled: value
+                        model, module, ids, token, lambda _, value=scaled: value, site
                     )
                 total += weight * torch.autograd.grad(p, scaled)[0]
             of_layers.append(w * total)
         scores.append(torch.stack(of_layers))
         with torch.no_grad():
-            full.append(probability_of(model, projections[0], ids, token)[0])
+            full.append(probability_of(model, modules[0], ids, token, site=site)[0])
             zeroed.append(
                 torch.stack(
                     [
-                        probability_of(model, projection, ids, token, torch.zeros_like)[0]
-                        for projection in projections
+                        probability_of(model, module, ids, token, torch.zeros_like, site)[0]
+                        for module in modules
                     ]
                 )
             )

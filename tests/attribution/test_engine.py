@@ -227,7 +227,7 @@ def test_cap_above_the_length_changes_nothing(llama: LanguageModel) -> None:
 
 def damaged(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     """Break one ingredient a little, behind the check of the model."""
-    monkeypatch.setattr(engine, "check_model", lambda lm: None)
+    monkeypatch.setattr(engine, "check_model", lambda lm, site: True)
     if how in ("keys", "values"):
         original = Recording.prefix
 
@@ -323,9 +323,9 @@ def test_nan_names_the_sample() -> None:
         attribute(lm, [good, bad], [[4], [4]], steps=1, names=["first", "second"])
 
 
-def test_other_sites_are_refused(llama: LanguageModel) -> None:
-    with pytest.raises(DataError, match="site 'pre' is not available; use 'post'"):
-        attribute(llama, PROMPTS, ANSWERS, site="pre")
+def test_unknown_site_is_refused(llama: LanguageModel) -> None:
+    with pytest.raises(DataError, match="unknown site 'mid'; available: post, pre"):
+        attribute(llama, PROMPTS, ANSWERS, site="mid")
 
 
 @pytest.mark.parametrize(
@@ -352,8 +352,8 @@ def test_works_inside_no_grad(llama: LanguageModel, of_llama: list[Naive]) -> No
 def test_model_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     lm = tiny_llama()
     calls = []
-    original = model_check._check_injection
-    monkeypatch.setattr(model_check, "_check_injection", lambda *a: calls.append(1) or original(*a))
+    original = model_check._check
+    monkeypatch.setattr(model_check, "_check", lambda *a: calls.append(1) or original(*a))
     for _ in range(3):
         attribute(lm, PROMPTS[:1], ANSWERS[:1], steps=1)
     assert len(calls) == 1

@@ -9,8 +9,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import GPTJConfig, GPTJForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    GPTJConfig,
+    GPTJForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Olmo2Config,
+    Olmo2ForCausalLM,
+)
 
+from caploc.models import llama
 from caploc.models._language_model import LanguageModel, wrap_model
 
 VOCAB = 37
@@ -31,6 +39,22 @@ def tiny_llama(
             _in_float64(module)
             nn.init.uniform_(module.weight, 0.5, 1.5)
     return wrap_model(model)
+
+
+def tiny_olmo2(n_layers: int = 3) -> LanguageModel:
+    """A model with a norm behind the FFN; its modules are named as those of Llama."""
+    torch.manual_seed(0)
+    config = Olmo2Config(
+        hidden_size=16, intermediate_size=24, num_hidden_layers=n_layers, num_attention_heads=4,
+        num_key_value_heads=2, vocab_size=VOCAB, max_position_embeddings=64, initializer_range=0.4,
+    )  # fmt: skip
+    model = Olmo2ForCausalLM._from_config(config, attn_implementation="sdpa").double().eval()
+    model.requires_grad_(False)
+    for module in model.modules():
+        if type(module).__name__ == "Olmo2RMSNorm":
+            _in_float64(module)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+    return LanguageModel(model, None, llama.FAMILY, n_layers, 24)
 
 
 def tiny_gptj(seed: int = 0, exact: bool = True) -> LanguageModel:

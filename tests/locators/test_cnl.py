@@ -48,8 +48,8 @@ def test_settings_reach_the_engine(lm: LanguageModel) -> None:
         cnl.locate(lm, SAMPLES[2:3], steps=2, max_answer_tokens=2, seed=seed) for seed in (0, 0)
     )
     assert len(a.positions) == 2 and a.positions == b.positions
-    with pytest.raises(DataError, match="site 'pre'"):
-        cnl.locate(lm, SAMPLES, site="pre")
+    with pytest.raises(DataError, match="site 'mid'"):
+        cnl.locate(lm, SAMPLES, site="mid")
 
 
 def test_nothing_usable(lm: LanguageModel) -> None:

@@ -3,7 +3,7 @@
     score[l, j] = 1/Y sum_m w[l, j] sum_n a_n dP(y_m | z_m; w_l := c_n w_l) / dw[l, j]
 
     z_m   prompt x followed by the gold answer before token m; only its last position is changed
-    w_l   neuron vector of layer l there (input of the FFN's output projection), scaled as a whole
+    w_l   neuron vector of layer l there, scaled as a whole; see `injection` for its site
     c_n   points of the path rule, a_n their weights
 
 Layers are integrated one at a time. Steps: record a group of samples (`recording`), send rows of
@@ -27,6 +27,7 @@ from torch import Tensor
 
 from caploc.attribution.batching import Batch, plan_batches
 from caploc.attribution.head import answer_probability
+from caploc.attribution.injection import SITES, pull_back
 from caploc.attribution.model_check import check_model
 from caploc.attribution.prefix_attention import PrefixAttention, use_prefix_attention
 from caploc.attribution.recording import Recording, Sequence, record, slot_columns
@@ -80,7 +81,8 @@ def attribute(
         answer_ids: token ids of the gold answer, at least one per sample.
         rule: path rule, see `rules`.
         steps: S of the rule.
-        site: ``post``, the input of the FFN's output projection.
+        site: ``post``, the input of the FFN's output projection, or ``pre``, the output of its
+            first (gate) projection, in front of the nonlinearity.
         max_answer_tokens: score at most this many answer tokens of a sample, a uniform random
             choice without replacement (an unbiased mean); None means all.
         batch_rows: most rows in one pass; bounds memory, changes rounding only.
@@ -95,10 +97,8 @@ def attribute(
             not a number.
         ValueError: bad arguments.
     """
-    if site != "post":
-        raise DataError(
-            f"site {site!r} is not available; use 'post' (input of the FFN's output projection)"
-        )
+    if site not in SITES:
+        raise DataError(f"unknown site {site!r}; available: {', '.join(SITES)}")
     path = path_rule(rule, steps)
     names = names or [str(i) for i in range(len(prompt_ids))]
     chosen = [
@@ -107,11 +107,13 @@ def attribute(
     ]
     sequences = [_sequence(x, y, m) for x, y, m in zip(prompt_ids, answer_ids, chosen, strict=True)]
     sizes = [(len(s.slots), len(s.ids)) for s in sequences]
-    check_model(lm)
+    linear = check_model(lm, site)
     results: dict[int, Attribution] = {}
     with use_prefix_attention(lm) as attention:
         for batch in plan_batches(sizes, len(path.scaled[0]), lm.n_layers, batch_rows):
-            totals = _integrate(lm, attention, [sequences[i] for i in batch.members], path, batch)
+            recording = record(lm, attention, [sequences[i] for i in batch.members], site, linear)
+            n_slots = [sizes[i][0] for i in batch.members]
+            totals = _integrate(lm, attention, recording, n_slots, path, batch)
             for row, i in enumerate(batch.members):
                 results[i] = _of_sample(totals, row, chosen[i], len(answer_ids[i]), names[i])
     return [results[i] for i in range(len(sequences))]
@@ -130,18 +132,18 @@ class _Totals:
 def _integrate(
     lm: LanguageModel,
     attention: PrefixAttention,
-    sequences: list[Sequence],
+    recording: Recording,
+    n_slots_of: list[int],
     path: PathRule,
     batch: Batch,
 ) -> _Totals:
     """Scores of one batch, averaged over the scored answer tokens of each sample."""
-    recording = record(lm, attention, sequences)
-    n_slots = torch.tensor([len(s.slots) for s in sequences], device=lm.device)
+    n_slots = torch.tensor(n_slots_of, device=lm.device)
     width = recording.slots.shape[1]
     # Padding repeats a slot, so its numbers are harmless; its weight in the mean is 0.
     wide = torch.promote_types(lm.dtype, torch.float32)
     share = (torch.arange(width, device=lm.device) < n_slots[:, None]) / n_slots[:, None].to(wide)
-    shape = (lm.n_layers, len(sequences), lm.n_neurons)
+    shape = (lm.n_layers, len(n_slots), lm.n_neurons)
     scores = torch.zeros(shape, dtype=wide, device=lm.device)
     zeroed, sums = [], []
     for first in range(0, width, batch.n_tokens):
@@ -152,7 +154,11 @@ def _integrate(
         sums.append(torch.empty_like(at_zero))
         for layer, projection in enumerate(lm.projections):
             # One product per layer, whatever the number of points.
-            contribution = (slope[layer].to(lm.dtype) @ projection.weight).to(wide)
+            contribution = slope[layer]
+            if cut.written is not None:
+                contribution = pull_back(
+                    projection, cut.neurons[layer], contribution.to(lm.dtype)
+                ).to(wide)
             contribution *= cut.neurons[layer]
             sums[-1][layer] = contribution.sum(-1)
             scores[layer] += torch.einsum("byj,by->bj", contribution, share[:, part])
@@ -173,23 +179,29 @@ def _slope(
     recording: Recording,
     path: PathRule,
     n_points: int,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[list[Tensor], Tensor]:
     """Weighted sum of the gradients over the path, and P with the layer's neurons at 0.
 
     Returns:
-        (layer, sample, answer token, width) slope; (layer, sample, answer token) probability.
+        Per layer (sample, answer token, width or neuron) slope, see `streams`;
+        (layer, sample, answer token) probability.
     """
     wide = torch.promote_types(lm.dtype, torch.float32)
-    points, weights = (torch.tensor(x, dtype=wide, device=lm.device) for x in path.scaled)
+    points, weights = (
+        torch.tensor(x, dtype=wide, device=lm.device)[:, None, None] for x in path.scaled
+    )
     unchanged = path.weight_of_one
-    slope, at_zero = None, None
+    slope: list[Tensor] = []
+    at_zero = None
     for c, a in zip(points.split(n_points), weights.split(n_points), strict=True):
-        part = row_gradients(lm, attention, recording, c, a, unchanged)
-        slope = part.slope if slope is None else slope + part.slope
+        layers = [c] * lm.n_layers, [a] * lm.n_layers
+        part = row_gradients(lm, attention, recording, *layers, unchanged)
+        slope = [x + y for x, y in zip(slope, part.slope, strict=True)] if slope else part.slope
         # The path begins at 0, and the unchanged row is counted once.
-        at_zero = part.probability[:, :, 0] if at_zero is None else at_zero
+        if at_zero is None:
+            at_zero = torch.stack([p[:, 0] for p in part.probability])
         unchanged = None
-    assert slope is not None and at_zero is not None
+    assert at_zero is not None
     return slope, at_zero
 
 

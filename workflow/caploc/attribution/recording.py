@@ -1,9 +1,9 @@
 """One teacher-forced pass over a few samples: all that later rows are built from.
 
 For answer position m of a sample the model has read z_m = prompt + y_1..y_(m-1); its last
-position is called a slot. Recorded are, per layer: the neuron vector and the block output at
-every slot, and keys and values of all positions. Sequences of unequal length are padded on the
-right, where a causal model cannot see them.
+position is called a slot. Recorded are, per layer: the neuron vector, the input and the output of
+the block at every slot, and keys and values of all positions. Sequences of unequal length are
+padded on the right, where a causal model cannot see them.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from caploc.attribution.injection import hook_neurons, written_by
 from caploc.attribution.prefix_attention import Prefix, PrefixAttention
 from caploc.models._language_model import LanguageModel
 
@@ -40,9 +41,12 @@ class Recording:
     Attributes:
         slots: (sample, answer token) position of each slot; padding repeats the last one.
         targets: (sample, answer token) token ids that should follow.
+        site: where the neurons are, see `injection`.
+        inputs: per layer (sample, answer token, width) input of the block.
         hidden: per layer (sample, answer token, width) output of the block.
-        neurons: per layer (sample, answer token, neuron) input of the output projection.
-        written: per layer (sample, answer token, width) what the neurons add to the residual.
+        neurons: per layer (sample, answer token, neuron) neurons at the site.
+        written: per layer (sample, answer token, width) what the neurons add to the residual;
+            None where they do not add to it linearly.
         final: (sample, answer token, width) normed residual before the head.
         keys: per layer (sample, key/value head, token, head width).
         values: as keys.
@@ -51,9 +55,11 @@ class Recording:
 
     slots: Tensor
     targets: Tensor
+    site: str
+    inputs: list[Tensor]
     hidden: list[Tensor]
     neurons: list[Tensor]
-    written: list[Tensor]
+    written: list[Tensor] | None
     final: Tensor
     keys: list[Tensor]
     values: list[Tensor]
@@ -76,24 +82,34 @@ class Recording:
 
 
 @torch.no_grad()
-def record(lm: LanguageModel, attention: PrefixAttention, sequences: list[Sequence]) -> Recording:
+def record(
+    lm: LanguageModel,
+    attention: PrefixAttention,
+    sequences: list[Sequence],
+    site: str,
+    linear: bool,
+) -> Recording:
     """Run the model once over padded sequences and keep what later rows need.
 
     Args:
         lm: the model, with `attention` in place.
         attention: the attention function of the model.
         sequences: samples of one batch.
+        site: where the neurons are.
+        linear: whether neurons at that site add to the residual linearly.
     """
     ids, slots, targets = _padded(sequences, lm.device)
     attention.prefix = None
     attention.keys.clear()
     attention.values.clear()
     sample = torch.arange(len(sequences), device=lm.device)[:, None]
+    inputs: list[Tensor] = []
     hidden: list[Tensor] = []
     neurons: list[Tensor] = []
     positional: list[dict[str, Any]] = []
 
     def before_block(module: Any, args: Any, kwargs: dict[str, Any]) -> None:
+        inputs.append((args[0] if args else kwargs["hidden_states"])[sample, slots])
         positional.append(
             {k: v for k, v in kwargs.items() if k in ("position_ids", "position_embeddings")}
         )
@@ -101,27 +117,29 @@ def record(lm: LanguageModel, attention: PrefixAttention, sequences: list[Sequen
     def after_block(module: Any, args: Any, output: Any) -> None:
         hidden.append((output[0] if isinstance(output, tuple) else output)[sample, slots])
 
-    def before_projection(module: Any, args: tuple[Tensor, ...]) -> None:
-        neurons.append(args[0][sample, slots])
+    def see_neurons(w: Tensor) -> None:
+        # Some families flatten samples and positions in front of the FFN.
+        neurons.append(w.reshape(*ids.shape, -1)[sample, slots])
 
     handles = []
     try:
-        for block, projection in zip(lm.blocks, lm.projections, strict=True):
+        for layer, block in enumerate(lm.blocks):
             handles.append(block.register_forward_pre_hook(before_block, with_kwargs=True))
             handles.append(block.register_forward_hook(after_block))
-            handles.append(projection.register_forward_pre_hook(before_projection))
+            handles.append(hook_neurons(lm, layer, site, see_neurons))
         output = lm.model.base_model(input_ids=ids, use_cache=False)
     finally:
         for handle in handles:
             handle.remove()
     pairs = zip(lm.projections, neurons, strict=True)
-    written = [projection(w) - projection(torch.zeros_like(w[:1, :1])) for projection, w in pairs]
     return Recording(
         slots=slots,
         targets=targets,
+        site=site,
+        inputs=inputs,
         hidden=hidden,
         neurons=neurons,
-        written=written,
+        written=[written_by(projection, w) for projection, w in pairs] if linear else None,
         final=output.last_hidden_state[sample, slots],
         keys=[attention.keys.pop(layer) for layer in range(lm.n_layers)],
         values=[attention.values.pop(layer) for layer in range(lm.n_layers)],
@@ -131,12 +149,15 @@ def record(lm: LanguageModel, attention: PrefixAttention, sequences: list[Sequen
 
 def slot_columns(recording: Recording, columns: slice) -> Recording:
     """The same recording with some of its answer tokens only."""
+    written = recording.written
     return Recording(
         slots=recording.slots[:, columns],
         targets=recording.targets[:, columns],
+        site=recording.site,
+        inputs=[h[:, columns] for h in recording.inputs],
         hidden=[h[:, columns] for h in recording.hidden],
         neurons=[w[:, columns] for w in recording.neurons],
-        written=[u[:, columns] for u in recording.written],
+        written=None if written is None else [u[:, columns] for u in written],
         final=recording.final[:, columns],
         keys=recording.keys,
         values=recording.values,

@@ -1,41 +1,46 @@
 """Rows of all layers and path points travel through the blocks together.
 
-A row is the residual stream at one slot in which the neurons of one layer were scaled by c. Blocks
-add the output of the projection linearly, so behind block l the row starts as
+A row is the residual stream at one slot in which the neurons of one layer were scaled by c. With
+linear injection (see `injection`) the row starts behind block l as
 
-    x = hidden_l + (c - 1) * written_l
+    x = hidden_l + (c - 1) * written_l,
 
-without running block l again. Rows of layer l join those of the layers before it, so block k sees
-rows of all layers < k; the norm and the head see the rows of all layers.
+without running block l again; with generic injection it starts in front of block l, on the recorded
+input, and its neurons are replaced by c * neurons_l inside. Rows of layer l join those of the
+layers before it, so block k sees rows of all layers < k; the norm and the head see the rows of all.
 
 At c = 1 all layers have the same, unchanged stream: one row per slot serves them all, and its
-gradient at the output of every block is read off in the same backward pass.
+gradient at every layer is read off in the same backward pass.
 """
 
+from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from caploc.attribution.head import answer_probability
+from caploc.attribution.injection import hook_neurons
 from caploc.attribution.prefix_attention import PrefixAttention
 from caploc.attribution.recording import Recording
 from caploc.models._language_model import LanguageModel
 
-__all__ = ["Gradients", "Rows", "forward_rows", "row_gradients"]
+__all__ = ["Gradients", "Rows", "forward_rows", "row_gradients", "silenced_outputs"]
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows on their way, answer token fastest.
+    """Rows on their way, ordered (path row, answer token), answer token fastest.
 
     Attributes:
-        inputs: per layer (sample, row, width): the rows behind that block, new ones last. They
-            are ordered (path row, answer token); the unchanged row comes first if there is one.
-        final: (sample, row, width) normed residual of all rows.
+        sources: per layer (sample, row, width or neuron): where gradients are taken, behind the
+            block (linear injection) or at the neurons (generic). The unchanged row comes first if
+            there is one, the rows of the layer itself come last.
+        final: (sample, row, width) normed residual of all rows: unchanged, layer 0, layer 1, ...
     """
 
-    inputs: list[Tensor]
+    sources: list[Tensor]
     final: Tensor
 
 
@@ -44,19 +49,20 @@ class Gradients:
     """Result for one set of path points.
 
     Attributes:
-        probability: (layer, sample, point, answer token) P at each point.
-        slope: (layer, sample, answer token, width) sum over points of weight * dP/d(block output).
+        probability: per layer (sample, point, answer token) P at each point.
+        slope: per layer (sample, answer token, width or neuron) sum over points of
+            weight * dP/d(source), see `Rows`.
     """
 
-    probability: Tensor
-    slope: Tensor
+    probability: list[Tensor]
+    slope: list[Tensor]
 
 
 def forward_rows(
     lm: LanguageModel,
     attention: PrefixAttention,
     recording: Recording,
-    points: Tensor,
+    points: SequenceOf[Tensor],
     with_unchanged: bool,
 ) -> Rows:
     """Send the rows of all layers and points through the blocks.
@@ -65,38 +71,47 @@ def forward_rows(
         lm: the model, with `attention` in place.
         attention: the attention function of the model.
         recording: from `record`.
-        points: (point,) fractions c.
+        points: per layer (point, sample or 1, answer token or 1) fractions c; a layer without
+            points has no rows.
         with_unchanged: also send one row with c = 1 per slot, for all layers.
     """
     B, Y = recording.slots.shape
     attention.prefix = recording.prefix()
-    most = int(with_unchanged) + len(points) * lm.n_layers
+    most = int(with_unchanged) + sum(len(c) for c in points)
     slots = recording.slots[:, None].expand(B, most, Y).reshape(B, -1)
-    scale = (points - 1)[:, None, None]
     rows = torch.empty(B, 0, recording.final.shape[-1], device=lm.device, dtype=lm.dtype)
+    linear = recording.written is not None
     if with_unchanged:
-        rows = recording.hidden[0]
-    inputs: list[Tensor] = []
-    for layer, block in enumerate(lm.blocks):
+        rows = (recording.hidden if linear else recording.inputs)[0]
+    sources: list[Tensor] = []
+    for layer in range(lm.n_layers):
+        if recording.written is None:
+            new = recording.inputs[layer][:, None].expand(-1, len(points[layer]), -1, -1)
+            rows = torch.cat([rows, new.flatten(1, 2)], dim=1)
+            leaf = _leaf(recording, layer, points[layer], with_unchanged)
+            sources.append(leaf)
+            if rows.shape[1]:
+                rows = _run_changed(lm, recording, layer, rows, slots, leaf, with_unchanged)
+            continue
         if layer and rows.shape[1]:
-            output = block(rows, **_positional(recording.positional[layer], slots, rows.shape[1]))
-            rows = output[0] if isinstance(output, tuple) else output
+            rows = _run(lm, recording, layer, rows, slots)
         hidden, written = recording.hidden[layer], recording.written[layer]
         # The sum is formed in float32 at least and rounded once.
+        scale = (points[layer] - 1).transpose(0, 1)[..., None]
         new = (hidden[:, None] + scale * written[:, None]).to(lm.dtype)
         rows = torch.cat([rows, new.flatten(1, 2)], dim=1)
-        if not layer:
-            rows.requires_grad_(True)
-        inputs.append(rows)
-    return Rows(inputs, lm.final_norm(rows))
+        if not rows.requires_grad:
+            rows.requires_grad_(torch.is_grad_enabled())
+        sources.append(rows)
+    return Rows(sources, lm.final_norm(rows))
 
 
 def row_gradients(
     lm: LanguageModel,
     attention: PrefixAttention,
     recording: Recording,
-    points: Tensor,
-    weights: Tensor,
+    points: SequenceOf[Tensor],
+    weights: SequenceOf[Tensor],
     weight_of_unchanged: float | None,
 ) -> Gradients:
     """Probabilities at the path points and the weighted sum of their gradients.
@@ -105,8 +120,8 @@ def row_gradients(
         lm: the model, with `attention` in place.
         attention: the attention function of the model.
         recording: from `record`.
-        points: (point,) fractions c, float32 or wider.
-        weights: (point,) weights, as points.
+        points: per layer (point, sample or 1, answer token or 1) fractions c, float32 or wider.
+        weights: weights of the points, as these.
         weight_of_unchanged: weight of the point c = 1, shared by all layers; None if it is not
             among the points or was counted before.
     """
@@ -119,22 +134,81 @@ def row_gradients(
     with torch.no_grad():
         final = rows.final.detach().flatten(0, 1)
         probability, seed = answer_probability(lm.head, final, targets)
-    gradients = torch.autograd.grad(rows.final, rows.inputs, seed.view_as(rows.final))
+    gradients = torch.autograd.grad(
+        rows.final, rows.sources, seed.view_as(rows.final),
+        allow_unused=True, materialize_grads=True,
+    )  # fmt: skip
     probability = probability.view(B, n_rows // Y, Y)
     slopes, values = [], []
-    for layer, gradient in enumerate(gradients):
-        first = shared + layer * len(points)
-        p = probability[:, first : first + len(points)]
-        g = gradient.unflatten(1, (-1, Y))[:, first:].to(p.dtype)
-        slope = torch.einsum("bny,bnyw->byw", p * weights[:, None], g)
+    first = shared
+    for c, a, gradient in zip(points, weights, gradients, strict=True):
+        p = probability[:, first : first + len(c)]
+        first += len(c)
+        own = gradient[:, gradient.shape[1] - len(c) * Y :].unflatten(1, (len(c), Y)).to(p.dtype)
+        slope = torch.einsum("bny,bnyw->byw", p * a.transpose(0, 1), own)
         if weight_of_unchanged is not None:
             slope += weight_of_unchanged * probability[:, 0, :, None] * gradient[:, :Y]
         slopes.append(slope)
         values.append(p)
-    return Gradients(torch.stack(values), torch.stack(slopes))
+    return Gradients(values, slopes)
 
 
-def _positional(recorded: dict, slots: Tensor, n_rows: int) -> dict:
+def silenced_outputs(
+    lm: LanguageModel, attention: PrefixAttention, recording: Recording
+) -> list[Tensor]:
+    """Output of every block (sample, answer token, width) with its neurons at 0, generic injection.
+
+    Args:
+        lm: the model, with `attention` in place.
+        attention: the attention function of the model.
+        recording: from `record`, with injection that is not linear.
+    """
+    attention.prefix = recording.prefix()
+    return [
+        _run_changed(lm, recording, layer, x, recording.slots, torch.zeros_like(w), False)
+        for layer, (x, w) in enumerate(zip(recording.inputs, recording.neurons, strict=True))
+    ]
+
+
+def _run(
+    lm: LanguageModel, recording: Recording, layer: int, rows: Tensor, slots: Tensor
+) -> Tensor:
+    """Rows behind a block."""
+    settings = _positional(recording.positional[layer], slots, rows.shape[1])
+    output = lm.blocks[layer](rows, **settings)
+    return output[0] if isinstance(output, tuple) else output
+
+
+def _leaf(recording: Recording, layer: int, points: Tensor, with_unchanged: bool) -> Tensor:
+    """(sample, row, neuron): 0, to be added to the unchanged row; then the neurons of new rows."""
+    w = recording.neurons[layer]
+    new = (points.transpose(0, 1)[..., None] * w[:, None]).to(w.dtype).flatten(1, 2)
+    leaf = torch.cat([torch.zeros_like(w), new], dim=1) if with_unchanged else new
+    return leaf.requires_grad_(torch.is_grad_enabled())
+
+
+def _run_changed(
+    lm: LanguageModel, recording: Recording, layer: int, rows: Tensor, slots: Tensor, leaf: Tensor,
+    with_unchanged: bool,
+) -> Tensor:  # fmt: skip
+    """Rows behind a block in which the last ones get the neurons of `leaf`."""
+    n_shared = recording.slots.shape[1] if with_unchanged else 0
+    n_new = leaf.shape[1] - n_shared
+
+    def change(neurons: Tensor) -> Tensor:
+        x = neurons.reshape(len(rows), rows.shape[1], -1)
+        first, middle = x[:, :n_shared], x[:, n_shared : rows.shape[1] - n_new]
+        parts = [first + leaf[:, :n_shared], middle, leaf[:, n_shared:]]
+        return torch.cat(parts, dim=1).view_as(neurons)
+
+    handle = hook_neurons(lm, layer, recording.site, change)
+    try:
+        return _run(lm, recording, layer, rows, slots)
+    finally:
+        handle.remove()
+
+
+def _positional(recorded: dict[str, Any], slots: Tensor, n_rows: int) -> dict[str, Any]:
     """Keyword arguments of a block for rows: positions of the slots instead of 0, 1, 2, ..."""
     slots = slots[:, :n_rows]
     result = {}
