@@ -35,8 +35,7 @@ def package(tmp_path, monkeypatch):
 
 
 def clear():
-    for function in (provenance._tree, provenance._imports, provenance._module_digest):
-        function.cache_clear()
+    provenance._facts.cache_clear()
 
 
 def digest_after(package: Path, name: str, text: str, module: str = "caploc.folder.stage") -> str:

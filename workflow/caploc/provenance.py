@@ -6,7 +6,6 @@ an edited comment reruns nothing and an edited formula reruns exactly the stages
 Only the standard library is used: the Snakefile imports this module on every call.
 """
 
-import ast
 import hashlib
 import json
 from collections.abc import Iterable
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from caploc.records import DataError
+from caploc.syntax import Source, read_source
 
 __all__ = ["Job", "canonical_json", "code_digest", "file_digest", "imported_modules"]
 
@@ -54,7 +54,7 @@ def code_digest(*modules: str, files: Iterable[Path] = ()) -> str:
     """
     total = hashlib.sha256()
     for module in sorted(imported_modules(*modules)):
-        total.update(f"{module}:{_module_digest(module)}\n".encode())
+        total.update(f"{module}:{_facts(module).digest}\n".encode())
     for path in sorted(files):
         total.update(f"{path.name}:{file_digest(path)}\n".encode())
     return total.hexdigest()[:16]
@@ -81,64 +81,16 @@ def _source(module: str) -> Path | None:
 
 
 @cache
-def _tree(module: str) -> ast.Module:
+def _facts(module: str) -> Source:
     path = _source(module)
     if path is None:
         raise ValueError(f"no module {module!r} in {_ROOT}")
-    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    return read_source(path)
 
 
-@cache
-def _imports(module: str) -> frozenset[str]:
-    names: set[str] = set()
-    for node in ast.walk(_tree(module)):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module)
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    own = {n for n in names if n.startswith(f"{_PACKAGE}.")}
-    return frozenset(n for n in own if _source(n) is not None)
-
-
-@cache
-def _module_digest(module: str) -> str:
-    return hashlib.sha256(json.dumps(_plain(_tree(module))).encode()).hexdigest()
-
-
-def _plain(node: Any) -> Any:
-    """A syntax tree as nested lists: no positions, no docstrings, no empty fields.
-
-    `ast.dump` is not used: its text differs between Python versions (3.12 added `type_params`, 3.13
-    leaves empty lists out). Empty fields are dropped here for the same reason.
-    """
-    if isinstance(node, ast.AST):
-        fields = []
-        for name, value in ast.iter_fields(node):
-            if name == "body" and isinstance(node, _DOCUMENTED) and _is_docstring(value):
-                value = value[1:]
-            if name == "values" and isinstance(node, ast.JoinedStr):
-                # Python 3.12 leaves an empty text after a nested field in a format.
-                value = [part for part in value if getattr(part, "value", None) != ""]
-            if value is None or value == [] or name in ("kind", "type_comment"):
-                continue
-            fields.append([name, _plain(value)])
-        return [type(node).__name__, fields]
-    if isinstance(node, list):
-        return [_plain(item) for item in node]
-    return repr(node)
-
-
-_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-
-
-def _is_docstring(body: list[ast.stmt]) -> bool:
-    return bool(
-        body
-        and isinstance(body[0], ast.Expr)
-        and isinstance(body[0].value, ast.Constant)
-        and isinstance(body[0].value.value, str)
-    )
+def _imports(module: str) -> set[str]:
+    own = {n for n in _facts(module).imports if n.startswith(f"{_PACKAGE}.")}
+    return {n for n in own if _source(n) is not None}
 
 
 @dataclass(frozen=True, slots=True)
