@@ -12,7 +12,8 @@ __all__ = ["THEME", "inline_svg"]
 
 THEME = {
     "background": None,
-    "padding": 8,
+    # Browsers may have wider letters than the drawing program: leave labels room on the left.
+    "padding": {"left": 18, "right": 8, "top": 8, "bottom": 8},
     "font": "sans-serif",
     "aria": False,  # hundreds of spoken marks help nobody: the whole figure carries one label
     "view": {"stroke": None},
