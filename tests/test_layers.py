@@ -23,6 +23,7 @@ ORDER = (
     {"training"},
     {"attribution"},
     {"locators"},
+    {"interventions"},
     {"evaluation"},
     {"report"},
     {"stages"},
@@ -42,6 +43,7 @@ NUMBER_STAGES = (
     "tabulate_samples",
     "tabulate_completeness",
 )
+ENGINE = ("models", "attribution", "locators", "interventions")
 HEAVY = {"torch", "transformers", "polars", "datasets", "pandas", "altair"}
 
 
@@ -120,9 +122,7 @@ def test_the_config_needs_only_its_schema():
     assert third_party("caploc.config") == {"jsonschema", "yaml"}
 
 
-@pytest.mark.parametrize(
-    "module", [m for m in MODULES if unit(m) in ("models", "attribution", "locators")]
-)
+@pytest.mark.parametrize("module", [m for m in MODULES if unit(m) in ENGINE])
 def test_the_engine_imports_with_torch_transformers_and_numpy_alone(module):
     # These come with transformers.
     carried = {"huggingface_hub", "safetensors", "tokenizers"}

@@ -1,9 +1,11 @@
 """Greedy completions, compared with a loop over single prompts without a cache."""
 
+import numpy as np
 import pytest
 import torch
 
 from caploc.evaluation.generate import complete, first_answer
+from caploc.interventions.erase import Erasure, Erasures
 from caploc.models._language_model import wrap_model
 from caploc.training._optimisation import Architecture, build_model, optimise
 from caploc.training._packing import pack
@@ -42,6 +44,39 @@ def test_equals_a_slow_loop(model, batch):
     assert sorted(found) == [0, 1, 2, 3, 4]
     for i, prompt in enumerate(PROMPTS):
         assert found[i] == first_answer(slow(model, prompt, 20), ANSWERS[i])
+
+
+def test_rows_with_different_erasures_equal_one_by_one(model):
+    """Silenced at all positions, from the answer on, or not at all, all in one batch."""
+    rng = np.random.default_rng(1)
+    nothing = np.zeros((2, 32), bool)
+    some = rng.random((2, 32)) < 0.7
+    kinds = [Erasure(nothing), Erasure(some), Erasure(some, "answer")]
+    prompts, answers = PROMPTS * 3, ANSWERS * 3
+    which = [0] * 5 + [1] * 5 + [2] * 5
+    found = dict(complete(model, prompts, answers, 7, Erasures(model, kinds), which))
+    wanted = {}
+    for i, prompt in enumerate(prompts):
+        start = (0, 0, len(model.tokenizer(prompt)["input_ids"]) - 1)[which[i]]
+
+        def hook(layer, i=i, start=start):
+            def act(module, args):
+                x = args[0].clone()
+                x[:, start:, torch.from_numpy(kinds[which[i]].neurons[layer])] = 0
+                return (x,)
+
+            return act
+
+        handles = [p.register_forward_pre_hook(hook(k)) for k, p in enumerate(model.projections)]
+        wanted[i] = first_answer(slow(model, prompt, 20), answers[i])
+        for handle in handles:
+            handle.remove()
+    # Completions end at the limit of their batch, the loop at 20 tokens.
+    assert all(wanted[i].startswith(found[i]) and len(found[i]) > 0 for i in range(15))
+    assert [found[i] for i in range(5)] == ANSWERS
+    assert len({tuple(found[5 * k + i] for i in range(5)) for k in range(3)}) == 3
+    with pytest.raises(ValueError, match="5 prompts need as many indices of erasures"):
+        next(complete(model, PROMPTS, ANSWERS, 5, Erasures(model, kinds), [0]))
 
 
 def test_learned_answers_come_back(model):

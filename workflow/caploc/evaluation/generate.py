@@ -1,10 +1,12 @@
 """Greedy answers of a model, many prompts at once."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 
 import torch
 from transformers import GenerationConfig
 
+from caploc.interventions.erase import Erasures, erased
 from caploc.models._language_model import LanguageModel
 
 __all__ = ["Completion", "complete", "first_answer"]
@@ -17,7 +19,12 @@ _SLACK_SHARE, _SLACK_TOKENS = 1.5, 8
 
 @torch.no_grad()
 def complete(
-    model: LanguageModel, prompts: Sequence[str], answers: Sequence[str], batch: int
+    model: LanguageModel,
+    prompts: Sequence[str],
+    answers: Sequence[str],
+    batch: int,
+    erasures: Erasures | None = None,
+    which: Sequence[int] | None = None,
 ) -> Iterator[tuple[int, Completion]]:
     """Complete prompts greedily.
 
@@ -29,19 +36,24 @@ def complete(
         prompts: texts to complete; each leaves room for at least one more token.
         answers: gold answers; only their lengths are used, as a limit.
         batch: prompts at once.
+        erasures: what may be silenced meanwhile; None leaves the model as it is. An erasure at
+            answering positions acts at the last token of the prompt and behind it.
+        which: for each prompt, the index of its erasure; needed with `erasures`.
 
     Yields:
         (index of the prompt, completion), shortest prompts first. The completion ends where the
         model ends, at the limit, or as `first_answer` says.
 
     Raises:
-        ValueError: unequal numbers of prompts and answers, or a batch below 1.
+        ValueError: unequal numbers of prompts, answers and erasures, or a batch below 1.
     """
     if len(prompts) != len(answers) or batch < 1:
         raise ValueError(
             f"{len(prompts)} prompts, {len(answers)} answers, batch {batch}: expected equal "
             "numbers and a batch of at least 1"
         )
+    if erasures is not None and (which is None or len(which) != len(prompts)):
+        raise ValueError(f"{len(prompts)} prompts need as many indices of erasures, found {which}")
     tokenizer = model.tokenizer
     ids = [tokenizer(prompt)["input_ids"] for prompt in prompts]
     n_gold = [len(tokenizer(answer, add_special_tokens=False)["input_ids"]) for answer in answers]
@@ -49,7 +61,12 @@ def complete(
     for start in range(0, len(order), batch):
         chosen = order[start : start + batch]
         limit = int(max(n_gold[i] for i in chosen) * _SLACK_SHARE) + _SLACK_TOKENS
-        new = _generate(model, [ids[i] for i in chosen], limit)
+        acting = nullcontext()
+        if erasures is not None and which is not None:
+            rows = torch.tensor([which[i] for i in chosen], device=model.device)
+            acting = erased(model, erasures, rows)
+        with acting:
+            new = _generate(model, [ids[i] for i in chosen], limit)
         for i, tokens in zip(chosen, new, strict=True):
             # Decoding the prompt with it keeps the space that some tokenizers attach to words.
             whole = tokenizer.decode(ids[i] + tokens, skip_special_tokens=True)
