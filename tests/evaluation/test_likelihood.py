@@ -21,7 +21,7 @@ def lm(request):
 
 
 def erasures(lm, n=14):
-    """Every first layer, both kinds of positions, with and without a fill, and one that is empty."""
+    """Every first layer, both kinds of positions, with and without a fill; the first is empty."""
     rng = np.random.default_rng(0)
     found = [Erasure(np.zeros((lm.n_layers, lm.n_neurons), bool))]
     for k in range(1, n):

@@ -1,7 +1,7 @@
 """Greedy answers of a model, many prompts at once."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from transformers import GenerationConfig
@@ -61,7 +61,7 @@ def complete(
     for start in range(0, len(order), batch):
         chosen = order[start : start + batch]
         limit = int(max(n_gold[i] for i in chosen) * _SLACK_SHARE) + _SLACK_TOKENS
-        acting = nullcontext()
+        acting: AbstractContextManager[None] = nullcontext()
         if erasures is not None and which is not None:
             rows = torch.tensor([which[i] for i in chosen], device=model.device)
             acting = erased(model, erasures, rows)

@@ -45,10 +45,9 @@ def draw(
     """
     rng = np.random.default_rng(seed)
     if control == "uniform":
-        free, wanted = np.flatnonzero(~located), int(located.sum())
-        found = np.zeros(located.size, dtype=np.bool_)
-        found[_chosen(rng, free, wanted)] = True
-        return found.reshape(located.shape)
+        anywhere = np.zeros(located.size, dtype=np.bool_)
+        anywhere[_chosen(rng, np.flatnonzero(~located), int(located.sum()))] = True
+        return anywhere.reshape(located.shape)
     if control not in ("layer", "matched"):
         raise ValueError(f"control {control!r}; expected uniform, layer or matched")
     found = np.zeros(located.shape, dtype=np.bool_)
