@@ -39,17 +39,19 @@ def probability_of(
     token: int,
     change: Callable[[Tensor], Tensor] = lambda w: w,
     site: str = "post",
+    width: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """P(token | ids) with the neurons w at the last position replaced by change(w), and the w.
 
-    The neurons are the input of `module` (site post) or its output (site pre).
+    The neurons are the input of `module` (site post) or its output (site pre), the first `width`
+    numbers of it if that is given.
     """
     seen: list[Tensor] = []
 
     def replaced(x: Tensor) -> Tensor:
         full = x.clone()
         # Some families flatten batch and positions in front of the FFN.
-        last = full[-1:] if full.dim() == 2 else full[:, -1]
+        last = (full[-1:] if full.dim() == 2 else full[:, -1])[:, :width]
         seen.append(last[0].detach().clone())
         last[0] = change(seen[-1])
         return full
@@ -73,6 +75,7 @@ def naive_scores(
     points: list[float],
     weights: list[float],
     site: str = "post",
+    width: int | None = None,
 ) -> Naive:
     """All scores of one sample; a module per layer, see `probability_of`."""
     scores, full, zeroed = [], [], []
@@ -80,23 +83,23 @@ def naive_scores(
         ids = prompt + answer[:m]
         of_layers = []
         for module in modules:
-            _, w = probability_of(model, module, ids, token, site=site)
+            _, w = probability_of(model, module, ids, token, site=site, width=width)
             total = torch.zeros_like(w)
             for point, weight in zip(points, weights, strict=True):
                 scaled = (point * w).requires_grad_(True)
                 with torch.enable_grad():
                     p, _ = probability_of(
-                        model, module, ids, token, lambda _, value=scaled: value, site
+                        model, module, ids, token, lambda _, value=scaled: value, site, width
                     )
                 total += weight * torch.autograd.grad(p, scaled)[0]
             of_layers.append(w * total)
         scores.append(torch.stack(of_layers))
         with torch.no_grad():
-            full.append(probability_of(model, modules[0], ids, token, site=site)[0])
+            full.append(probability_of(model, modules[0], ids, token, site=site, width=width)[0])
             zeroed.append(
                 torch.stack(
                     [
-                        probability_of(model, module, ids, token, torch.zeros_like, site)[0]
+                        probability_of(model, module, ids, token, torch.zeros_like, site, width)[0]
                         for module in modules
                     ]
                 )

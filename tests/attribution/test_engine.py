@@ -235,14 +235,11 @@ def damaged(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
             p = original(self)
             keys = [k * 1.01 for k in p.keys] if how == "keys" else p.keys
             values = [v * 1.01 for v in p.values] if how == "values" else p.values
-            return Prefix(keys, values, p.mask)
+            return Prefix(keys, values, p.slots)
 
         monkeypatch.setattr(Recording, "prefix", prefix)
     elif how == "mask":
-        without = Recording.prefix
-        monkeypatch.setattr(
-            Recording, "prefix", lambda self: Prefix(without(self).keys, without(self).values, None)
-        )
+        monkeypatch.setattr(Prefix, "mask", lambda self, window: None)
     elif how == "positions":
         place = streams._positional
         monkeypatch.setattr(

@@ -9,16 +9,20 @@ from caploc.attribution.head import answer_probability
 
 
 @pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("softcap", [None, 1.5])
 @pytest.mark.parametrize("rows_at_once", [1, 3, 1000])
-def test_equals_autograd(bias: bool, rows_at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equals_autograd(
+    bias: bool, softcap: float | None, rows_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.manual_seed(0)
     linear = nn.Linear(6, 11, bias=bias).double().requires_grad_(False)
     monkeypatch.setattr(head, "_LOGITS", rows_at_once * 11)
     hidden = torch.randn(7, 6, dtype=torch.float64, requires_grad=True)
     target = torch.randint(0, 11, (7,))
-    logarithm = torch.log_softmax(linear(hidden), -1)[torch.arange(7), target]
+    z = linear(hidden) if softcap is None else softcap * torch.tanh(linear(hidden) / softcap)
+    logarithm = torch.log_softmax(z, -1)[torch.arange(7), target]
     (expected,) = torch.autograd.grad(logarithm.sum(), hidden)
-    probability, gradient = answer_probability(linear, hidden.detach(), target)
+    probability, gradient = answer_probability(linear, hidden.detach(), target, softcap)
     torch.testing.assert_close(probability, logarithm.exp().detach(), rtol=1e-12, atol=0)
     torch.testing.assert_close(gradient, expected, rtol=1e-10, atol=1e-12)
 

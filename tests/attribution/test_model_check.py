@@ -70,11 +70,15 @@ def _halve_logits(module: Any, args: Any, output: Any) -> Any:
     return output
 
 
-def test_attention_with_a_window_is_refused() -> None:
+def test_attention_with_what_is_not_known_is_refused() -> None:
     lm = tiny_llama()
     original = lm.blocks[0].self_attn.forward
-    lm.blocks[0].self_attn.forward = lambda *a, **k: original(*a, **k, sliding_window=3)
-    with pytest.raises(DataError, match="attention with sliding_window is not supported"):
+    lm.blocks[0].self_attn.forward = lambda *a, **k: original(*a, **k, s_aux=3)
+    with pytest.raises(DataError, match="attention with s_aux is not supported"):
+        check_model(lm)
+    lm = tiny_llama()
+    lm.blocks[1].self_attn.is_causal = False
+    with pytest.raises(DataError, match="LlamaAttention: attention to later tokens is not"):
         check_model(lm)
 
 

@@ -1,6 +1,5 @@
 """Rows with a shared prefix against ordinary attention, one row at a time."""
 
-import math
 from typing import Any
 
 import pytest
@@ -14,42 +13,46 @@ B, HEADS, WIDTH, TOKENS, PATHS, ANSWERS = 2, 4, 3, 5, 2, 3
 SEEN = torch.tensor([[0, 2, 5], [3, 4, 4]])
 
 
-def plain(q: Tensor, k: Tensor, v: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
+def plain(
+    q: Tensor, k: Tensor, v: Tensor, keys: Tensor, values: Tensor, scale: float,
+    window: int | None = None, softcap: float | None = None,
+) -> Tensor:  # fmt: skip
     """The definition: a loop over samples, heads and rows."""
-    out = torch.zeros_like(q)
+    out = torch.zeros(*q.shape[:3], v.shape[-1], dtype=q.dtype)
     group = HEADS // k.shape[1]
     for b in range(B):
         for h in range(HEADS):
             for row in range(PATHS * ANSWERS):
                 n = int(SEEN[b, row % ANSWERS])
-                all_keys = torch.cat([keys[b, h // group, :n], k[b, h // group, row][None]])
-                all_values = torch.cat([values[b, h // group, :n], v[b, h // group, row][None]])
-                weights = torch.softmax(all_keys @ q[b, h, row] * scale, 0)
-                out[b, h, row] = weights @ all_values
+                first = 0 if window is None else max(0, n - window + 1)
+                all_keys = torch.cat([keys[b, h // group, first:n], k[b, h // group, row][None]])
+                all_values = torch.cat(
+                    [values[b, h // group, first:n], v[b, h // group, row][None]]
+                )
+                scores = all_keys @ q[b, h, row] * scale
+                if softcap is not None:
+                    scores = softcap * torch.tanh(scores / softcap)
+                out[b, h, row] = torch.softmax(scores, 0) @ all_values
     return out
 
 
-def mask() -> Tensor:
-    seen = torch.arange(TOKENS + 1)
-    visible = (seen < SEEN[..., None]) | (seen == TOKENS)
-    return torch.where(visible, 0.0, -math.inf).double()[:, None, None]
-
-
-def tensors(kv_heads: int) -> list[Tensor]:
+def tensors(kv_heads: int, value_width: int = WIDTH) -> list[Tensor]:
     torch.manual_seed(kv_heads)
     n = PATHS * ANSWERS
-    shapes = [(B, HEADS, n), (B, kv_heads, n), (B, kv_heads, n), (B, kv_heads, TOKENS),
-              (B, kv_heads, TOKENS)]  # fmt: skip
-    return [torch.randn(*shape, WIDTH, dtype=torch.float64) for shape in shapes]
+    shapes = [(HEADS, n, WIDTH), (kv_heads, n, WIDTH), (kv_heads, n, value_width),
+              (kv_heads, TOKENS, WIDTH), (kv_heads, TOKENS, value_width)]  # fmt: skip
+    return [torch.randn(B, *shape, dtype=torch.float64) for shape in shapes]
 
 
 @pytest.mark.parametrize("kv_heads", [1, 2, 4])
-def test_value_and_gradient(kv_heads: int) -> None:
-    q, k, v, keys, values = tensors(kv_heads)
-    attention = PrefixAttention(Prefix([keys], [values], mask()))
+@pytest.mark.parametrize("settings", [{}, {"window": 3}, {"softcap": 0.8},
+                                      {"window": 1, "softcap": 2.0}])  # fmt: skip
+def test_value_and_gradient(kv_heads: int, settings: dict[str, Any]) -> None:
+    q, k, v, keys, values = tensors(kv_heads, value_width=2)
+    attention = PrefixAttention(Prefix([keys], [values], SEEN))
     leaves = [x.requires_grad_(True) for x in (q, k, v)]
-    found = attention(0, q, k, v, 0.7)
-    expected = plain(q, k, v, keys, values, 0.7)
+    found = attention(0, q, k, v, 0.7, **settings)
+    expected = plain(q, k, v, keys, values, 0.7, **settings)
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
     seed = torch.randn_like(expected)
     for ours, theirs in zip(
@@ -60,9 +63,18 @@ def test_value_and_gradient(kv_heads: int) -> None:
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
 
 
+def test_mask_is_left_out_where_every_row_sees_the_whole_prefix() -> None:
+    _, _, _, keys, values = tensors(2)
+    prefix = Prefix([keys], [values], torch.full((B, 1), TOKENS))
+    assert prefix.mask(None) is None and prefix.mask(TOKENS + 1) is None
+    assert prefix.mask(TOKENS) is not None
+
+
 def test_no_prefix_at_all_returns_the_own_value() -> None:
     q, k, v, keys, values = tensors(2)
-    attention = PrefixAttention(Prefix([keys[:, :, :0]], [values[:, :, :0]], None))
+    attention = PrefixAttention(
+        Prefix([keys[:, :, :0]], [values[:, :, :0]], torch.zeros_like(SEEN))
+    )
     found = attention(0, q, k, v, 0.7)
     torch.testing.assert_close(found, v.repeat_interleave(2, dim=1), rtol=0, atol=1e-15)
 
@@ -79,14 +91,21 @@ def test_single_sample_does_not_copy_the_prefix(monkeypatch: pytest.MonkeyPatch)
         return original(a, b, **settings)
 
     monkeypatch.setattr(torch, "bmm", bmm)
-    PrefixAttention(Prefix([keys], [values], None))(0, q, k, v, 1.0)
+    PrefixAttention(Prefix([keys], [values], torch.full((1, 3), 4)))(0, q, k, v, 1.0)
     assert used == [keys.untyped_storage().data_ptr(), values.untyped_storage().data_ptr()]
 
 
-def test_recording_keeps_keys_and_values_and_is_causal() -> None:
+@pytest.mark.parametrize("settings", [{}, {"window": 2}, {"softcap": 0.8},
+                                      {"window": 2, "softcap": 0.8}, {"window": 99}])  # fmt: skip
+def test_recording_keeps_keys_and_values_and_is_causal(settings: dict[str, Any]) -> None:
     q, k, v, *_ = tensors(2)
     attention = PrefixAttention()
-    found = attention(3, q, k, v, 0.7)
+    found = attention(3, q, k, v, 0.7, **settings)
     assert attention.keys[3] is k and attention.values[3] is v
-    last = torch.softmax(q[0, 1, 2] @ k[0, 0, :3].T * 0.7, 0) @ v[0, 0, :3]
-    torch.testing.assert_close(found[0, 1, 2], last, rtol=1e-10, atol=1e-12)
+    for token in range(PATHS * ANSWERS):
+        first = max(0, token - settings.get("window", 99) + 1)
+        scores = k[0, 0, first : token + 1] @ q[0, 1, token] * 0.7
+        if cap := settings.get("softcap"):
+            scores = cap * torch.tanh(scores / cap)
+        expected = torch.softmax(scores, 0) @ v[0, 0, first : token + 1]
+        torch.testing.assert_close(found[0, 1, token], expected, rtol=1e-10, atol=1e-12)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import GPTJConfig, GPTJForCausalLM, LlamaForCausalLM
+from transformers import GPTJConfig, GPTJForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from caploc import plugins
 from caploc.models import _loading
@@ -79,9 +79,43 @@ def test_unknown_architecture(save_model: SaveModel) -> None:
     edit_config(folder, architectures=["MambaForCausalLM"])
     refused(
         folder,
-        r"architecture 'MambaForCausalLM' belongs to no known family; known: gptj "
-        r"\(GPTJForCausalLM\), llama \(LlamaForCausalLM\)",
+        r"architecture 'MambaForCausalLM' belongs to no known family; known: .*gptj "
+        r"\(GPTJForCausalLM\), llama \(LlamaForCausalLM\), .*docs/adding-a-family\.md",
     )
+    assert (Path(__file__).parents[2] / "docs/adding-a-family.md").is_file()
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    ["BertForMaskedLM", "T5ForConditionalGeneration", "LlamaForSequenceClassification"],
+)
+def test_not_a_decoder(save_model: SaveModel, architecture: str) -> None:
+    folder = save_model()
+    edit_config(folder, architectures=[architecture])
+    refused(folder, f"architecture '{architecture}' is not a decoder .* families .*llama")
+
+
+def test_quantised_weights(save_model: SaveModel) -> None:
+    folder = save_model()
+    lm = load_model(folder)
+    edit_config(folder, quantization_config={"quant_method": "gptq", "bits": 4})
+    refused(folder, r"the weights are quantised \(gptq\), and no gradient .* the unquantised model")
+    down = lm.projections[1]
+    down.weight = torch.nn.Parameter(down.weight.to(torch.int8), requires_grad=False)
+    with pytest.raises(
+        DataError, match=r"layers\.1\.mlp\.down_proj\.weight is stored as torch\.int8"
+    ):
+        wrap_model(lm.model)
+
+
+def test_context_of_a_model_whose_rotation_depends_on_the_length() -> None:
+    factors = {"short_factor": [1.0, 1.5], "long_factor": [2.0, 4.0], "factor": 4.0}
+    rope = {"rope_type": "longrope", "rope_theta": 1e4, "original_max_position_embeddings": 16}
+    config = LlamaConfig(
+        hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4,
+        vocab_size=11, max_position_embeddings=64, rope_parameters=rope | factors,
+    )  # fmt: skip
+    assert wrap_model(LlamaForCausalLM(config)).context == 16
 
 
 def test_width_that_disagrees_with_the_weights(save_model: SaveModel) -> None:

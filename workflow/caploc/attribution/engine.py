@@ -163,7 +163,7 @@ def _integrate(
             sums[-1][layer] = contribution.sum(-1)
             scores[layer] += torch.einsum("byj,by->bj", contribution, share[:, part])
     probability, _ = answer_probability(
-        lm.head, recording.final.flatten(0, 1), recording.targets.flatten()
+        lm.head, recording.final.flatten(0, 1), recording.targets.flatten(), lm.softcap
     )
     return _Totals(
         scores.cpu(),

@@ -1,8 +1,11 @@
 """Probability of the answer token and its gradient, without keeping logits.
 
-With h the normed residual, W the rows of the head and y the answer token,
+With h the normed residual, W the rows of the head, b its bias, y the answer token and a = W h + b,
 
-    P = softmax(W h + b)[y],    d log P / dh = W[y] - sum_v softmax(W h + b)[v] W[v].
+    P = softmax(a)[y],    d log P / dh = W[y] - sum_v softmax(a)[v] W[v].
+
+Where a family caps its logits softly, z = c tanh(a / c) takes the place of a, and the row of W of
+each token v is multiplied by dz/da = 1 - (z[v] / c)^2.
 
 The gradient of log P is returned, not of P: it neither under- nor overflows in 16 bits, and
 dP = P * d log P can be formed in float32 at the end because everything behind it is linear.
@@ -11,19 +14,37 @@ dP = P * d log P can be formed in float32 at the end because everything behind i
 import torch
 from torch import Tensor, nn
 
-__all__ = ["answer_probability"]
+__all__ = ["answer_probability", "logits"]
 
 # Logits held at once: 128 MiB of float32.
 _LOGITS = 1 << 25
 
 
-def answer_probability(head: nn.Linear, hidden: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def logits(head: nn.Linear, hidden: Tensor, softcap: float | None = None) -> Tensor:
+    """What the model returns for a normed residual.
+
+    Args:
+        head: linear map to logits.
+        hidden: (..., width) normed residual.
+        softcap: c of ``c tanh(a / c)``, or None.
+
+    Returns:
+        (..., vocab) logits in the dtype of `hidden`.
+    """
+    a = head(hidden)
+    return a if softcap is None else softcap * torch.tanh(a / softcap)
+
+
+def answer_probability(
+    head: nn.Linear, hidden: Tensor, target: Tensor, softcap: float | None = None
+) -> tuple[Tensor, Tensor]:
     """Probability of one token per row, and the gradient of its logarithm.
 
     Args:
         head: linear map to logits, (vocab, width) weight, bias or none.
         hidden: (row, width) normed residual.
         target: (row,) token ids.
+        softcap: c of ``c tanh(a / c)`` behind the head, or None.
 
     Returns:
         (row,) probability, in float32 or wider; (row, width) d log P / d hidden, as `hidden`.
@@ -35,8 +56,14 @@ def answer_probability(head: nn.Linear, hidden: Tensor, target: Tensor) -> tuple
     step = max(1, _LOGITS // len(weight))
     for first in range(0, len(hidden), step):
         part = slice(first, first + step)
-        p = torch.softmax(head(hidden[part]).to(wide), dim=-1)
-        y = target[part]
-        probability[part] = p.gather(1, y[:, None])[:, 0]
-        gradient[part] = torch.addmm(weight[y], p.to(weight.dtype), weight, alpha=-1)
+        z = logits(head, hidden[part], softcap).to(wide)
+        p = torch.softmax(z, dim=-1)
+        y = target[part, None]
+        probability[part] = p.gather(1, y)[:, 0]
+        of_answer = weight[y[:, 0]]
+        if softcap is not None:
+            slope = 1 - (z / softcap) ** 2
+            of_answer = of_answer * slope.gather(1, y).to(weight.dtype)
+            p *= slope
+        gradient[part] = torch.addmm(of_answer, p.to(weight.dtype), weight, alpha=-1)
     return probability, gradient

@@ -5,6 +5,9 @@ positions before it, which are the same for all rows of that position, and to it
 
     softmax([q K^T, q k] * scale) [V; v]
 
+Where the layer has a sliding window of n tokens, only the last n - 1 positions before the row are
+seen; where it caps its scores softly, c tanh(s / c) takes the place of a score s.
+
 The prefix is neither copied per row nor differentiated: all rows of a sample are one matrix
 product per key/value head, and only q, k and v get gradients.
 
@@ -33,15 +36,40 @@ class Prefix:
     """Recorded keys and values that a batch of rows attends to.
 
     Attributes:
-        keys: per layer (sample, key/value head, token, head width).
-        values: as keys.
-        mask: (sample, 1, 1, answer token, token + 1) to add to the scores, 0 or minus infinity,
-            the last column being the row's own key; None if every row sees the whole prefix.
+        keys: per layer (sample, key/value head, token, head width), tokens before the last slot.
+        values: as keys; their head width may differ.
+        slots: (sample, answer token) position of each row.
+        masks: what `mask` has found, by window.
     """
 
     keys: list[Tensor]
     values: list[Tensor]
-    mask: Tensor | None
+    slots: Tensor
+    masks: dict[int | None, Tensor | None] = field(default_factory=dict)
+
+    def mask(self, window: int | None) -> Tensor | None:
+        """What is added to the scores of a layer.
+
+        Args:
+            window: tokens that a row sees, itself included; None means all.
+
+        Returns:
+            (sample, 1, 1, answer token, token + 1) of 0 or minus infinity, the last column being
+            the row's own key; None if every row sees the whole prefix.
+        """
+        if window not in self.masks:
+            length = self.keys[0].shape[2]
+            token = torch.arange(length + 1, device=self.slots.device)
+            slot = self.slots[..., None]
+            visible = token < slot
+            if window is not None:
+                visible &= token > slot - window
+            visible |= token == length
+            dtype = torch.promote_types(self.keys[0].dtype, torch.float32)
+            added = torch.zeros(visible.shape, dtype=dtype, device=self.slots.device)
+            added = added.masked_fill_(~visible, float("-inf"))[:, None, None]
+            self.masks[window] = None if bool(visible.all()) else added
+        return self.masks[window]
 
 
 @dataclass(slots=True)
@@ -58,22 +86,19 @@ class PrefixAttention:
     keys: dict[int, Tensor] = field(default_factory=dict)
     values: dict[int, Tensor] = field(default_factory=dict)
 
-    def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Any:
+    def __call__(
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float, *,
+        window: int | None = None, softcap: float | None = None,
+    ) -> Any:  # fmt: skip
         """Attention output (sample, head, row or token, head width)."""
-        if self.prefix is None:
-            self.keys[layer], self.values[layer] = key, value
-            return nn.functional.scaled_dot_product_attention(
-                query,
-                key,
-                value,
-                is_causal=True,
-                scale=scale,
-                enable_gqa=query.shape[1] != key.shape[1],
-            )
         prefix = self.prefix
+        if prefix is None:
+            self.keys[layer], self.values[layer] = key, value
+            return _causal(query, key, value, scale, window, softcap)
         return _Attend.apply(
-            query, key, value, prefix.keys[layer], prefix.values[layer], prefix.mask, scale
-        )
+            query, key, value, prefix.keys[layer], prefix.values[layer], prefix.mask(window),
+            scale, softcap,
+        )  # fmt: skip
 
 
 @contextmanager
@@ -87,12 +112,12 @@ def use_prefix_attention(lm: LanguageModel) -> Iterator[PrefixAttention]:
     ALL_ATTENTION_FUNCTIONS[name] = _interface(attention)
     try:
         config._attn_implementation = name
-        if lm.family.attention_method:
+        if lm.family.attention_code is not None:
             path, _, method = lm.family.attention_method.rpartition(".")
             for block in lm.blocks:
                 module = block.get_submodule(path)
                 patched.append((module, method, module.__dict__.get(method)))
-                setattr(module, method, _method(attention, module))
+                setattr(module, method, lm.family.attention_code(module, attention))
         yield attention
     finally:
         config._attn_implementation = before
@@ -109,45 +134,67 @@ def _interface(attention: PrefixAttention) -> Any:
     def attend(
         module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Any, **settings: Any
     ) -> tuple[Tensor, None]:
-        for name in ("sliding_window", "softcap", "position_bias", "s_aux"):
+        for name in ("position_bias", "s_aux"):
             if settings.get(name) is not None:
-                raise DataError(
-                    f"{type(module).__name__}: attention with {name} is not supported, its scores "
-                    "would be wrong; choose a model without it"
-                )
-        output = attention(module.layer_idx, query, key, value, settings["scaling"])
+                _refuse(module, f"attention with {name}")
+        if not getattr(module, "is_causal", True):
+            _refuse(module, "attention to later tokens")
+        output = attention(
+            module.layer_idx, query, key, value, settings["scaling"],
+            window=settings.get("sliding_window"), softcap=settings.get("softcap"),
+        )  # fmt: skip
         return output.transpose(1, 2), None
 
     return attend
 
 
-def _method(attention: PrefixAttention, module: Any) -> Any:
-    """Replacement of the method ``_attn`` of GPT-J, which computes in float32 at least."""
+def _refuse(module: Any, what: str) -> None:
+    raise DataError(
+        f"{type(module).__name__}: {what} is not supported, its scores would be wrong; choose a "
+        "model without it"
+    )
 
-    def attend(query: Tensor, key: Tensor, value: Tensor, mask: Any = None) -> tuple[Tensor, None]:
-        wide = torch.promote_types(value.dtype, torch.float32)
-        output = attention(
-            module.layer_idx, query.to(wide), key.to(wide), value.to(wide), 1 / module.scale_attn
-        )
-        return output.to(value.dtype), None
 
-    return attend
+def _causal(
+    query: Tensor, key: Tensor, value: Tensor, scale: float, window: int | None,
+    softcap: float | None,
+) -> Tensor:  # fmt: skip
+    """Ordinary attention of whole sequences to themselves."""
+    n_tokens = query.shape[2]
+    if softcap is None and (window is None or window >= n_tokens):
+        visible = None
+    else:
+        visible = torch.ones(n_tokens, n_tokens, dtype=torch.bool, device=query.device).tril()
+        visible = visible if window is None else visible.triu(1 - window)
+    if softcap is None:
+        return nn.functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=visible, is_causal=visible is None, scale=scale,
+            enable_gqa=query.shape[1] != key.shape[1],
+        )  # fmt: skip
+    # (sample, key/value head, query head of it, token, token)
+    scores = query.unflatten(1, (key.shape[1], -1)) @ key.unsqueeze(2).transpose(-1, -2)
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32)) * scale
+    scores = softcap * torch.tanh(scores / softcap)
+    assert visible is not None
+    p = torch.softmax(scores.masked_fill(~visible, float("-inf")), dim=-1)
+    return (p.to(value.dtype) @ value.unsqueeze(2)).flatten(1, 2)
 
 
 class _Attend(torch.autograd.Function):
     """Rows against a shared prefix and their own key.
 
-    Shapes: q (B, H, S, D); k, v (B, G, S, D); prefix (B, G, T, D) with G key/value heads, H = G n.
+    Shapes: q (B, H, S, D); k (B, G, S, D), v (B, G, S, E); prefix keys (B, G, T, D) and values
+    (B, G, T, E) with G key/value heads, H = G n.
     S counts (path row, answer token), answer token fastest. Scores are (B*G, n*S, T + 1).
     """
 
     @staticmethod
     def forward(
         ctx: Any, q: Tensor, k: Tensor, v: Tensor, keys: Tensor, values: Tensor,
-        mask: Tensor | None, scale: float,
+        mask: Tensor | None, scale: float, softcap: float | None,
     ) -> Tensor:  # fmt: skip
         B, H, S, D = q.shape
-        G, T = keys.shape[1], keys.shape[2]
+        G, T, E = keys.shape[1], keys.shape[2], v.shape[-1]
         q = q.reshape(B, G, H // G, S, D)
         own_k, own_v = k.unsqueeze(2), v.unsqueeze(2)
         # Softmax in float32 at least; a 16-bit product is widened when it is stored.
@@ -156,38 +203,44 @@ class _Attend(torch.autograd.Function):
         _product(q.reshape(B * G, -1, D), keys.reshape(B * G, T, D).transpose(1, 2), p[..., :T])
         p.view(B, G, H // G, S, T + 1)[..., T] = (q * own_k).sum(-1)
         p *= scale
+        tanh = None
+        if softcap is not None:
+            tanh = torch.tanh(p / softcap)
+            p = tanh * softcap
         if mask is not None:
             Y = mask.shape[3]
             p.view(B, H, S // Y, Y, T + 1).add_(mask)
         p = torch.softmax(p, dim=-1).to(q.dtype)
-        out = torch.bmm(p[..., :T], values.reshape(B * G, T, D)).view(B, G, H // G, S, D)
+        out = torch.bmm(p[..., :T], values.reshape(B * G, T, E)).view(B, G, H // G, S, E)
         out.addcmul_(p.view(B, G, H // G, S, T + 1)[..., T:], own_v)
-        ctx.save_for_backward(q, own_k, own_v, p)
+        ctx.save_for_backward(q, own_k, own_v, p, tanh)
         ctx.prefix, ctx.scale = (keys, values), scale
-        return out.view(B, H, S, D)
+        return out.view(B, H, S, E)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        q, own_k, own_v, p = ctx.saved_tensors
+        q, own_k, own_v, p, tanh = ctx.saved_tensors
         keys, values = ctx.prefix
         B, G, n, S, D = q.shape
-        T = keys.shape[2]
-        grad = grad.reshape(B, G, n, S, D)
+        T, E = values.shape[2:]
+        grad = grad.reshape(B, G, n, S, E)
         dp = torch.empty_like(p)
-        flat = grad.reshape(B * G, n * S, D)
-        _product(flat, values.reshape(B * G, T, D).transpose(1, 2), dp[..., :T])
+        flat = grad.reshape(B * G, n * S, E)
+        _product(flat, values.reshape(B * G, T, E).transpose(1, 2), dp[..., :T])
         dp.view(B, G, n, S, T + 1)[..., T] = (grad * own_v).sum(-1)
         # Gradient of the softmax: p * (dp - sum(p * dp)).
         dp *= p
         dp.addcmul_(p, dp.sum(-1, keepdim=True), value=-1)
+        if tanh is not None:
+            dp.addcmul_(dp, tanh * tanh, value=-1)
         dp *= ctx.scale
         own = dp.view(B, G, n, S, T + 1)[..., T:]
         dq = torch.bmm(dp[..., :T], keys.reshape(B * G, T, D)).view(B, G, n, S, D)
         dq.addcmul_(own, own_k)
         dk = (own * q).sum(2)
         dv = (p.view(B, G, n, S, T + 1)[..., T:] * grad).sum(2)
-        return dq.view(B, G * n, S, D), dk, dv, None, None, None, None
+        return dq.view(B, G * n, S, D), dk, dv, None, None, None, None, None
 
 
 def _product(a: Tensor, b: Tensor, out: Tensor) -> None:

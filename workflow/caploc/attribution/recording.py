@@ -66,18 +66,10 @@ class Recording:
     positional: list[dict[str, Any]]
 
     def prefix(self) -> Prefix:
-        """Keys and values before the slots, trimmed to the longest, and who may see what."""
-        length = int(self.slots.max())
-        seen = torch.arange(length + 1, device=self.slots.device)
-        # The last column is the row's own key.
-        visible = (seen < self.slots[..., None]) | (seen == length)
-        mask = None
-        if not bool(visible.all()):
-            dtype = torch.promote_types(self.keys[0].dtype, torch.float32)
-            mask = torch.zeros(visible.shape, dtype=dtype, device=self.slots.device)
-            mask = mask.masked_fill_(~visible, float("-inf"))[:, None, None]
+        """Keys and values before the slots, trimmed to the longest."""
+        n = int(self.slots.max())
         return Prefix(
-            [k[:, :, :length] for k in self.keys], [v[:, :, :length] for v in self.values], mask
+            [k[:, :, :n] for k in self.keys], [v[:, :, :n] for v in self.values], self.slots
         )
 
 

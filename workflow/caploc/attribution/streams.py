@@ -133,7 +133,7 @@ def row_gradients(
     targets = recording.targets.repeat(1, n_rows // Y).flatten()
     with torch.no_grad():
         final = rows.final.detach().flatten(0, 1)
-        probability, seed = answer_probability(lm.head, final, targets)
+        probability, seed = answer_probability(lm.head, final, targets, lm.softcap)
     gradients = torch.autograd.grad(
         rows.final, rows.sources, seed.view_as(rows.final),
         allow_unused=True, materialize_grads=True,
@@ -175,7 +175,7 @@ def _run(
 ) -> Tensor:
     """Rows behind a block."""
     settings = _positional(recording.positional[layer], slots, rows.shape[1])
-    output = lm.blocks[layer](rows, **settings)
+    output = lm.blocks[layer](rows, **dict.fromkeys(lm.family.unused_arguments), **settings)
     return output[0] if isinstance(output, tuple) else output
 
 

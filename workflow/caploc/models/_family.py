@@ -1,8 +1,18 @@
-"""What the library must know about a decoder family: names of modules, nothing executable."""
+"""What the library must know about a decoder family: names of modules, code only where needed."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-__all__ = ["Family"]
+__all__ = ["AttentionCode", "Family"]
+
+AttentionCode = Callable[[Any, Callable[..., Any]], Callable[..., Any]]
+"""``code(module, attend)`` returns what replaces a method of the attention module.
+
+``attend(layer, query, key, value, scale)`` is the attention of `caploc.attribution`; query is
+(sample, head, row, width), key and value (sample, key/value head, row, width), and so is what it
+returns. Positions must have been applied before.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +29,15 @@ class Family:
             four times the hidden size.
         ffn_in: paths, inside a block, of the first projections of the FFN; row j of each belongs to
             neuron j. The first one is in front of the nonlinearity (the gate, in a gated FFN).
+        rows_per_neuron: projections that share one matrix of `ffn_in`, one below the other, the
+            gate first: rows j, j + n_neurons, ... belong to neuron j.
         final_norm: path of the norm before the output head.
         attention: implementation of transformers to load the family with.
-        attention_method: path, inside a block, of a method ``(query, key, value, mask)`` that
-            computes the attention; empty where the family uses the attention interface of
-            transformers.
+        attention_method: path, inside a block, of a method that computes the attention; empty where
+            the family uses the attention interface of transformers.
+        attention_code: makes the replacement of `attention_method`.
+        unused_arguments: arguments that a block demands although rows do without; passed as None.
+        logit_softcap: config key of a number c: logits z behind the head become c tanh(z / c).
     """
 
     name: str
@@ -33,5 +47,9 @@ class Family:
     ffn_width: str
     ffn_in: tuple[str, ...]
     final_norm: str
+    rows_per_neuron: int = 1
     attention: str = "sdpa"
     attention_method: str = ""
+    attention_code: AttentionCode | None = None
+    unused_arguments: tuple[str, ...] = ()
+    logit_softcap: str = ""

@@ -4,13 +4,18 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers.pytorch_utils import Conv1D
 
 from caploc import plugins
 from caploc.models._family import Family
 from caploc.records import DataError
 
-__all__ = ["LanguageModel", "family_of", "wrap_model"]
+__all__ = ["LanguageModel", "family_of", "matrix", "wrap_model"]
+
+_DIFFERENTIABLE = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+_UNQUANTISED = "no gradient passes through that, expected float weights of 16 bits or more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,12 @@ class LanguageModel:
         return self.model.get_output_embeddings()
 
     @property
+    def softcap(self) -> float | None:
+        """c, if the model returns c tanh(z / c) in place of the logits z of the head."""
+        key = self.family.logit_softcap
+        return getattr(self.model.config, key) if key else None
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.head.weight.device
@@ -63,8 +74,25 @@ class LanguageModel:
 
     @property
     def context(self) -> int:
-        """Longest sequence the model reads, in tokens."""
-        return int(self.model.config.max_position_embeddings)
+        """Longest sequence the model reads, in tokens.
+
+        LongRoPE rotates *all* positions otherwise once a text is longer than the original context,
+        so the first tokens of an answer would see another prompt than the last ones: such a model
+        is used up to its original context.
+        """
+        config = self.model.config
+        rope = getattr(config, "rope_parameters", None) or {}
+        kinds = [rope, *(r for r in rope.values() if isinstance(r, dict))]
+        limits = [
+            r["original_max_position_embeddings"] for r in kinds if r.get("rope_type") == "longrope"
+        ]
+        return int(min([config.max_position_embeddings, *limits]))
+
+
+def matrix(projection: nn.Module) -> Tensor:
+    """Weight of a linear map as (output, input), whichever way its class stores it (a view)."""
+    weight = cast(Tensor, projection.weight)
+    return weight.T if isinstance(projection, Conv1D) else weight
 
 
 def family_of(architecture: str) -> Family:
@@ -78,9 +106,15 @@ def family_of(architecture: str) -> Family:
         if architecture in family.architectures:
             return family
     known = ", ".join(f"{f.name} ({', '.join(f.architectures)})" for f in families)
+    if architecture not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values():
+        raise DataError(
+            f"architecture {architecture!r} is not a decoder that predicts the next token (an "
+            "encoder, an encoder with a decoder, or another head?); expected a model of one of "
+            f"the families {known}"
+        )
     raise DataError(
         f"architecture {architecture!r} belongs to no known family; known: {known}. A new family "
-        "is one small file in workflow/caploc/models"
+        "is one small file in workflow/caploc/models: see docs/adding-a-family.md"
     )
 
 
@@ -93,19 +127,43 @@ def wrap_model(model: Any, tokenizer: Any = None) -> LanguageModel:
         tokenizer: its tokenizer, if text will be encoded.
 
     Raises:
-        DataError: unknown architecture, or the width of a layer disagrees with the config.
+        DataError: unknown architecture, quantised weights, a part is missing, or the width of a
+            layer disagrees with the config.
     """
     architecture = type(model).__name__
     family = family_of(architecture)
+    _check_weights(model)
     model.eval()
     model.requires_grad_(False)
     wanted = config_width(model.config, family)
-    blocks = list(model.get_submodule(family.blocks))
+    _part(model, family.final_norm, architecture)
+    blocks = list(_part(model, family.blocks, architecture))
     for block in blocks:
-        check_width(
-            architecture, family, block.get_submodule(family.ffn_out).weight.shape[1], wanted
-        )
+        projection = _part(block, family.ffn_out, architecture)
+        check_width(architecture, family, matrix(projection).shape[1], wanted)
     return LanguageModel(model, tokenizer, family, len(blocks), wanted)
+
+
+def _part(module: Any, path: str, architecture: str) -> Any:
+    """A part of the model; not every member of a family has all of them (OPT-350m)."""
+    try:
+        return module.get_submodule(path)
+    except AttributeError:
+        raise DataError(
+            f"{architecture}: this model has no {path} in its {type(module).__name__}, which the "
+            "method needs; choose another model of the family"
+        ) from None
+
+
+def _check_weights(model: Any) -> None:
+    """Refuse layers that no gradient passes: integers, 8-bit floats, packed bits."""
+    if getattr(model, "is_quantized", False):
+        raise DataError(f"{type(model).__name__}: its weights are quantised; {_UNQUANTISED}")
+    for name, parameter in model.named_parameters():
+        if parameter.dtype not in _DIFFERENTIABLE:
+            raise DataError(
+                f"{type(model).__name__}: {name} is stored as {parameter.dtype}; {_UNQUANTISED}"
+            )
 
 
 def config_width(config: Any, family: Family) -> int:

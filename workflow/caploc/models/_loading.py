@@ -78,7 +78,7 @@ def read_architecture(folder: Path) -> tuple[Any, Family]:
     """Config of the model in a folder, and its family.
 
     Raises:
-        DataError: no readable config.json, or an unknown architecture.
+        DataError: no readable config.json, or an unknown architecture, quantised weights.
     """
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
@@ -89,6 +89,14 @@ def read_architecture(folder: Path) -> tuple[Any, Family]:
         ) from None
     if not config.architectures:
         raise DataError(f"{folder}/config.json: `architectures` is missing; expected one name")
+    quantised = getattr(config, "quantization_config", None)
+    if quantised is not None:
+        method = dict(quantised).get("quant_method") if isinstance(quantised, dict) else quantised
+        raise DataError(
+            f"{folder}: the weights are quantised ({method or 'unknown method'}), and no gradient "
+            "goes through them; expected the unquantised model (dtype bfloat16 takes two bytes a "
+            "weight)"
+        )
     return config, family_of(config.architectures[0])
 
 
@@ -109,8 +117,10 @@ def _check_weights(folder: Path, config: Any, family: Family) -> None:
             with safe_open(folder / name, framework="pt") as file:
                 for key in file.keys():  # noqa: SIM118 - the file is not a mapping
                     if key.endswith(f"{family.ffn_out}.weight"):
-                        found = file.get_slice(key).get_shape()[1]
-                        check_width(config.architectures[0], family, found, wanted)
+                        shape = file.get_slice(key).get_shape()
+                        # Some families store the transpose.
+                        if wanted not in shape:
+                            check_width(config.architectures[0], family, shape[1], wanted)
         except (SafetensorError, OSError) as error:
             size = (folder / name).stat().st_size if (folder / name).is_file() else None
             found_text = "the file is not there" if size is None else f"{size} bytes, {error}"
