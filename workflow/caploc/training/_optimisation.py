@@ -143,7 +143,7 @@ def optimise(
         betas=(0.9, 0.98),
         fused=True,
     )
-    parameters = list(model.parameters())
+    parameters: list[torch.Tensor] = list(model.parameters())
     model.train()
     with ThreadPoolExecutor(max(1, min(threads, _PARTS))) as pool:
         for step, batch in enumerate(batches):
