@@ -106,8 +106,8 @@ class Slices:
         """Inside, a backward pass through the model fills the gradients of the values."""
         try:
             for place in self._places:
-                values = [self._values.get(place.name + kind) for kind in ("", _BIAS)]
-                place.module.forward = partial(_project, place, *values)
+                values, biases = self._values[place.name], self._values.get(place.name + _BIAS)
+                place.module.forward = partial(_project, place, values, biases)
             yield
         finally:
             for place in self._places:
@@ -145,7 +145,7 @@ def _places(lm: LanguageModel, chosen: Tensor, part: Part) -> Iterator[_Place]:
             continue
         first: Sequence[str] = lm.family.ffn_in if part != "out" else ()
         for path in first:
-            module = block.get_submodule(path)
+            module: Any = block.get_submodule(path)
             axis = 1 if isinstance(module, Conv1D) else 0
             # A fused gate and up projection holds row j of each, n_neurons apart.
             fused = module.weight.shape[axis] // lm.n_neurons
