@@ -14,9 +14,12 @@ from caploc.records import DataError
 
 
 @pytest.fixture
-def called(monkeypatch):
-    """Run the command line with a stage that records its job."""
+def called(monkeypatch, tmp_path):
+    """Run the command line with a stage that records its job, where its inputs are."""
     jobs = []
+    monkeypatch.chdir(tmp_path)
+    for name in ("a b.parquet", "c.parquet", "x=y", "a", "b"):
+        (tmp_path / name).touch()
 
     def call(*arguments, run=jobs.append):
         monkeypatch.setattr(plugins, "load", lambda kind, name: SimpleNamespace(run=run))

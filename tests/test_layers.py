@@ -14,8 +14,9 @@ ROOT = Path(caploc.__file__).parent
 # A folder or module imports from itself and from lines above its own.
 ORDER = (
     {"records", "syntax"},
-    {"store", "provenance", "plugins"},
-    {"config", "plan"},
+    {"store", "provenance", "plugins", "exclusive"},
+    {"config", "plan", "receipts"},
+    {"verification"},
     {"statistics", "masks", "agreement", "aggregation", "shards"},
     {"scores"},
     {"models", "tasks"},

@@ -1,45 +1,105 @@
-"""`caploc <stage>`: what the rules call. `caploc --help` lists the stages."""
+"""`caploc <stage>`: what the rules call. `caploc --help` lists the stages.
+
+For people: `caploc verify` checks the files of a run.
+"""
 
 import argparse
+import errno
 import json
 import logging
 import os
 import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from caploc import plugins
+from caploc.exclusive import alone
 from caploc.provenance import Job
 from caploc.records import DataError
 
-__all__ = ["main"]
+__all__ = ["main", "read_job"]
+
+_FORMAT, _TIME = "%(asctime)s %(message)s", "%H:%M:%S"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one stage; 0 on success, 2 with a one-line message for a bad file or setting."""
+    """Run one stage or command; 0 on success, 2 with one line for a bad file or setting."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["verify"]:
+        from caploc.verification import command
+
+        return command(arguments[1:], read_job)
     options = _parser().parse_args(arguments)
-    _log_to(options.log)
+    logging.basicConfig(level=logging.INFO, format=_FORMAT, datefmt=_TIME)
+    log = logging.getLogger("caploc")
     # Thread pools read these when their library is loaded, so they are set before any import.
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
     # Waiting threads that spin starve each other on a shared machine (measured: 4 times slower).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ["POLARS_MAX_THREADS"] = str(options.threads)
     try:
-        job = Job(
-            stage=options.stage,
-            spec=json.loads(options.spec),
-            code=options.code,
-            inputs=_files(options.input),
-            outputs={name: paths[0] for name, paths in _files(options.output).items()},
-            threads=options.threads,
-        )
-        plugins.load("stages", options.stage).run(job)
+        _log_to(options.log)
+        _run(_job(options))
     except DataError as error:
-        logging.getLogger("caploc").error("caploc %s: error: %s", options.stage, error)
+        log.error("caploc %s: error: %s", options.stage, error)
         return 2
-    except Exception:
-        logging.getLogger("caploc").exception("caploc %s failed", options.stage)
-        return 1
+    except Exception as error:
+        remedy = _remedy(error)
+        if remedy is None:
+            log.exception("caploc %s failed", options.stage)
+            return 1
+        log.error("caploc %s: error: %s; %s", options.stage, " ".join(str(error).split()), remedy)
+        return 2
     return 0
+
+
+def read_job(arguments: Sequence[str]) -> Job:
+    """The job that `caploc` with these arguments would run."""
+    return _job(_parser().parse_args(list(arguments)))
+
+
+def _job(options: argparse.Namespace) -> Job:
+    return Job(
+        stage=options.stage,
+        spec=json.loads(options.spec),
+        code=options.code,
+        inputs=_files(options.input),
+        outputs={name: paths[0] for name, paths in _files(options.output).items()},
+        threads=options.threads,
+    )
+
+
+def _run(job: Job) -> None:
+    """Run a stage on checked inputs, nobody else making its outputs, and leave receipts."""
+    from caploc import receipts  # here, because it imports pyarrow
+
+    stage = plugins.load("stages", job.stage)
+    origin = job.origin()
+    receipts.check_inputs(job)
+    with alone(next(iter(job.outputs.values()))) if job.outputs else nullcontext(False) as waited:
+        if waited and receipts.is_finished(job, origin):
+            logging.getLogger("caploc").info("the other process has made the same files: done")
+            return
+        receipts.void(job)
+        stage.run(job)
+        receipts.write_receipts(job, origin)
+
+
+_REMEDIES = {
+    errno.ENOSPC: "free some space and run the same snakemake command again; finished work is kept",
+    errno.EDQUOT: "free some space and run the same snakemake command again; finished work is kept",
+    errno.EROFS: "make the folder writable, or run in another one",
+    errno.EACCES: "make the file or folder accessible to this user, or run in another one",
+}
+
+
+def _remedy(error: Exception) -> str | None:
+    """What to do about a disk that takes no more, however a library says so."""
+    for number, remedy in _REMEDIES.items():
+        if getattr(error, "errno", None) == number or os.strerror(number) in str(error):
+            return remedy
+    return None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="caploc",
         description="Run one stage of the workflow. Normally Snakemake does this for you; the log "
         "of each job shows the exact command, which can be repeated by hand.",
+        epilog="caploc verify [--configfile FILE ...] checks the files of a run.",
     )
     parser.add_argument("stage", choices=plugins.names("stages"), metavar="STAGE",
                         help=", ".join(plugins.names("stages")))  # fmt: skip
@@ -63,14 +124,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _log_to(path: Path | None) -> None:
-    """Send messages to stderr and, if given, to a log file: a terminal stays readable."""
-    handlers: list[logging.Handler] = [logging.StreamHandler()]
+    """Send messages, beside stderr, to a log file: a terminal stays readable."""
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(path, mode="w", encoding="utf-8"))
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers
-    )
+        handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+        handler.setFormatter(logging.Formatter(_FORMAT, _TIME))
+        logging.getLogger().addHandler(handler)
     # Libraries speak only when something is wrong; their INFO lines would bury ours.
     for name in ("httpx", "datasets", "transformers", "huggingface_hub", "filelock"):
         logging.getLogger(name).setLevel(logging.WARNING)
