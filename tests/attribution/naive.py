@@ -76,13 +76,19 @@ def naive_scores(
     weights: list[float],
     site: str = "post",
     width: int | None = None,
+    nodes: Callable[[int, int], tuple[list[float], list[float]]] | None = None,
 ) -> Naive:
-    """All scores of one sample; a module per layer, see `probability_of`."""
+    """All scores of one sample; a module per layer, see `probability_of`.
+
+    `nodes` gives points and weights of an answer token and layer, in place of the same everywhere.
+    """
     scores, full, zeroed = [], [], []
     for m, token in enumerate(answer):
         ids = prompt + answer[:m]
         of_layers = []
-        for module in modules:
+        for layer, module in enumerate(modules):
+            if nodes is not None:
+                points, weights = nodes(m, layer)
             _, w = probability_of(model, module, ids, token, site=site, width=width)
             total = torch.zeros_like(w)
             for point, weight in zip(points, weights, strict=True):

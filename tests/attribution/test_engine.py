@@ -1,5 +1,6 @@
 """The engine against the definition, computed slowly in float64."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from naive import Naive, naive_scores
 from tiny_models import ids, tiny_gptj, tiny_llama
 
-from caploc.attribution import engine, model_check, streams
+from caploc.attribution import engine, integration, model_check, streams
 from caploc.attribution.engine import Attribution, attribute
 from caploc.attribution.prefix_attention import Prefix
 from caploc.attribution.recording import Recording
@@ -246,11 +247,14 @@ def damaged(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
             streams, "_positional", lambda r, s, n: place(r, (s - 1).clamp(min=0), n)
         )
     elif how == "point at one":
-        whole = engine.row_gradients
-        monkeypatch.setattr(
-            engine, "row_gradients",
-            lambda *a: whole(*a[:-1], None if a[-1] is None else a[-1] * 1.01),
-        )  # fmt: skip
+        whole = integration.row_gradients
+
+        def doubled(*a: Any) -> Any:
+            found = whole(*a)
+            p = found.probability_unchanged
+            return replace(found, probability_unchanged=None if p is None else p * 1.01)
+
+        monkeypatch.setattr(integration, "row_gradients", doubled)
 
 
 @pytest.mark.parametrize("how", ["keys", "values", "mask", "positions", "point at one"])

@@ -18,21 +18,22 @@ the neurons are scaled and whether one by one: we scale the whole layer, at the 
 """
 
 from collections.abc import Sequence as SequenceOf
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from caploc.attribution.adaptive import FIRST, Adaptive, adaptive_integral
 from caploc.attribution.batching import Batch, plan_batches
 from caploc.attribution.head import answer_probability
 from caploc.attribution.injection import SITES, pull_back
+from caploc.attribution.integration import Integral, fixed_integral
 from caploc.attribution.model_check import check_model
 from caploc.attribution.prefix_attention import PrefixAttention, use_prefix_attention
 from caploc.attribution.recording import Recording, Sequence, record, slot_columns
 from caploc.attribution.rules import PathRule, path_rule
-from caploc.attribution.streams import row_gradients
 from caploc.models._language_model import LanguageModel
 from caploc.records import DataError
 
@@ -50,6 +51,14 @@ class Attribution:
         gap: (layer, token) |sum_j score_mj - (P(1) - P(0))|, in probability.
         positions: which answer tokens were scored, ascending; all of them unless capped.
         n_answer_tokens: answer tokens of the sample.
+        endpoint: (layer, token) what the rule ``inclusive`` adds to the sum of the scores by giving
+            its ends full weight, (f(0) + f(1)) / 2S with f = dP/dc; the rest of the gap is error
+            of the trapezoid rule. None for other rules.
+        intervals: (layer, token) intervals that the rule ``adaptive`` took, so intervals + 1
+            points; None for a fixed rule. `adaptive.path_nodes` turns it, with center and
+            radius, into points and weights.
+        center: (layer, token) of its change of variable; None for a fixed rule.
+        radius: as center.
     """
 
     scores: NDArray[np.float32] | NDArray[np.float64]
@@ -58,6 +67,10 @@ class Attribution:
     gap: NDArray[np.float64]
     positions: list[int]
     n_answer_tokens: int
+    endpoint: NDArray[np.float64] | None = None
+    intervals: NDArray[np.int64] | None = None
+    center: NDArray[np.float64] | None = None
+    radius: NDArray[np.float64] | None = None
 
 
 def attribute(
@@ -68,6 +81,7 @@ def attribute(
     rule: str = "inclusive",
     steps: int = 19,
     site: str = "post",
+    tolerance: float = 1e-3,
     max_answer_tokens: int | None = None,
     batch_rows: int = 4096,
     seed: int = 0,
@@ -79,10 +93,12 @@ def attribute(
         lm: the model.
         prompt_ids: token ids before the answer, at least one per sample.
         answer_ids: token ids of the gold answer, at least one per sample.
-        rule: path rule, see `rules`.
-        steps: S of the rule.
+        rule: path rule, see `rules`, or ``adaptive``, see `adaptive`.
+        steps: S of the rule; for ``adaptive`` the cap on the intervals of a (layer, token), which
+            are 4, 8, 16, ... up to it.
         site: ``post``, the input of the FFN's output projection, or ``pre``, the output of its
             first (gate) projection, in front of the nonlinearity.
+        tolerance: of the rule ``adaptive``: largest gap, in probability, that is left alone.
         max_answer_tokens: score at most this many answer tokens of a sample, a uniform random
             choice without replacement (an unbiased mean); None means all.
         batch_rows: most rows in one pass; bounds memory, changes rounding only.
@@ -99,7 +115,7 @@ def attribute(
     """
     if site not in SITES:
         raise DataError(f"unknown site {site!r}; available: {', '.join(SITES)}")
-    path = path_rule(rule, steps)
+    path = _path(rule, steps, tolerance)
     names = names or [str(i) for i in range(len(prompt_ids))]
     chosen = [
         _choose(lm, x, y, max_answer_tokens, seed)
@@ -110,23 +126,44 @@ def attribute(
     linear = check_model(lm, site)
     results: dict[int, Attribution] = {}
     with use_prefix_attention(lm) as attention:
-        for batch in plan_batches(sizes, len(path.scaled[0]), lm.n_layers, batch_rows):
+        n_points = FIRST if isinstance(path, Adaptive) else len(path.scaled[0])
+        for batch in plan_batches(sizes, n_points, lm.n_layers, batch_rows):
             recording = record(lm, attention, [sequences[i] for i in batch.members], site, linear)
             n_slots = [sizes[i][0] for i in batch.members]
-            totals = _integrate(lm, attention, recording, n_slots, path, batch)
+            totals = _integrate(lm, attention, recording, n_slots, path, batch, batch_rows)
             for row, i in enumerate(batch.members):
                 results[i] = _of_sample(totals, row, chosen[i], len(answer_ids[i]), names[i])
     return [results[i] for i in range(len(sequences))]
 
 
+def _path(rule: str, steps: int, tolerance: float) -> PathRule | Adaptive:
+    if rule != "adaptive":
+        return path_rule(rule, steps)
+    if steps < FIRST:
+        raise ValueError(f"steps of the rule adaptive must be at least {FIRST}, found {steps}")
+    if not tolerance > 0:
+        raise ValueError(f"the tolerance must be above 0, found {tolerance}")
+    return Adaptive(tolerance, steps)
+
+
 @dataclass(frozen=True, slots=True)
 class _Totals:
-    """Results of a batch; axes (layer, sample, answer token, neuron), as far as they have them."""
+    """Results of a batch; axes (layer, sample, answer token, neuron), as far as they have them.
+
+    `parts` are the integrals of its answer tokens in order, without their slopes.
+    """
 
     scores: Tensor
     probability: Tensor
-    probability_zeroed: Tensor
     score_sum: Tensor
+    parts: list[Integral]
+
+    def of(self, name: str, row: int, n: int) -> NDArray[np.float64] | None:
+        """(layer, token) numbers of one sample, or None if the rule has none."""
+        found = [getattr(part, name) for part in self.parts]
+        if found[0] is None:
+            return None
+        return torch.cat(found, dim=2)[:, row, :n].double().cpu().numpy()
 
 
 def _integrate(
@@ -134,27 +171,31 @@ def _integrate(
     attention: PrefixAttention,
     recording: Recording,
     n_slots_of: list[int],
-    path: PathRule,
+    path: PathRule | Adaptive,
     batch: Batch,
+    max_rows: int,
 ) -> _Totals:
     """Scores of one batch, averaged over the scored answer tokens of each sample."""
     n_slots = torch.tensor(n_slots_of, device=lm.device)
     width = recording.slots.shape[1]
     # Padding repeats a slot, so its numbers are harmless; its weight in the mean is 0.
     wide = torch.promote_types(lm.dtype, torch.float32)
-    share = (torch.arange(width, device=lm.device) < n_slots[:, None]) / n_slots[:, None].to(wide)
+    real = torch.arange(width, device=lm.device) < n_slots[:, None]
+    share = real / n_slots[:, None].to(wide)
     shape = (lm.n_layers, len(n_slots), lm.n_neurons)
     scores = torch.zeros(shape, dtype=wide, device=lm.device)
-    zeroed, sums = [], []
+    sums, parts = [], []
     for first in range(0, width, batch.n_tokens):
         part = slice(first, first + batch.n_tokens)
         cut = slot_columns(recording, part)
-        slope, at_zero = _slope(lm, attention, cut, path, batch.n_points)
-        zeroed.append(at_zero)
-        sums.append(torch.empty_like(at_zero))
+        if isinstance(path, Adaptive):
+            found = adaptive_integral(lm, attention, cut, real[:, part], path, max_rows)
+        else:
+            found = fixed_integral(lm, attention, cut, path, batch.n_points)
+        sums.append(torch.empty_like(found.at_zero))
         for layer, projection in enumerate(lm.projections):
             # One product per layer, whatever the number of points.
-            contribution = slope[layer]
+            contribution = found.slope[layer]
             if cut.written is not None:
                 contribution = pull_back(
                     projection, cut.neurons[layer], contribution.to(lm.dtype)
@@ -162,47 +203,13 @@ def _integrate(
             contribution *= cut.neurons[layer]
             sums[-1][layer] = contribution.sum(-1)
             scores[layer] += torch.einsum("byj,by->bj", contribution, share[:, part])
+        parts.append(replace(found, slope=[]))
     probability, _ = answer_probability(
         lm.head, recording.final.flatten(0, 1), recording.targets.flatten(), lm.softcap
     )
     return _Totals(
-        scores.cpu(),
-        probability.view(-1, width).cpu(),
-        torch.cat(zeroed, dim=2).cpu(),
-        torch.cat(sums, dim=2).cpu(),
+        scores.cpu(), probability.view(-1, width).cpu(), torch.cat(sums, dim=2).cpu(), parts
     )
-
-
-def _slope(
-    lm: LanguageModel,
-    attention: PrefixAttention,
-    recording: Recording,
-    path: PathRule,
-    n_points: int,
-) -> tuple[list[Tensor], Tensor]:
-    """Weighted sum of the gradients over the path, and P with the layer's neurons at 0.
-
-    Returns:
-        Per layer (sample, answer token, width or neuron) slope, see `streams`;
-        (layer, sample, answer token) probability.
-    """
-    wide = torch.promote_types(lm.dtype, torch.float32)
-    points, weights = (
-        torch.tensor(x, dtype=wide, device=lm.device)[:, None, None] for x in path.scaled
-    )
-    unchanged = path.weight_of_one
-    slope: list[Tensor] = []
-    at_zero = None
-    for c, a in zip(points.split(n_points), weights.split(n_points), strict=True):
-        layers = [c] * lm.n_layers, [a] * lm.n_layers
-        part = row_gradients(lm, attention, recording, *layers, unchanged)
-        slope = [x + y for x, y in zip(slope, part.slope, strict=True)] if slope else part.slope
-        # The path begins at 0, and the unchanged row is counted once.
-        if at_zero is None:
-            at_zero = torch.stack([p[:, 0] for p in part.probability])
-        unchanged = None
-    assert at_zero is not None
-    return slope, at_zero
 
 
 def _choose(
@@ -236,7 +243,8 @@ def _of_sample(
     n = len(chosen)
     scores = totals.scores[:, row].numpy()
     probability = totals.probability[row, :n].double().numpy()
-    zeroed = totals.probability_zeroed[:, row, :n].double().numpy()
+    zeroed = totals.of("at_zero", row, n)
+    assert zeroed is not None
     gap = np.abs(totals.score_sum[:, row, :n].double().numpy() - (probability - zeroed))
     if not (np.isfinite(scores).all() and np.isfinite(gap).all()):
         bad = int(np.argmin(np.isfinite(scores).all(1) & np.isfinite(gap).all(1)))
@@ -244,4 +252,16 @@ def _of_sample(
             f"sample {name!r}: a score of layer {bad} is not a finite number; check the dtype "
             "(float16 overflows: use bfloat16 or float32) and that the weights are not damaged"
         )
-    return Attribution(scores.copy(), probability, zeroed, gap, chosen, n_answer_tokens)
+    intervals = totals.of("intervals", row, n)
+    return Attribution(
+        scores.copy(),
+        probability,
+        zeroed,
+        gap,
+        chosen,
+        n_answer_tokens,
+        endpoint=totals.of("endpoint", row, n),
+        intervals=None if intervals is None else intervals.astype(np.int64),
+        center=totals.of("center", row, n),
+        radius=totals.of("radius", row, n),
+    )

@@ -6,7 +6,7 @@ the block at every slot, and keys and values of all positions. Sequences of uneq
 padded on the right, where a causal model cannot see them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from caploc.attribution.injection import hook_neurons, written_by
 from caploc.attribution.prefix_attention import Prefix, PrefixAttention
 from caploc.models._language_model import LanguageModel
 
-__all__ = ["Recording", "Sequence", "record", "slot_columns"]
+__all__ = ["Recording", "Sequence", "record", "single_slots", "slot_columns"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,21 +139,49 @@ def record(
     )
 
 
-def slot_columns(recording: Recording, columns: slice) -> Recording:
+def slot_columns(recording: Recording, columns: slice | Tensor) -> Recording:
     """The same recording with some of its answer tokens only."""
-    written = recording.written
-    return Recording(
+
+    def cut(tensors: list[Tensor]) -> list[Tensor]:
+        return [x[:, columns] for x in tensors]
+
+    return replace(
+        recording,
         slots=recording.slots[:, columns],
         targets=recording.targets[:, columns],
-        site=recording.site,
-        inputs=[h[:, columns] for h in recording.inputs],
-        hidden=[h[:, columns] for h in recording.hidden],
-        neurons=[w[:, columns] for w in recording.neurons],
-        written=None if written is None else [u[:, columns] for u in written],
+        inputs=cut(recording.inputs),
+        hidden=cut(recording.hidden),
+        neurons=cut(recording.neurons),
+        written=None if recording.written is None else cut(recording.written),
         final=recording.final[:, columns],
-        keys=recording.keys,
-        values=recording.values,
-        positional=recording.positional,
+    )
+
+
+def single_slots(recording: Recording, samples: Tensor, columns: Tensor) -> Recording:
+    """Some slots, each as a sample of its own with one answer token; keys are copied for each.
+
+    Args:
+        recording: from `record`.
+        samples: (slot,) index of the sample of each slot.
+        columns: (slot,) index of its answer token.
+    """
+
+    def pick(tensors: list[Tensor]) -> list[Tensor]:
+        return [x[samples, columns][:, None] for x in tensors]
+
+    slots, targets, final = pick([recording.slots, recording.targets, recording.final])
+    length = int(slots.max())
+    return replace(
+        recording,
+        slots=slots,
+        targets=targets,
+        inputs=pick(recording.inputs),
+        hidden=pick(recording.hidden),
+        neurons=pick(recording.neurons),
+        written=None if recording.written is None else pick(recording.written),
+        final=final,
+        keys=[k[samples, :, :length] for k in recording.keys],
+        values=[v[samples, :, :length] for v in recording.values],
     )
 
 

@@ -46,16 +46,19 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Gradients:
-    """Result for one set of path points.
+    """Result for one set of path points; d log P is taken at the sources, see `Rows`.
 
     Attributes:
         probability: per layer (sample, point, answer token) P at each point.
-        slope: per layer (sample, answer token, width or neuron) sum over points of
-            weight * dP/d(source), see `Rows`.
+        slope: per layer (sample, point, answer token, width or neuron) d log P.
+        probability_unchanged: (sample, answer token) P at c = 1; None if that row was not sent.
+        slope_unchanged: per layer (sample, answer token, width or neuron) d log P there, or None.
     """
 
     probability: list[Tensor]
     slope: list[Tensor]
+    probability_unchanged: Tensor | None
+    slope_unchanged: list[Tensor] | None
 
 
 def forward_rows(
@@ -111,24 +114,20 @@ def row_gradients(
     attention: PrefixAttention,
     recording: Recording,
     points: SequenceOf[Tensor],
-    weights: SequenceOf[Tensor],
-    weight_of_unchanged: float | None,
+    with_unchanged: bool,
 ) -> Gradients:
-    """Probabilities at the path points and the weighted sum of their gradients.
+    """Probabilities at the path points and the gradients of their logarithms.
 
     Args:
         lm: the model, with `attention` in place.
         attention: the attention function of the model.
         recording: from `record`.
         points: per layer (point, sample or 1, answer token or 1) fractions c, float32 or wider.
-        weights: weights of the points, as these.
-        weight_of_unchanged: weight of the point c = 1, shared by all layers; None if it is not
-            among the points or was counted before.
+        with_unchanged: also c = 1, which all layers share.
     """
     B, Y = recording.slots.shape
-    shared = int(weight_of_unchanged is not None)
     with torch.enable_grad():
-        rows = forward_rows(lm, attention, recording, points, bool(shared))
+        rows = forward_rows(lm, attention, recording, points, with_unchanged)
     n_rows = rows.final.shape[1]
     targets = recording.targets.repeat(1, n_rows // Y).flatten()
     with torch.no_grad():
@@ -140,17 +139,15 @@ def row_gradients(
     )  # fmt: skip
     probability = probability.view(B, n_rows // Y, Y)
     slopes, values = [], []
-    first = shared
-    for c, a, gradient in zip(points, weights, gradients, strict=True):
-        p = probability[:, first : first + len(c)]
+    first = int(with_unchanged)
+    for c, gradient in zip(points, gradients, strict=True):
+        values.append(probability[:, first : first + len(c)])
         first += len(c)
-        own = gradient[:, gradient.shape[1] - len(c) * Y :].unflatten(1, (len(c), Y)).to(p.dtype)
-        slope = torch.einsum("bny,bnyw->byw", p * a.transpose(0, 1), own)
-        if weight_of_unchanged is not None:
-            slope += weight_of_unchanged * probability[:, 0, :, None] * gradient[:, :Y]
-        slopes.append(slope)
-        values.append(p)
-    return Gradients(values, slopes)
+        own = gradient[:, gradient.shape[1] - len(c) * Y :]
+        slopes.append(own.unflatten(1, (len(c), Y)))
+    if not with_unchanged:
+        return Gradients(values, slopes, None, None)
+    return Gradients(values, slopes, probability[:, 0], [g[:, :Y] for g in gradients])
 
 
 def silenced_outputs(
