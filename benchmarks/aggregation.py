@@ -45,7 +45,10 @@ def write_synthetic(path: Path, n_samples: int, n_layers: int, n_neurons: int) -
     """Write heavy-tailed scores of the size that attribution gives (most near 1e-6)."""
     generator = np.random.default_rng(0)
     kind = pa.list_(pa.float32(), n_neurons)
-    small = ("probability", "probability_zeroed", "gap_mean", "gap_max")
+    small = (
+        "probability", "probability_zeroed", "gap_mean", "gap_max", "endpoint", "rest_mean",
+        "rest_max",
+    )  # fmt: skip
     schema = pa.schema(
         [
             ("sample_id", pa.string()),

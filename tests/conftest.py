@@ -41,6 +41,9 @@ def write_shard(tmp_path: Path) -> ShardWriter:
             "probability_zeroed": np.full(shape, 0.25),
             "gap_mean": np.full(shape, 0.01),
             "gap_max": np.full(shape, 0.02),
+            "endpoint": np.full(shape, 0.007),
+            "rest_mean": np.full(shape, 0.003),
+            "rest_max": np.full(shape, 0.013),
         } | (small or {})
         kind = pa.list_(pa.float32(), n_neurons)
         flat = pa.array(np.ascontiguousarray(scores, dtype=np.float32).reshape(-1))

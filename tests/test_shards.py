@@ -53,7 +53,15 @@ def test_completeness_is_the_mean_over_samples_of_all_files(write_shard):
     generator = np.random.default_rng(0)
     small = {
         name: generator.random((5, 2))
-        for name in ("probability", "probability_zeroed", "gap_mean", "gap_max")
+        for name in (
+            "probability",
+            "probability_zeroed",
+            "gap_mean",
+            "gap_max",
+            "endpoint",
+            "rest_mean",
+            "rest_max",
+        )
     }
     paths = [
         write_shard("a", made(3), small={k: v[:3] for k, v in small.items()}),
@@ -65,8 +73,12 @@ def test_completeness_is_the_mean_over_samples_of_all_files(write_shard):
                   for i in range(5)]  # fmt: skip
         assert found["effect"][layer] == pytest.approx(sum(effect) / 5)
         assert found["gap_max"][layer] == max(small["gap_max"][:, layer])
-        for name in ("gap_mean", "probability"):
+        for name in ("gap_mean", "endpoint", "rest_mean", "probability"):
             assert found[name][layer] == pytest.approx(sum(small[name][:, layer]) / 5)
+        ordered = sorted(small["rest_mean"][:, layer])
+        assert found["rest_p50"][layer] == ordered[2]
+        assert found["rest_p90"][layer] == pytest.approx(0.4 * ordered[3] + 0.6 * ordered[4])
+        assert found["rest_max"][layer] == max(small["rest_max"][:, layer])
 
 
 def test_a_file_without_samples_is_no_error(write_shard):

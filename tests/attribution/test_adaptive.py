@@ -98,7 +98,7 @@ def test_scores_are_those_of_the_points_used(make: Any, site: str) -> None:
         assert worst(pieces[i].scores, whole[i].scores) < 1e-9
     for i in (1, 2):
         expected = naive_scores(
-            lm.model, modules, PROMPTS[i], ANSWERS[i], [], [], site,
+            lm.model, modules, PROMPTS[i], ANSWERS[i], [], [], site, None,
             lambda m, layer, i=i: nodes_of(whole[i], m, layer),
         )  # fmt: skip
         check(whole[i], expected, 1e-9)

@@ -184,6 +184,27 @@ def test_many_points_add_up_to_the_effect(llama: LanguageModel) -> None:
         np.testing.assert_allclose(a.scores.sum(1), effect.mean(1), atol=1e-6)
 
 
+def test_endpoint_term_of_the_inclusive_rule(llama: LanguageModel) -> None:
+    steps = 3
+    settings: dict[str, Any] = {"steps": steps, "batch_rows": 30}
+    found = attribute(llama, PROMPTS[:2], ANSWERS[:2], rule="inclusive", **settings)
+    projections = llama.projections
+    for i, ours in enumerate(found):
+        # f(c) is the sum of the scores of a rule with that single point.
+        f0, f1 = (
+            naive_scores(llama.model, projections, PROMPTS[i], ANSWERS[i], [c], [1.0]).scores.sum(
+                -1
+            )
+            for c in (0.0, 1.0)
+        )
+        np.testing.assert_allclose(ours.endpoint, (f0 + f1).T / (2 * steps), rtol=1e-8, atol=1e-12)
+        effect = ours.probability - ours.probability_zeroed
+        trapezoid = reference(llama, i, "inclusive", steps).scores.sum(-1).T.numpy() - ours.endpoint
+        np.testing.assert_allclose(ours.rest, np.abs(trapezoid - effect), atol=1e-12)
+    (other,) = attribute(llama, PROMPTS[:1], ANSWERS[:1], rule="left", steps=3)
+    assert other.endpoint is None and other.rest is None
+
+
 # Capped answers ----------------------------------------------------------------------------------
 
 

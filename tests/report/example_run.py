@@ -218,7 +218,9 @@ def completeness() -> list[dict[str, Any]]:
         for task in ("alpha", "beta", "gamma", "neutral")
         for layer in range(LAYERS)
         for metric, value in (
-            ("gap_mean", 0.004 / (layer + 1)), ("gap_max", 0.05), ("effect", 0.3 / (layer + 1)),
+            ("gap_mean", 0.02 / (layer + 1)), ("gap_max", 0.07), ("effect", 0.3 / (layer + 1)),
+            ("endpoint", 0.016 / (layer + 1)), ("rest_mean", 0.004 / (layer + 1)),
+            ("rest_p50", 0.003 / (layer + 1)), ("rest_p90", 0.009), ("rest_max", 0.05),
             ("probability", 0.7),
         )
     ]  # fmt: skip

@@ -109,7 +109,7 @@ def test_neurons_of_the_first_layer_are_suspected_of_seeing_words(told):
 
 def test_a_coarse_integral_is_said_plainly(told):
     def change(row):
-        if row["metric"] == "gap_mean":
+        if row["metric"] == "rest_mean":
             row["value"] *= 10
 
     found, (_, _, _, gap) = told(change, "completeness")

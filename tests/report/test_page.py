@@ -115,7 +115,10 @@ def test_the_diagonal_of_the_matrix_is_the_own_agreement(page):
 
 def test_integration_errors_are_relative_to_the_effect(page):
     row = page.table("Mean integration error").row(RUN["alpha"])
-    assert row[1:3] == ["1.3 0.3", "1.3 0.15"]
+    assert row[1:3] == [
+        "1.3 0.003 · 0.009 · 0.05 of 0.3, ends 0.016",
+        "1.3 0.0015 · 0.009 · 0.05 of 0.15, ends 0.008",
+    ]
 
 
 def test_dropped_samples_and_split_check(page):

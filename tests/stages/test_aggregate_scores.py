@@ -127,6 +127,11 @@ def test_metadata_says_what_was_averaged(write_shard, aggregate, scores):
     assert found["completeness"] == {
         "gap_mean": pytest.approx([0.01] * 3),
         "gap_max": [0.02] * 3,
+        "endpoint": pytest.approx([0.007] * 3),
+        "rest_mean": pytest.approx([0.003] * 3),
+        "rest_max": [0.013] * 3,
+        "rest_p50": pytest.approx([0.003] * 3),
+        "rest_p90": pytest.approx([0.003] * 3),
         "effect": [0.25] * 3,
         "probability": [0.5] * 3,
     }

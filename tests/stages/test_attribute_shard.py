@@ -78,7 +78,8 @@ def test_file(world: World) -> None:
     assert schema == {
         "sample_id": "string", "layer": "int16", "scores": "fixed_size_list<element: float>[24]",
         "probability": "double", "probability_zeroed": "double", "gap_mean": "double",
-        "gap_max": "double", "n_answer_tokens": "int32",
+        "gap_max": "double", "endpoint": "double", "rest_mean": "double", "rest_max": "double",
+        "n_answer_tokens": "int32",
     }  # fmt: skip
     kept = ["s0", "s1", "s3", "s4", "s6"]
     assert table["sample_id"].to_pylist() == [s for s in kept for _ in range(3)]
@@ -115,6 +116,25 @@ def test_numbers_are_those_of_the_locator(world: World) -> None:
         assert rows["probability_zeroed"] == pytest.approx(result.probability_zeroed.mean(1))
         assert rows["gap_mean"] == pytest.approx(result.gap.mean(1))
         assert rows["gap_max"] == pytest.approx(result.gap.max(1))
+        assert rows["endpoint"] == pytest.approx(np.abs(result.endpoint).mean(1))
+        assert rows["rest_mean"] == pytest.approx(result.rest.mean(1))
+        assert rows["rest_max"] == pytest.approx(result.rest.max(1))
+
+
+def test_an_adaptive_rule_says_what_it_did(world: World) -> None:
+    method = METHOD | {"rule": "adaptive", "steps": 16, "tolerance": 1e-7}
+    table, metadata = world.run(method=method)
+    found = (metadata["rule"], metadata["steps"], metadata["tolerance"], metadata["points"])
+    assert found == ("adaptive", 16, 1e-7, None)
+    lm = load_model(world.hf)
+    settings = {k: v for k, v in method.items() if k != "locator"}
+    results = cnl.locate(lm, [Sample(*row) for row in ROWS], seed=0, **settings)
+    kept = [r for r in results if isinstance(r, cnl.Attribution)]
+    for name in ("intervals", "center", "radius"):
+        expected = [layer.tolist() for r in kept for layer in getattr(r, name)]
+        assert table[name].to_pylist() == expected
+    assert table["rest_mean"] == table["gap_mean"] and set(table["endpoint"].to_pylist()) == {0.0}
+    assert len(shards.scan([world.out])[0].sample_ids) == 5
 
 
 def test_shards_cut_the_file_and_agree_with_the_whole(world: World) -> None:

@@ -24,7 +24,7 @@ def test_every_layer_and_figure(make_job, write_shard, tmp_path):
     assert table.schema.names == ["model", "dataset", "method", "layer", "metric", "value", "n"]
     found = {(r["dataset"], r["layer"], r["metric"]): (r["value"], r["n"])
              for r in table.to_pylist()}  # fmt: skip
-    assert len(found) == table.num_rows == 3 * 2 * 4
+    assert len(found) == table.num_rows == 3 * 2 * 9
     for task in ("words", "sums"):
         assert found[task, 0, "gap_mean"] == (pytest.approx(0.1), 25)
         assert found[task, 1, "gap_max"] == (0.02, 25)

@@ -18,8 +18,15 @@ from caploc.records import DataError
 
 __all__ = ["COMPLETENESS", "Shard", "completeness", "dropped", "n_batches", "rows", "scan"]
 
-COMPLETENESS = ("gap_mean", "gap_max", "effect", "probability")
-_SMALL = ("probability", "probability_zeroed", "gap_mean", "gap_max")
+COMPLETENESS = (
+    "gap_mean", "gap_max", "endpoint", "rest_mean", "rest_max", "rest_p50", "rest_p90", "effect",
+    "probability",
+)  # fmt: skip
+_LARGEST = ("gap_max", "rest_max")
+_QUANTILES = {"rest_p50": 0.5, "rest_p90": 0.9}
+_SMALL = (
+    "probability", "probability_zeroed", "gap_mean", "gap_max", "endpoint", "rest_mean", "rest_max",
+)  # fmt: skip
 # Scores decoded at once: 8 MB was fastest and smallest of 4 to 64 MB, for rows of 11,008 neurons.
 _BATCH_BYTES = 1 << 23
 _AGAIN = "delete it and run the same snakemake command again, only this file is made anew"
@@ -34,7 +41,8 @@ class Shard:
         sample_ids: samples in file order.
         n_layers: layers of every sample; 0 if the file holds no sample.
         n_neurons: neurons in a layer.
-        small: (layer,) sums, or maximum for gap_max, of the columns beside the scores.
+        small: (layer,) sums, or maxima for gap_max and rest_max, of the columns beside the scores.
+        rest: (sample, layer) the column rest_mean.
         metadata: what the writer stored.
     """
 
@@ -43,6 +51,7 @@ class Shard:
     n_layers: int
     n_neurons: int
     small: dict[str, NDArray[np.float64]]
+    rest: NDArray[np.float64]
     metadata: dict[str, Any]
 
     @property
@@ -116,16 +125,22 @@ def completeness(shards: Sequence[Shard]) -> dict[str, list[float]]:
         shards: from `scan`, with at least one sample.
 
     Returns:
-        (layer,) mean gap, largest gap, mean |P(1) - P(0)| (effect) and mean P(1).
+        (layer,) mean gap over samples and its largest value over tokens; the part of it that is the
+        endpoint term of the rule (see `Attribution`) and the rest: mean, largest, median and 90 %
+        quantile over samples; mean |P(1) - P(0)| (effect); mean P(1).
     """
     shards = [s for s in shards if s.sample_ids]
     n = sum(len(s.sample_ids) for s in shards)
     result = {
         name: np.sum([s.small[name] for s in shards], axis=0) / n
         for name in COMPLETENESS
-        if name != "gap_max"
+        if name not in (*_LARGEST, *_QUANTILES)
     }
-    result["gap_max"] = np.max([s.small["gap_max"] for s in shards], axis=0)
+    for name in _LARGEST:
+        result[name] = np.max([s.small[name] for s in shards], axis=0)
+    rest = np.concatenate([s.rest for s in shards])
+    for name, share in _QUANTILES.items():
+        result[name] = np.quantile(rest, share, axis=0)
     return {name: result[name].tolist() for name in COMPLETENESS}
 
 
@@ -159,12 +174,12 @@ def _scan_file(path: Path) -> Shard:
     small = {name: table[name].to_numpy().reshape(-1, max(n_layers, 1)) for name in _SMALL}
     _check_small(path, sample_ids, small)
     sums = {
-        "gap_mean": small["gap_mean"].sum(axis=0),
-        "gap_max": small["gap_max"].max(axis=0, initial=0.0),
+        **{name: small[name].max(axis=0, initial=0.0) for name in _LARGEST},
+        **{name: small[name].sum(axis=0) for name in ("gap_mean", "endpoint", "rest_mean")},
         "effect": np.abs(small["probability"] - small["probability_zeroed"]).sum(axis=0),
         "probability": small["probability"].sum(axis=0),
     }
-    return Shard(path, sample_ids, n_layers, kind.list_size, sums, metadata)
+    return Shard(path, sample_ids, n_layers, kind.list_size, sums, small["rest_mean"], metadata)
 
 
 def _check_rows(path: Path, ids: list[str], layers: NDArray[Any], n_layers: int) -> list[str]:
@@ -210,7 +225,7 @@ def _check_same(first: Shard, other: Shard) -> None:
                 f"{other.path} has {theirs} {what}, {first.path} has {ours}: was it made with "
                 "another model? Delete it or fix config models"
             )
-    for key in ("model", "site", "rule", "points", "weights"):
+    for key in ("model", "site", "rule", "points", "weights", "steps", "tolerance"):
         ours, theirs = first.metadata.get(key), other.metadata.get(key)
         if ours != theirs:
             raise DataError(

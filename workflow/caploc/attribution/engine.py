@@ -52,8 +52,9 @@ class Attribution:
         positions: which answer tokens were scored, ascending; all of them unless capped.
         n_answer_tokens: answer tokens of the sample.
         endpoint: (layer, token) what the rule ``inclusive`` adds to the sum of the scores by giving
-            its ends full weight, (f(0) + f(1)) / 2S with f = dP/dc; the rest of the gap is error
-            of the trapezoid rule. None for other rules.
+            its ends full weight, (f(0) + f(1)) / 2S with f = dP/dc; None for other rules.
+        rest: (layer, token) the gap without that known term: error of the trapezoid rule. None for
+            other rules, where the gap is all.
         intervals: (layer, token) intervals that the rule ``adaptive`` took, so intervals + 1
             points; None for a fixed rule. `adaptive.path_nodes` turns it, with center and
             radius, into points and weights.
@@ -68,6 +69,7 @@ class Attribution:
     positions: list[int]
     n_answer_tokens: int
     endpoint: NDArray[np.float64] | None = None
+    rest: NDArray[np.float64] | None = None
     intervals: NDArray[np.int64] | None = None
     center: NDArray[np.float64] | None = None
     radius: NDArray[np.float64] | None = None
@@ -245,13 +247,15 @@ def _of_sample(
     probability = totals.probability[row, :n].double().numpy()
     zeroed = totals.of("at_zero", row, n)
     assert zeroed is not None
-    gap = np.abs(totals.score_sum[:, row, :n].double().numpy() - (probability - zeroed))
+    missed = totals.score_sum[:, row, :n].double().numpy() - (probability - zeroed)
+    gap = np.abs(missed)
     if not (np.isfinite(scores).all() and np.isfinite(gap).all()):
         bad = int(np.argmin(np.isfinite(scores).all(1) & np.isfinite(gap).all(1)))
         raise DataError(
             f"sample {name!r}: a score of layer {bad} is not a finite number; check the dtype "
             "(float16 overflows: use bfloat16 or float32) and that the weights are not damaged"
         )
+    endpoint = totals.of("endpoint", row, n)
     intervals = totals.of("intervals", row, n)
     return Attribution(
         scores.copy(),
@@ -260,7 +264,8 @@ def _of_sample(
         gap,
         chosen,
         n_answer_tokens,
-        endpoint=totals.of("endpoint", row, n),
+        endpoint=endpoint,
+        rest=None if endpoint is None else np.abs(missed - endpoint),
         intervals=None if intervals is None else intervals.astype(np.int64),
         center=totals.of("center", row, n),
         radius=totals.of("radius", row, n),

@@ -78,7 +78,8 @@ def fixed_integral(
         )
         for layer, (p, g) in enumerate(zip(found.probability, found.slope, strict=True)):
             part = torch.einsum("bny,bnyw->byw", p * a.transpose(0, 1), g.to(wide))
-            if found.slope_unchanged is not None and found.probability_unchanged is not None:
+            if one is not None and not first:
+                assert found.slope_unchanged and found.probability_unchanged is not None
                 at_one = found.probability_unchanged[..., None] * found.slope_unchanged[layer]
                 part += one * at_one
             if first:

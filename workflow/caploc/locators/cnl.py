@@ -19,6 +19,7 @@ def locate(
     site: str = "post",
     rule: str = "inclusive",
     steps: int = 19,
+    tolerance: float = 1e-3,
     max_answer_tokens: int | None = 64,
     batch_rows: int = 4096,
     seed: int = 0,
@@ -30,7 +31,8 @@ def locate(
         samples: prompts with gold answers.
         site: see `attribute`, as all below.
         rule: path rule.
-        steps: S of the rule.
+        steps: S of the rule, or the cap of an adaptive one.
+        tolerance: of an adaptive rule.
         max_answer_tokens: longer answers are scored at a random choice of this many tokens.
         batch_rows: most rows in one pass.
         seed: of that choice.
@@ -55,6 +57,7 @@ def locate(
         answers,
         rule=rule,
         steps=steps,
+        tolerance=tolerance,
         site=site,
         max_answer_tokens=max_answer_tokens,
         batch_rows=batch_rows,

@@ -167,18 +167,19 @@ def pair_rows(view: View) -> list[dict[str, Any]]:
     ]
 
 
-def gap_rows(view: View) -> list[tuple[str, list[tuple[float | None, float | None, float | None]]]]:
-    """For each data set and layer: error relative to the effect, mean error, mean effect."""
+def gap_rows(view: View) -> list[tuple[str, list[dict[str, float | None]]]]:
+    """For each data set and layer: error relative to the effect, its distribution, the effect."""
     ratio = view.gaps()
-    gap, effect = view.completeness("gap_mean"), view.completeness("effect")
-    known = {dataset for dataset, _ in gap}
+    names = ("rest_p50", "rest_p90", "rest_max", "endpoint", "effect")
+    figures = {name: view.completeness(name) for name in names}
+    known = {dataset for dataset, _ in figures["effect"]}
     ids = [task.id for task in view.inputs.tasks]
     ids += sorted(known - set(ids))
     return [
         (
             view.inputs.title(dataset),
             [
-                (ratio.get(key), gap.get(key), effect.get(key))
+                {"ratio": ratio.get(key)} | {name: figures[name].get(key) for name in names}
                 for key in ((dataset, layer) for layer in range(view.grid[0]))
             ],
         )

@@ -119,11 +119,14 @@ class View:
         }
 
     def gaps(self) -> dict[tuple[str, int], float]:
-        """(data set, layer) -> mean integration error as a fraction of the mean effect."""
+        """(data set, layer) -> mean integration error as a fraction of the mean effect.
+
+        The endpoint term of the rule, which is known and no error of the points, is not in it.
+        """
         effects = self.completeness("effect")
         return {
             key: gap / effects[key]
-            for key, gap in self.completeness("gap_mean").items()
+            for key, gap in self.completeness("rest_mean").items()
             if effects.get(key)
         }
 

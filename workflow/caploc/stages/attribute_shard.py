@@ -30,7 +30,11 @@ __all__ = ["run"]
 _LOG = logging.getLogger(__name__)
 # Samples scored together: enough to group by length, and one row group of the file.
 _GROUP = 64
-_SMALL = ("probability", "probability_zeroed", "gap_mean", "gap_max")
+_SMALL = (
+    "probability", "probability_zeroed", "gap_mean", "gap_max", "endpoint", "rest_mean", "rest_max",
+)  # fmt: skip
+# What the rule adaptive did, per answer token.
+_PATH = {"intervals": pa.int32(), "center": pa.float64(), "radius": pa.float64()}
 
 
 def run(job: Job) -> None:
@@ -39,19 +43,16 @@ def run(job: Job) -> None:
     spec = job.spec
     samples = _read_samples(job.input("samples"), spec["shard"], spec["shard_size"])
     manifest, lm = _load(job.input("manifest"), spec)
-    path = path_rule(spec["method"]["rule"], spec["method"]["steps"])
     metadata = {
         "origin": job.origin(),
-        "points": path.points.tolist(),
-        "weights": path.weights.tolist(),
-        "rule": path.name,
+        **_described_path(spec["method"]),
         "site": spec["method"]["site"],
         "n_samples": 0,
         "dropped": [],
         "answer_positions": {},
         "model": {key: manifest.get(key) for key in _DESCRIBED},
     }
-    schema = _schema(lm.n_neurons)
+    schema = _schema(lm.n_neurons, spec["method"]["rule"] == "adaptive")
     with store.table_writer(
         job.outputs["scores"], schema, metadata, ["scores.list.element", *_SMALL]
     ) as writer:
@@ -79,6 +80,19 @@ def run(job: Job) -> None:
 _DESCRIBED = (
     "model", "repo", "revision", "architecture", "family", "n_layers", "n_neurons", "n_parameters",
 )  # fmt: skip
+
+
+def _described_path(method: dict[str, Any]) -> dict[str, Any]:
+    """The path rule; the points and weights of an adaptive one are in the rows."""
+    if method["rule"] == "adaptive":
+        names = ("rule", "steps", "tolerance")
+        return {name: method[name] for name in names} | {"points": None, "weights": None}
+    path = path_rule(method["rule"], method["steps"])
+    return {
+        "rule": path.name,
+        "points": path.points.tolist(),
+        "weights": path.weights.tolist(),
+    }
 
 
 def _read_samples(path: Path, shard: int, size: int) -> list[Sample]:
@@ -123,7 +137,7 @@ def _groups(
         yield from zip(group, locate(lm, group, seed=spec["seed"], **settings), strict=True)
 
 
-def _schema(n_neurons: int) -> pa.Schema:
+def _schema(n_neurons: int, adaptive: bool) -> pa.Schema:
     return pa.schema(
         {
             "sample_id": pa.string(),
@@ -131,6 +145,7 @@ def _schema(n_neurons: int) -> pa.Schema:
             "scores": pa.list_(pa.float32(), n_neurons),
             **dict.fromkeys(_SMALL, pa.float64()),
             "n_answer_tokens": pa.int32(),
+            **({name: pa.list_(kind) for name, kind in _PATH.items()} if adaptive else {}),
         }
     )
 
@@ -140,11 +155,15 @@ def _table(group: list[tuple[Sample, Attribution]], schema: pa.Schema) -> pa.Tab
     results = [result for _, result in group]
     n_layers = len(results[0].scores)
     scores = np.concatenate([r.scores for r in results]).astype(np.float32)
+    rest = [r.gap if r.rest is None else r.rest for r in results]
     small = {
         "probability": [np.full(n_layers, r.probability.mean()) for r in results],
         "probability_zeroed": [r.probability_zeroed.mean(1) for r in results],
         "gap_mean": [r.gap.mean(1) for r in results],
         "gap_max": [r.gap.max(1) for r in results],
+        "endpoint": [_endpoint(r).mean(1) for r in results],
+        "rest_mean": [r.mean(1) for r in rest],
+        "rest_max": [r.max(1) for r in rest],
     }
     ids = [sample.sample_id for sample, _ in group]
     columns = {
@@ -158,4 +177,13 @@ def _table(group: list[tuple[Sample, Attribution]], schema: pa.Schema) -> pa.Tab
             np.repeat(np.array([r.n_answer_tokens for r in results], np.int32), n_layers)
         ),
     }
+    for name in _PATH:
+        if name in schema.names:
+            found = [layer.tolist() for r in results for layer in getattr(r, name)]
+            columns[name] = pa.array(found, schema.field(name).type)
     return pa.table(columns, schema=schema)
+
+
+def _endpoint(result: Attribution) -> Any:
+    """(layer, token) size of the endpoint term; 0 where the rule has none."""
+    return np.zeros_like(result.gap) if result.endpoint is None else np.abs(result.endpoint)
