@@ -1,15 +1,18 @@
-"""Speed of the attribution engine: `python benchmarks/attribution.py`.
+"""Four forms of the same computation side by side: `python benchmarks/attribution.py`.
 
-(a) Samples per second, random weights, on the architecture of the embedded model and on a wider
-one. (b) Against the definition computed directly: for every answer token and layer one batch with
-all path points, the whole sequence each time, logits of the last position only. Both compute the
-same scores (compared here), interleaved in one process; operations are counted by torch.
+One process, interleaved rounds, one thread, float32, random weights. The naive and cached forms are
+timed at the corners of the grid of (answer token, layer); the time of a pair grows linearly in each
+direction, so the mean of the corners times the number of pairs is the time of the grid. Ours is
+timed whole. That all forms give the same scores is asserted at the corners first.
+
+`--scaling` times ours alone over lengths, answers, layers and steps.
 """
 
 import argparse
 import json
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,67 +21,34 @@ from typing import Any
 os.environ["OMP_WAIT_POLICY"] = "passive"  # as the command line sets it, before torch is loaded
 
 import torch
-import yaml
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 from transformers import LlamaConfig, LlamaForCausalLM
 
 import machine
-from caploc.attribution.engine import attribute
-from caploc.attribution.rules import path_rule
+from attribution_counts import Shape
+from attribution_forms import Problem, cached, largest_difference, naive, ours, prepare
 from caploc.models._language_model import LanguageModel, wrap_model
 
-CONFIG = Path(__file__).parents[1] / "config.yaml"
-VOCAB = 400
+MIB = 2**20
+# float32 over hundreds of products; a wrong form is off by much more.
+ALLOWED = 1e-3
+FORMS = ("naive, full logits", "naive, last logits", "cached", "ours")
 
 
-def build(
-    layers: int, hidden: int, ffn: int, heads: int, kv_heads: int, context: int
-) -> LanguageModel:
+def build(shape: Shape) -> LanguageModel:
     torch.manual_seed(0)
     config = LlamaConfig(
-        num_hidden_layers=layers, hidden_size=hidden, intermediate_size=ffn,
-        num_attention_heads=heads, num_key_value_heads=kv_heads, vocab_size=VOCAB,
-        max_position_embeddings=context, initializer_range=0.1,
+        num_hidden_layers=shape.layers, hidden_size=shape.hidden, intermediate_size=shape.ffn,
+        num_attention_heads=shape.heads, num_key_value_heads=shape.kv_heads,
+        vocab_size=shape.vocabulary, max_position_embeddings=4096, initializer_range=0.05,
     )  # fmt: skip
     return wrap_model(LlamaForCausalLM._from_config(config, attn_implementation="sdpa"))
 
 
-def draw(n: int, prompt: int, answer: int) -> tuple[list[list[int]], list[list[int]]]:
+def draw(shape: Shape) -> tuple[list[int], list[int]]:
     generator = torch.Generator().manual_seed(1)
-    ids = torch.randint(0, VOCAB, (n, prompt + answer), generator=generator).tolist()
-    return [row[:prompt] for row in ids], [row[prompt:] for row in ids]
-
-
-def direct(lm: LanguageModel, prompt: list[int], answer: list[int], steps: int) -> torch.Tensor:
-    """(layer, neuron) scores of one sample by running the model again for every layer and token."""
-    path = path_rule("inclusive", steps)
-    points = torch.tensor(path.points, dtype=torch.float32)[:, None]
-    weights = torch.tensor(path.weights, dtype=torch.float32)[:, None]
-    total = torch.zeros(lm.n_layers, lm.n_neurons)
-    for m, token in enumerate(answer):
-        ids = torch.tensor([prompt + answer[:m]])
-        for layer, projection in enumerate(lm.projections):
-            w: list[torch.Tensor] = []
-            with torch.no_grad():
-                handle = projection.register_forward_pre_hook(
-                    lambda module, args, w=w: w.append(args[0][0, -1])
-                )
-                lm.model(input_ids=ids, use_cache=False, logits_to_keep=1)
-                handle.remove()
-            scaled = (points * w[0]).requires_grad_(True)
-
-            def put(module: Any, args: Any, scaled: torch.Tensor = scaled) -> Any:
-                return (torch.cat([args[0][:, :-1], scaled[:, None]], dim=1),)
-
-            handle = projection.register_forward_pre_hook(put)
-            batch = ids.expand(len(points), -1)
-            logits = lm.model(input_ids=batch, use_cache=False, logits_to_keep=1).logits[:, -1]
-            handle.remove()
-            probability = torch.softmax(logits, -1)[:, token]
-            (slope,) = torch.autograd.grad(probability.sum(), scaled)
-            total[layer] += w[0] * (weights * slope).sum(0)
-    return total / len(answer)
+    n = shape.prompt + shape.answer
+    ids = torch.randint(0, shape.vocabulary, (n,), generator=generator).tolist()
+    return ids[: shape.prompt], ids[shape.prompt :]
 
 
 def timed(run: Callable[[], Any]) -> float:
@@ -87,109 +57,184 @@ def timed(run: Callable[[], Any]) -> float:
     return time.perf_counter() - started
 
 
-class Counter(TorchDispatchMode):
-    """Counts operations of matrix products, forward and backward.
+def gemm_rate(rounds: int = 3) -> float:
+    """Best operations per second of a float32 product, over a square and a block's shapes."""
+    rates = []
+    for m, k, n in ((2048, 2048, 2048), (4096, 512, 1376), (4096, 1376, 512)):
+        a, b = torch.randn(m, k), torch.randn(n, k)
+        rates += [2 * m * k * n / timed(lambda a=a, b=b: a @ b.T) for _ in range(rounds + 1)]
+    return max(rates)
 
-    `FlopCounterMode` hooks modules as well, which `autograd.grad` towards a module's input forbids.
-    """
+
+class Peak:
+    """Largest resident memory since `reset`, above the level when this object was made."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.total = 0
+        self.rest = self._read("VmRSS")
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        count = flop_registry.get(func._overloadpacket)
-        if count is not None:
-            self.total += count(*args, **(kwargs or {}), out_val=out)
-        return out
+    @staticmethod
+    def reset() -> None:
+        Path("/proc/self/clear_refs").write_text("5")
 
+    @staticmethod
+    def _read(key: str) -> float:
+        status = Path("/proc/self/status").read_text()
+        return next(int(s.split()[1]) for s in status.splitlines() if s.startswith(key)) / 1024
 
-def operations(run: Callable[[], Any]) -> float:
-    """Floating-point operations; a multiplication and an addition are two."""
-    with Counter() as counter:
-        run()
-    return float(counter.total)
+    def above(self) -> float:
+        """MiB."""
+        return round(self._read("VmHWM") - self.rest)
 
 
-def throughput(lm: LanguageModel, threads: int, options: argparse.Namespace) -> dict[str, Any]:
-    torch.set_num_threads(threads)
-    prompts, answers = draw(options.samples, options.prompt, options.answer)
-    settings = {"steps": options.steps, "batch_rows": options.batch_rows}
-    attribute(lm, prompts[:4], answers[:4], **settings)
-    before = time.process_time()
-    seconds = [
-        timed(lambda: attribute(lm, prompts, answers, **settings)) for _ in range(options.runs)
+def compare(shape: Shape, options: argparse.Namespace) -> dict[str, Any]:
+    """Time, memory and operations of the four forms."""
+    lm = build(shape)
+    prompt, answer = draw(shape)
+    pairs = [
+        (m, layer) for m in sorted({0, shape.answer - 1}) for layer in sorted({0, shape.layers - 1})
     ]
-    processor = (time.process_time() - before) / options.runs
+    few = prepare(lm, prompt, answer, steps=2)
+    difference = largest_difference(few, pairs)
+    assert max(difference.values()) < ALLOWED, difference
+    problem = prepare(lm, prompt, answer, steps=options.steps)
+    runs: dict[str, Callable[[], Any]] = {
+        "ours": lambda: ours(problem),
+        "cached": lambda: [cached(problem, *pair) for pair in pairs],
+        "naive, last logits": lambda: [naive(problem, *p, last_only=True) for p in pairs],
+        "naive, full logits": lambda: [naive(problem, *p, last_only=False) for p in pairs],
+    }
+    # How many times the corners make the grid.
+    factor = {form: 1.0 if form == "ours" else shape.answer * shape.layers / len(pairs)
+              for form in FORMS}  # fmt: skip
+    seconds: dict[str, list[float]] = {form: [] for form in FORMS}
+    peaks = dict.fromkeys(FORMS, 0.0)
+    rates = []
+    peak = Peak()
+    for i in range(options.rounds):
+        rates.append(gemm_rate())
+        for form, run in runs.items():
+            peak.reset()
+            seconds[form].append(timed(run) * factor[form])
+            if not i:
+                peaks[form] = peak.above()
+        print(f"round {i + 1} of {options.rounds}", file=sys.stderr, flush=True)
+        time.sleep(1)
     return {
-        "samples_per_second_median": round(options.samples / statistics.median(seconds), 1),
-        "samples_per_second": [round(options.samples / s, 1) for s in seconds],
-        "processor_milliseconds_per_sample": round(1000 * processor / options.samples, 1),
+        "equality_asserted_at_pairs": pairs,
+        "largest_difference_relative_to_largest_score": {
+            form: float(f"{value:.1e}") for form, value in difference.items()
+        },
+        "gemm_gflops_per_second": [round(rate / 1e9, 1) for rate in rates],
+        "forms": table_of(shape, seconds, peaks, max(rates)),
     }
 
 
-def comparison(lm: LanguageModel, options: argparse.Namespace) -> dict[str, Any]:
-    torch.set_num_threads(options.threads[0])
-    n = 16
-    prompts, answers = draw(n, options.prompt, options.answer)
-    settings = {"steps": options.steps, "batch_rows": options.batch_rows}
+def table_of(
+    shape: Shape, seconds: dict[str, list[float]], peaks: dict[str, float], rate: float
+) -> dict[str, dict[str, Any]]:
+    totals = shape.totals()
+    result = {}
+    for form in FORMS:
+        least, middle = min(seconds[form]), statistics.median(seconds[form])
+        ratio = [a / b for a, b in zip(seconds[form], seconds["ours"], strict=True)]
+        of_counts = totals[form] / totals["ours"]
+        measured = least / min(seconds["ours"])
+        result[form] = {
+            "seconds": [round(s, 3) for s in seconds[form]],
+            "seconds_minimum": round(least, 3),
+            "seconds_median": round(middle, 3),
+            "operations": totals[form],
+            "fraction_of_gemm_rate": round(totals[form] / least / rate, 3),
+            "ratio_of_times": round(measured, 1),
+            "ratio_of_times_median": round(statistics.median(ratio), 1),
+            "ratio_of_operations": round(of_counts, 1),
+            "times_over_operations": round(measured / of_counts, 2),
+            "peak_mib_above_rest": peaks[form],
+        }
+    return result
 
-    def one_direct() -> torch.Tensor:
-        return direct(lm, prompts[0], answers[0], options.steps)
 
-    def one() -> Any:
-        return attribute(lm, prompts[:1], answers[:1], **settings)[0]
+def scaling(base: Shape, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Ours alone, one size changed at a time."""
+    changes: list[dict[str, int]] = [
+        {}, {"prompt": 32}, {"prompt": 512}, {"answer": 1}, {"answer": 16},
+        {"layers": 4}, {"layers": 16}, {"points": 6}, {"points": 40},
+    ]  # fmt: skip
+    problems: list[tuple[Shape, Problem]] = []
+    for change in changes:
+        shape = Shape(**vars(base) | change)
+        problems.append((shape, prepare(build(shape), *draw(shape), steps=shape.points - 1)))
+    seconds: list[list[float]] = [[] for _ in problems]
+    rates = []
+    for _ in range(options.rounds + 1):
+        rates.append(gemm_rate(1))
+        for found, (_, problem) in zip(seconds, problems, strict=True):
+            found.append(timed(lambda problem=problem: ours(problem)))
+    return [
+        {
+            "prompt": shape.prompt, "answer": shape.answer, "layers": shape.layers,
+            "points": shape.points,
+            "seconds_minimum": round(min(found[1:]), 3),
+            "seconds_median": round(statistics.median(found[1:]), 3),
+            "operations": shape.totals()["ours"],
+            "fraction_of_gemm_rate": round(
+                shape.totals()["ours"] / min(found[1:]) / max(rates), 3
+            ),
+            "ratio_of_operations_last_logits": round(
+                shape.totals()["naive, last logits"] / shape.totals()["ours"], 1
+            ),
+        }
+        for (shape, _), found in zip(problems, seconds, strict=True)
+    ]  # fmt: skip
 
-    def many() -> Any:
-        return attribute(lm, prompts, answers, **settings)
 
-    expected, found = one_direct(), torch.from_numpy(one().scores)
-    rounds = [(timed(one_direct), timed(one), timed(many) / n) for _ in range(options.runs)]
-    counted = operations(one_direct), operations(one)
-    return {
-        "largest_difference_relative_to_largest_score": float(
-            f"{((found - expected).abs().max() / expected.abs().max()).item():.1e}"
-        ),
-        "seconds_per_sample_direct": [round(r[0], 3) for r in rounds],
-        "seconds_per_sample_alone": [round(r[1], 4) for r in rounds],
-        f"seconds_per_sample_batch_of_{n}": [round(r[2], 4) for r in rounds],
-        "ratio_alone_median": round(statistics.median(r[0] / r[1] for r in rounds), 1),
-        "ratio_batch_median": round(statistics.median(r[0] / r[2] for r in rounds), 1),
-        "operations_direct": counted[0],
-        "operations_engine": counted[1],
-        "ratio_of_operations": round(counted[0] / counted[1], 1),
-    }
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """A table; lists are left out, they are in the JSON."""
+    keys = [key for key, value in rows[0].items() if not isinstance(value, list)]
+    lines = [keys, ["---"] * len(keys)]
+    for row in rows:
+        lines.append([f"{v:.3g}" if isinstance(v, float) and v >= 1e6 else str(v)
+                      for v in (row[key] for key in keys)])  # fmt: skip
+    return "".join("| " + " | ".join(k.replace("_", " ") for k in line) + " |\n" for line in lines)
+
+
+def save(name: str, measured: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+    path = machine.save(name, measured)
+    record = json.loads(path.read_text())
+    text = f"`{record['command']}` on {record['machine']['cpu']}, one thread, float32\n\n"
+    path.with_suffix(".md").write_text(text + markdown(rows))
+    print(markdown(rows))
+    print(path)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--samples", type=int, default=64)
-    parser.add_argument("--prompt", type=int, default=25, help="tokens")
-    parser.add_argument("--answer", type=int, default=9, help="tokens")
+    parser.add_argument("--layers", type=int, default=8)
+    parser.add_argument("--hidden", type=int, default=512)
+    parser.add_argument("--ffn", type=int, default=1376)
+    parser.add_argument("--heads", type=int, default=8)
+    parser.add_argument("--vocabulary", type=int, default=32000)
+    parser.add_argument("--prompt", type=int, default=128, help="tokens")
+    parser.add_argument("--answer", type=int, default=1, help="tokens")
     parser.add_argument("--steps", type=int, default=19)
-    parser.add_argument("--batch-rows", type=int, default=4096)
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--scaling", action="store_true")
     options = parser.parse_args()
-    embedded = yaml.safe_load(CONFIG.read_text())["models"]["embedded"]["architecture"]
-    wider = {"layers": 4, "hidden": 128, "ffn": 1024, "heads": 4, "kv_heads": 2, "context": 128}
-    shapes = {"embedded": embedded, "hidden 128": wider}
+    torch.set_num_threads(1)
     load = os.getloadavg()[0]
-    measured = {
-        "what": "attribution engine, float32, rule inclusive",
-        "settings": vars(options) | {"vocabulary": VOCAB},
-        "architectures": shapes,
-        "throughput": {
-            f"{name}, {n} threads": throughput(build(**s), n, options)
-            for name, s in shapes.items()
-            for n in options.threads
-        },
-        "against_the_definition": comparison(build(**wider), options),
-        "load_average_before": round(load, 2),
-    }
-    print(json.dumps(measured, indent=1))
-    print(machine.save("attribution", measured))
+    shape = Shape(
+        options.layers, options.hidden, options.ffn, options.heads, options.heads,
+        options.vocabulary, options.prompt, options.answer, options.steps + 1,
+    )  # fmt: skip
+    facts = {"settings": vars(options), "threads": 1, "load_average_before": round(load, 2)}
+    if options.scaling:
+        rows = scaling(shape, options)
+        save("attribution_scaling", facts | {"what": "ours, float32", "sizes": rows}, rows)
+        return
+    measured = compare(shape, options)
+    rows = [{"form": form} | values for form, values in measured["forms"].items()]
+    name = f"attribution_L{shape.layers}_T{shape.prompt}_Y{shape.answer}"
+    save(name, facts | {"what": "four forms, float32, rule inclusive"} | measured, rows)
 
 
 if __name__ == "__main__":
