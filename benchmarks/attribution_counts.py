@@ -2,13 +2,13 @@
 
 Products with weights only, by formula (attention adds 2 to 7 % to every form at these shapes):
 
-    P = weights of one block in matrix products    H = hidden * vocabulary
-    naive, per (m, l)   N (T + m) [2 L P + 2 (L-1-l) P + 4 H]   N = path points
+    P = weights of one block in matrix products    H = hidden * vocabulary    F = hidden * ffn
+    naive, per (m, l)   N (T + m) [2 L P + 2 (L-1-l) P + 2 F + 4 H]   N = path points
     last logits         4 H / (T + m) in place of 4 H
-    cached, per (m, l)  N [2 L P + 2 (L-1-l) P + 4 H]
+    cached, per (m, l)  N [2 L P + 2 (L-1-l) P + 2 F + 4 H]
     ours, per sample    Y [4 P (n L (L-1)/2 + (L-1)) + 4 H (n L + 1)]   n = N less the point at 1,
                         which all layers share; + 2 (T + Y - 1) L P to record, + per token and
-                        layer 4 d f in the projection
+                        layer 4 F for what the neurons write and for the way back
 
 `Counter` counts what torch really does; tests compare the two.
 """
@@ -50,12 +50,13 @@ class Shape:
     def naive(self, m: int, layer: int, *, last_only: bool) -> float:
         length = self.prompt + m
         blocks = 2 * self.layers + 2 * (self.layers - 1 - layer)
-        per_token = blocks * self.block + 4 * self.head / (length if last_only else 1)
+        per_token = blocks * self.block + 2 * self.hidden * self.ffn
+        per_token += 4 * self.head / (length if last_only else 1)
         return self.points * length * per_token
 
     def cached(self, layer: int) -> float:
         blocks = 2 * self.layers + 2 * (self.layers - 1 - layer)
-        return self.points * (blocks * self.block + 4 * self.head)
+        return self.points * (blocks * self.block + 2 * self.hidden * self.ffn + 4 * self.head)
 
     def totals(self) -> dict[str, float]:
         """Of the whole grid of (token, layer)."""
