@@ -38,6 +38,13 @@ class Family:
         attention_code: makes the replacement of `attention_method`.
         unused_arguments: arguments that a block demands although rows do without; passed as None.
         logit_softcap: config key of a number c: logits z behind the head become c tanh(z / c).
+        attention_out: path, inside a block, of the output projection of attention; its input is
+            the concatenation of the heads, its output is what attention adds to the residual.
+        attention_in: paths of the query, key and value projection; rows of each belong to its
+            heads in order. Empty where they are fused.
+        attention_norm: path of the norm in front of attention.
+        ffn_norm: path of the norm in front of the FFN; the same as `attention_norm` where a block
+            has one norm for both.
     """
 
     name: str
@@ -53,3 +60,7 @@ class Family:
     attention_code: AttentionCode | None = None
     unused_arguments: tuple[str, ...] = ()
     logit_softcap: str = ""
+    attention_out: str = ""
+    attention_in: tuple[str, ...] = ()
+    attention_norm: str = ""
+    ffn_norm: str = ""

@@ -46,6 +46,25 @@ class LanguageModel:
         """Output projection of the FFN of every block; its input is the neuron vector."""
         return [cast(nn.Linear, b.get_submodule(self.family.ffn_out)) for b in self.blocks]
 
+    def parts(self, name: str, needed_by: str) -> list[nn.Module]:
+        """One named part of every block.
+
+        Args:
+            name: field of the family that holds a path inside a block.
+            needed_by: what cannot be computed without it, for the message.
+
+        Raises:
+            DataError: the family does not name this part.
+        """
+        path = getattr(self.family, name)
+        if not path:
+            raise DataError(
+                f"family {self.family.name} names no {name}, which {needed_by} needs; add it to "
+                f"workflow/caploc/models/{self.family.name}.py (see models/_family.py) or leave "
+                f"{needed_by} out of the run"
+            )
+        return [block.get_submodule(path) for block in self.blocks]
+
     @property
     def final_norm(self) -> nn.Module:
         """Norm between the last block and the head."""

@@ -34,4 +34,8 @@ FAMILY = Family(
     attention="eager",
     attention_method="attn._attn",
     attention_code=_attention,
+    attention_out="attn.out_proj",
+    attention_in=("attn.q_proj", "attn.k_proj", "attn.v_proj"),
+    attention_norm="ln_1",
+    ffn_norm="ln_1",
 )

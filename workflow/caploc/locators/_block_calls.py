@@ -1,0 +1,193 @@
+"""Blocks of the model run again, from some token on, with everything before taken from a recording.
+
+A change at token t of a causal model cannot reach earlier tokens, so one recorded pass over whole
+sequences serves all later ones. A block gets the hidden states of the tokens t, t + 1, ... and in
+place of the cache of transformers recorded keys and values of the tokens before. Blocks run as
+they are, with their own attention: rotary positions, masks (also of sliding windows) and settings
+are those that the model itself passed to them while recording.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import Cache, DynamicCache
+
+from caploc.models._language_model import LanguageModel
+
+__all__ = ["Recorded", "output_changed", "record_rows", "rows_of", "run_block", "tensor_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What one pass over a few rows of equal length left behind; lists have one entry per layer.
+
+    Attributes:
+        inputs: (row, token, width) input of the block.
+        outputs: (row, token, width) output of the block.
+        attention: (row, token, width) what attention adds.
+        ffn: (row, token, width) what the FFN adds.
+        keys: (row, key/value head, token, head width), as the block caches them.
+        values: as keys.
+        calls: named arguments with which the model called the block.
+    """
+
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+    attention: list[Tensor]
+    ffn: list[Tensor]
+    keys: list[Tensor]
+    values: list[Tensor]
+    calls: list[dict[str, Any]]
+
+
+def tensor_of(output: Any) -> Tensor:
+    """Hidden states of a block, which returns them alone or first of a tuple."""
+    return output[0] if isinstance(output, tuple) else output
+
+
+@torch.no_grad()
+def record_rows(lm: LanguageModel, embeddings: Tensor, needed_by: str) -> Recorded:
+    """Run the model over rows of token embeddings and keep all states.
+
+    Args:
+        lm: the model.
+        embeddings: (row, token, width) as the embedding module gives them.
+        needed_by: what the recording is for, in the message about a missing name.
+
+    Raises:
+        DataError: the family does not name the output projection of attention.
+    """
+    inputs: list[Tensor] = []
+    outputs: list[Tensor] = []
+    attention: list[Tensor] = []
+    ffn: list[Tensor] = []
+    calls: list[dict[str, Any]] = []
+
+    def before_block(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
+        named = dict(signature(module.forward).bind(*args, **kwargs).arguments)
+        named |= named.pop("kwargs", {})
+        inputs.append(named.pop(next(iter(named))))
+        calls.append(named)
+
+    handles = []
+    # Not built from the config: that would forget keys outside a sliding window.
+    cache = DynamicCache()
+    try:
+        for block in lm.blocks:
+            handles.append(block.register_forward_pre_hook(before_block, with_kwargs=True))
+            handles.append(
+                block.register_forward_hook(lambda m, a, out: outputs.append(tensor_of(out)))
+            )
+        for module in lm.parts("attention_out", needed_by):
+            handles.append(module.register_forward_hook(lambda m, a, out: attention.append(out)))
+        for module in lm.projections:
+            handles.append(module.register_forward_hook(lambda m, a, out: ffn.append(out)))
+        lm.model.base_model(inputs_embeds=embeddings, past_key_values=cache, use_cache=True)
+    finally:
+        for handle in handles:
+            handle.remove()
+    shape = embeddings.shape
+    return Recorded(
+        inputs=inputs,
+        outputs=outputs,
+        attention=[x.view(shape) for x in attention],
+        ffn=[x.view(shape) for x in ffn],
+        keys=[layer.keys for layer in cache.layers],
+        values=[layer.values for layer in cache.layers],
+        calls=calls,
+    )
+
+
+def rows_of(recorded: Recorded, rows: slice) -> Recorded:
+    """The same recording with some of its rows; nothing is copied."""
+    lists = (
+        recorded.inputs, recorded.outputs, recorded.attention, recorded.ffn,
+        recorded.keys, recorded.values,
+    )  # fmt: skip
+    return Recorded(*([x[rows] for x in states] for states in lists), calls=recorded.calls)
+
+
+def run_block(
+    lm: LanguageModel, recorded: Recorded, layer: int, hidden: Tensor, first: int
+) -> Tensor:
+    """Output of one block for changed rows that begin at a token.
+
+    Args:
+        lm: the model.
+        recorded: the pass that the rows share their earlier tokens with.
+        layer: index of the block.
+        hidden: (stream, row, token from `first` on, width) inputs; every stream has one row for
+            each recorded row.
+        first: index of the first token of `hidden`.
+
+    Returns:
+        As `hidden`.
+    """
+    n_streams, n_rows, n_tokens, width = hidden.shape
+    until = first + n_tokens
+    call = dict(recorded.calls[layer])
+    for name, value in call.items():
+        if isinstance(value, Cache):
+            call[name] = _Prefix(
+                recorded.keys[layer][:, :, :first], recorded.values[layer][:, :, :first], n_streams
+            )
+        elif name == "attention_mask":
+            call[name] = _rows_of_mask(value, first, until, hidden.device)
+        elif name in ("position_ids", "position_embeddings", "cache_position"):
+            call[name] = _from_token(value, first, until)
+    output = lm.blocks[layer](hidden.reshape(-1, n_tokens, width), **call)
+    return tensor_of(output).view(n_streams, n_rows, n_tokens, width)
+
+
+class _Prefix:
+    """Hands a block recorded keys and values in front of its fresh ones, like a cache."""
+
+    def __init__(self, keys: Tensor, values: Tensor, n_streams: int) -> None:
+        self._recorded = keys, values
+        self._n_streams = n_streams
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Number of tokens that came before."""
+        return self._recorded[0].shape[2]
+
+    def update(self, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> list[Tensor]:
+        """All keys and all values of (stream x row), recorded tokens first."""
+        joined = []
+        for before, fresh in zip(self._recorded, (key, value), strict=True):
+            before = before.expand(self._n_streams, *before.shape).flatten(0, 1)
+            joined.append(torch.cat([before, fresh], dim=2))
+        return joined
+
+
+def _rows_of_mask(mask: Tensor | None, first: int, until: int, device: torch.device) -> Tensor:
+    """Rows of the tokens that run again, of the mask the model made; plain causal if it made none.
+
+    A mask is (row, 1, query token, key token), the same for all rows: nothing is padded.
+    """
+    if mask is None:
+        mask = torch.ones(until, until, dtype=torch.bool, device=device).tril()[None, None]
+    return mask[:1, :, first:until, :until]
+
+
+def _from_token(value: Any, first: int, until: int) -> Any:
+    """A tensor (row or 1, token, ...), or a tuple of such, cut to the tokens that run again."""
+    if isinstance(value, tuple):
+        return tuple(_from_token(v, first, until) for v in value)
+    if not isinstance(value, Tensor):
+        return value
+    return value[first:until] if value.dim() == 1 else value[:1, first:until]
+
+
+@contextmanager
+def output_changed(module: nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Pass the output of a module through a function; undone on exit."""
+    handle = module.register_forward_hook(lambda m, args, output: change(output))
+    try:
+        yield
+    finally:
+        handle.remove()

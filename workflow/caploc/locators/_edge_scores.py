@@ -1,0 +1,291 @@
+"""Dense edge attribution with integrated gradients (EAP-IG): a score for every edge at once.
+
+For an edge from source u to reader v of one fact,
+
+    score(u, v) = sum_t (out_u(clean, t) - out_u(corrupt, t)) . sum_n a_n dM / d in_v(t) at c_n
+
+    M      mean over answer tokens of log P(y_m | prompt, y_1..y_(m-1))
+    in_v   what reader v reads: the residual stream in front of its norm
+    c_n    points of the path, at which the first block reads corrupt + c_n (clean - corrupt)
+    a_n    their weights
+
+A positive score says that the edge supports the answer. Gradients are read off one backward pass at
+the projections (all path points are rows of it) and led back through the projection of each head
+and through the norm; no head gets a stream of its own. The product with all sources is one matrix
+product per layer, over chunks of tokens and of source layers, so memory does not depend on the
+number of edges times the width.
+
+The edges out of the embedding sum to M(clean) - M(corrupt) but for the error of the path rule; how
+far they are from it is returned as `gap`.
+
+Source: Hanna et al. 2024, "Have Faith in Faithfulness" (edge attribution patching with integrated
+gradients over inputs); rule ``right`` has its points n / S, n = 1..S.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from caploc.attribution.rules import path_rule
+from caploc.locators._edge_graph import EdgeGraph
+from caploc.locators._nodes import (
+    Nodes,
+    Parts,
+    first_argument,
+    graph_of,
+    outputs,
+    parts_of,
+    record_nodes,
+    rows_by_head,
+)  # fmt: skip
+from caploc.models._language_model import LanguageModel
+
+__all__ = ["EdgeScores", "log_probability", "score_edges"]
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeScores:
+    """Scores of one fact.
+
+    Attributes:
+        scores: (edge,) contribution to M, in nats.
+        clean: M of the prompt.
+        corrupt: M of the counterfactual prompt, with the same answer.
+    """
+
+    scores: Tensor
+    clean: float
+    corrupt: float
+
+
+def score_edges(
+    lm: LanguageModel,
+    clean: list[int],
+    corrupt: list[int],
+    answer: list[int],
+    *,
+    rule: str,
+    steps: int,
+    batch_tokens: int,
+    chunk_values: int,
+) -> EdgeScores:
+    """Score all edges of one fact.
+
+    Args:
+        lm: the model.
+        clean: token ids of the prompt.
+        corrupt: of the counterfactual prompt, as many.
+        answer: of the gold answer, read behind both.
+        rule: path rule, see `rules`.
+        steps: S of the rule.
+        batch_tokens: most tokens in one pass (points x tokens), if one point fits.
+        chunk_values: most numbers held for the outputs of sources, if one layer at one token fits.
+    """
+    graph, path = graph_of(lm), path_rule(rule, steps)
+    wide = torch.promote_types(lm.dtype, torch.float32)
+    ids = torch.tensor([[*c, *answer[:-1]] for c in (clean, corrupt)], device=lm.device)
+    nodes = record_nodes(lm, ids)
+    ends = nodes.embedding
+    points = torch.tensor(path.points, dtype=wide, device=lm.device)
+    weights = torch.tensor(path.weights, dtype=wide, device=lm.device)
+    grid = torch.zeros(graph.n_readers, graph.n_sources, dtype=wide, device=lm.device)
+    rows = max(1, batch_tokens // ids.shape[1])
+    for c, a in zip(points.split(rows), weights.split(rows), strict=True):
+        stream = ends[1] + c[:, None, None] * (ends[0] - ends[1]).to(wide)
+        slopes = _slopes(lm, ids[:1], stream.to(lm.dtype), a, answer)
+        for tokens in _token_chunks(graph, ids.shape[1], lm, chunk_values):
+            _add_products(lm, graph, nodes, slopes, tokens, chunk_values, grid)
+    with torch.no_grad():
+        ends_at = log_probability(lm, nodes.before_head, answer)
+    possible = torch.from_numpy(graph.possible).to(lm.device)
+    return EdgeScores(grid[possible].cpu(), float(ends_at[0]), float(ends_at[1]))
+
+
+def log_probability(lm: LanguageModel, before_norm: Tensor, answer: list[int]) -> Tensor:
+    """M of each row: mean log P of the answer tokens, predicted at the last positions.
+
+    Args:
+        lm: the model.
+        before_norm: (row, token, width) residual stream behind the last block.
+        answer: token ids; the last of them is not among the tokens.
+
+    Returns:
+        (row,) nats, in float32 or wider.
+    """
+    logits = lm.head(lm.final_norm(before_norm[:, -len(answer) :]))
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    targets = torch.tensor(answer, device=lm.device).expand(len(logits), -1)
+    return torch.log_softmax(logits, -1).gather(2, targets[..., None]).mean((1, 2))
+
+
+@dataclass(frozen=True, slots=True)
+class _Slopes:
+    """Weighted gradients of the rows of one pass; lists have one entry per layer.
+
+    Attributes:
+        heads: query, key and value: (row, token, head x head width) at the projection's output.
+        before_attention: (row, token, width) input of the norm.
+        ffn: (row, token, width) at the FFN's input, behind the norm.
+        before_ffn: (row, token, width) input of the norm.
+        logits: (row, token, width) at the input of the last norm.
+    """
+
+    heads: list[tuple[Tensor, Tensor, Tensor]]
+    before_attention: list[Tensor]
+    ffn: list[Tensor]
+    before_ffn: list[Tensor]
+    logits: Tensor
+
+
+def _slopes(
+    lm: LanguageModel, ids: Tensor, stream: Tensor, weights: Tensor, answer: list[int]
+) -> _Slopes:
+    """One forward and backward pass from given inputs of the first block."""
+    parts = parts_of(lm)
+    taps = _Taps()
+    leaf = stream.detach().requires_grad_(True)
+    with torch.enable_grad(), _tapped(lm, parts, leaf, taps):
+        lm.model.base_model(input_ids=ids.expand(len(leaf), -1), use_cache=False)
+        total = (log_probability(lm, taps.before_head[0], answer) * weights).sum()
+    n_in = len(lm.family.ffn_in)
+    wanted = [*taps.heads, *taps.ffn, taps.before_head[0]]
+    gradients = torch.autograd.grad(total, wanted, allow_unused=True, materialize_grads=True)
+    heads, ffn = gradients[: 3 * lm.n_layers], gradients[3 * lm.n_layers : -1]
+    return _Slopes(
+        heads=[(heads[3 * i], heads[3 * i + 1], heads[3 * i + 2]) for i in range(lm.n_layers)],
+        before_attention=[x.detach() for x in taps.before_attention],
+        ffn=[torch.stack(ffn[n_in * i : n_in * (i + 1)]).sum(0) for i in range(lm.n_layers)],
+        before_ffn=[x.detach() for x in taps.before_ffn or taps.before_attention],
+        logits=gradients[-1],
+    )
+
+
+class _Taps:
+    """Tensors of one pass that gradients are asked for, and inputs of norms."""
+
+    def __init__(self) -> None:
+        self.heads: list[Tensor] = []
+        self.ffn: list[Tensor] = []
+        self.before_attention: list[Tensor] = []
+        self.before_ffn: list[Tensor] = []
+        self.before_head: list[Tensor] = []
+
+
+@contextmanager
+def _tapped(lm: LanguageModel, parts: Parts, leaf: Tensor, taps: _Taps) -> Iterator[None]:
+    """Let the first block read `leaf`, and collect the tensors that edges end at."""
+    handles: list[Any] = []
+
+    def before(module: nn.Module, kept: list[Tensor]) -> None:
+        handles.append(module.register_forward_pre_hook(lambda m, args: kept.append(args[0])))
+
+    def of_output(module: nn.Module) -> None:
+        handles.append(module.register_forward_hook(lambda m, a, out: taps.heads.append(out)))
+
+    def of_ffn_input(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        # A tensor of its own: the gradient that comes through this module and no other.
+        taps.ffn.append(args[0].view_as(args[0]))
+        return (taps.ffn[-1], *args[1:])
+
+    try:
+        handles.append(
+            lm.blocks[0].register_forward_pre_hook(
+                lambda m, args, kwargs: first_argument(args, kwargs, leaf), with_kwargs=True
+            )
+        )
+        for layer in range(lm.n_layers):
+            before(parts.attention_norm[layer], taps.before_attention)
+            if parts.ffn_norm[layer] is not parts.attention_norm[layer]:
+                before(parts.ffn_norm[layer], taps.before_ffn)
+            for module in parts.attention_in[layer]:
+                of_output(module)
+            for module in parts.ffn_in[layer]:
+                handles.append(module.register_forward_pre_hook(of_ffn_input))
+        before(lm.final_norm, taps.before_head)
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@torch.no_grad()
+def _add_products(
+    lm: LanguageModel,
+    graph: EdgeGraph,
+    nodes: Nodes,
+    slopes: _Slopes,
+    tokens: slice,
+    chunk_values: int,
+    grid: Tensor,
+) -> None:
+    """Add the share of some tokens to all scores (reader, source)."""
+    parts = parts_of(lm)
+    n_tokens, width = nodes.embedding[0, tokens].shape
+    per_layer = (graph.n_heads + 1) * n_tokens * width
+    group = max(1, chunk_values // per_layer)
+    for first in range(0, lm.n_layers, group):
+        sources = range(first, min(first + group, lm.n_layers))
+        start = graph.heads(first).start - (first == 0)
+        written = outputs(lm, nodes, sources, tokens).to(grid.dtype)
+        difference = (written[:, 0] - written[:, 1]).flatten(1)
+        stop = start + len(difference)
+        # Blocks before the first of these sources read none of them.
+        for layer in range(first, lm.n_layers):
+            slope = _reader_slopes(lm, parts, graph, slopes, layer, tokens, chunk_values)
+            product = slope.to(grid.dtype).flatten(1) @ difference.T
+            grid[graph.readers(layer), start:stop] += product
+        logits = slopes.logits[:, tokens].sum(0).to(grid.dtype)
+        grid[-1, start:stop] += difference @ logits.flatten()
+
+
+def _reader_slopes(
+    lm: LanguageModel,
+    parts: Parts,
+    graph: EdgeGraph,
+    slopes: _Slopes,
+    layer: int,
+    tokens: slice,
+    chunk_values: int,
+) -> Tensor:
+    """Gradient at what each reader of a layer reads, summed over rows: (reader, token, width)."""
+    x = slopes.before_attention[layer][:, tokens]
+    y = slopes.before_ffn[layer][:, tokens]
+    ffn = slopes.ffn[layer].view(slopes.logits.shape)[:, tokens]
+    counts = (graph.n_heads, graph.n_kv_heads, graph.n_kv_heads)
+    # Every head needs the norm's derivative at full width: a few rows at a time.
+    step = max(1, chunk_values // (graph.readers_per_layer * x[0].numel()))
+    total = x.new_zeros(graph.readers_per_layer, *x.shape[1:])
+    for first in range(0, len(x), step):
+        rows = slice(first, first + step)
+        behind = []
+        for module, slope, n in zip(
+            parts.attention_in[layer], slopes.heads[layer], counts, strict=True
+        ):
+            by_head = slope[rows, tokens].unflatten(-1, (n, -1))
+            weight = rows_by_head(module, n, out=False)
+            behind.append(torch.einsum("rthk,hkd->hrtd", by_head, weight))
+        heads = _through_norm(parts.attention_norm[layer], x[rows], torch.cat(behind))
+        total[:-1] += heads.sum(1)
+        total[-1] += _through_norm(parts.ffn_norm[layer], y[rows], ffn[None, rows])[0].sum(0)
+    return total
+
+
+def _through_norm(norm: nn.Module, x: Tensor, slope: Tensor) -> Tensor:
+    """Gradients (reader, row, token, width) in front of a norm, from those behind it."""
+    with torch.enable_grad():
+        leaf = x.expand_as(slope).detach().requires_grad_(True)
+        return torch.autograd.grad(norm(leaf), leaf, slope)[0]
+
+
+def _token_chunks(
+    graph: EdgeGraph, n_tokens: int, lm: LanguageModel, chunk_values: int
+) -> Iterator[slice]:
+    """Token ranges whose sources' outputs fit, all layers together if possible."""
+    width = lm.model.get_input_embeddings().embedding_dim
+    step = max(1, chunk_values // (graph.n_sources * width))
+    for first in range(0, n_tokens, step):
+        yield slice(first, min(first + step, n_tokens))
