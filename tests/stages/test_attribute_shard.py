@@ -236,6 +236,10 @@ def test_family_of_another_model(world: World) -> None:
     refused(world, "family is 'gptj', the weights are of family 'llama'", family="gptj")
 
 
+def test_locator_of_other_units(world: World) -> None:
+    refused(world, "'rome' scores every layer", method=METHOD | {"locator": "rome"})
+
+
 def test_unknown_locator(world: World) -> None:
     refused(world, "unknown locators plug-in 'cnn'", method=METHOD | {"locator": "cnn"})
 

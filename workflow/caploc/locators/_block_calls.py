@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from inspect import signature
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from transformers import Cache, DynamicCache
+from transformers.cache_utils import DynamicLayer
 
 from caploc.models._language_model import LanguageModel
 
@@ -91,25 +92,29 @@ def record_rows(lm: LanguageModel, embeddings: Tensor, needed_by: str) -> Record
     finally:
         for handle in handles:
             handle.remove()
-    shape = embeddings.shape
+    shape, cached = embeddings.shape, cast(list[DynamicLayer], cache.layers)
     return Recorded(
         inputs=inputs,
         outputs=outputs,
         attention=[x.view(shape) for x in attention],
         ffn=[x.view(shape) for x in ffn],
-        keys=[layer.keys for layer in cache.layers],
-        values=[layer.values for layer in cache.layers],
+        keys=[cast(Tensor, layer.keys) for layer in cached],
+        values=[cast(Tensor, layer.values) for layer in cached],
         calls=calls,
     )
 
 
 def rows_of(recorded: Recorded, rows: slice) -> Recorded:
     """The same recording with some of its rows; nothing is copied."""
-    lists = (
-        recorded.inputs, recorded.outputs, recorded.attention, recorded.ffn,
-        recorded.keys, recorded.values,
-    )  # fmt: skip
-    return Recorded(*([x[rows] for x in states] for states in lists), calls=recorded.calls)
+    return Recorded(
+        inputs=[x[rows] for x in recorded.inputs],
+        outputs=[x[rows] for x in recorded.outputs],
+        attention=[x[rows] for x in recorded.attention],
+        ffn=[x[rows] for x in recorded.ffn],
+        keys=[x[rows] for x in recorded.keys],
+        values=[x[rows] for x in recorded.values],
+        calls=recorded.calls,
+    )
 
 
 def run_block(

@@ -127,9 +127,10 @@ class EdgeGraph:
         for layer in range(self.n_layers):
             heads, ffn = self.heads(layer), self.heads(layer).stop
             rows = grid[self.readers(layer)]
-            q, k, v, _ = self._parts((rows & reached).any(axis=1))
+            filled = (rows[:-1] & reached).any(axis=1)
+            q, k, v = np.split(filled, [self.n_heads, self.n_heads + self.n_kv_heads])
             # A head receives through any of its three inputs.
-            reached[heads] = q | k | v
+            reached[heads] = q | np.repeat(k | v, self.n_heads // self.n_kv_heads)
             reached[ffn] = (rows[-1] & reached).any()
         return reached
 
@@ -144,10 +145,3 @@ class EdgeGraph:
             of_group = of_head.reshape(self.n_kv_heads, -1).any(axis=1)
             useful[readers.start : readers.stop - 1] = np.concatenate([of_head, of_group, of_group])
         return useful
-
-    def _parts(self, of_readers: NDArray) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-        """Split (reader of a layer,): query, key and value of every head (head,); FFN ()."""
-        heads, groups = self.n_heads, self.n_kv_heads
-        q, k, v = np.split(of_readers[:-1], [heads, heads + groups])
-        repeats = heads // groups
-        return q, np.repeat(k, repeats), np.repeat(v, repeats), of_readers[-1]

@@ -131,7 +131,13 @@ def _groups(
 ) -> Iterator[tuple[Sample, Attribution | Dropped]]:
     """Samples in file order with their results, scored a group at a time."""
     settings = {key: value for key, value in spec["method"].items() if key != "locator"}
-    locate = plugins.load("locators", spec["method"]["locator"]).locate
+    locator = plugins.load("locators", spec["method"]["locator"])
+    if locator.UNIT != "ffn neuron":
+        raise DataError(
+            f"locator {spec['method']['locator']!r} scores every {locator.UNIT}, attributions are "
+            "of neurons; choose another for methods that locate the neurons of a task"
+        )
+    locate = locator.locate
     for first in range(0, len(samples), _GROUP):
         group = samples[first : first + _GROUP]
         yield from zip(group, locate(lm, group, seed=spec["seed"], **settings), strict=True)
