@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from split_decoder import SplitDecoder
+from tiny_models import ids, tiny_gptj, tiny_llama
 
-from attribution.tiny_models import ids, tiny_gptj, tiny_llama
 from caploc.locators import circuit
 from caploc.locators._edge_scores import score_edges
 from caploc.models._language_model import LanguageModel
-from locators.split_decoder import SplitDecoder
 
 MODELS: dict[str, Callable[[], LanguageModel]] = {
     "llama": lambda: tiny_llama(n_layers=3),

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tiny_families import FAMILIES, softmax_in_float64
+from tiny_models import ids, tiny_gptj, tiny_llama
 from torch import Tensor
 
-from attribution.tiny_models import ids, tiny_gptj, tiny_llama
 from caploc.locators import rome
 from caploc.locators._restoration import KINDS, restore_cells, window_of
 from caploc.locators._subject import Tokens
@@ -49,10 +50,11 @@ def probability(
 
     def hook(module: Any, args: Any, output: Any) -> Any:
         state = output[0] if isinstance(output, tuple) else output
-        seen[module] = state[0].clone()
+        rows = state.clone().view(len(noise), -1, state.shape[-1])
+        seen[module] = rows[0].clone()
         if module in changes:
-            state = state.clone()
-            state[:, token] = changes[module]
+            rows[:, token] = changes[module]
+            state = rows.view(state.shape)
             return (state, *output[1:]) if isinstance(output, tuple) else state
         return None
 
@@ -76,17 +78,25 @@ PATHS: list[str] = []
 
 
 def whole_runs(
-    lm: LanguageModel, tokens: Tokens, noise: Tensor, window: int, paths: dict[str, str]
+    lm: LanguageModel,
+    tokens: Tokens,
+    noise: Tensor,
+    window: int,
+    paths: dict[str, str],
+    layers: tuple[int, ...] = (),
 ) -> tuple[float, float, np.ndarray]:
-    """The definition: (clean, corrupted, restored (kind, token, layer)), nothing shared."""
+    """The definition: (clean, corrupted, restored (kind, token, layer)), nothing shared.
+
+    Only some layers, if they are named.
+    """
     PATHS[:] = paths.values()
     silent = torch.zeros_like(noise[:1])
     clean, states = probability(lm, tokens, silent, {}, 0)
     corrupted, _ = probability(lm, tokens, noise, {}, 0)
-    restored = np.empty((len(KINDS), len(tokens.prompt), lm.n_layers))
+    restored = np.full((len(KINDS), len(tokens.prompt), lm.n_layers), np.nan)
     for k, kind in enumerate(KINDS):
         for token in range(len(tokens.prompt)):
-            for layer in range(lm.n_layers):
+            for layer in layers or range(lm.n_layers):
                 if kind == "residual":
                     modules = [lm.blocks[layer]]
                 else:
@@ -116,6 +126,21 @@ def test_equals_whole_runs(name: str, first: int, last: int, n_answer: int, wind
         np.testing.assert_allclose(found.restored, restored, rtol=1e-9)
     # The map is not flat: a routine that restored nothing would fail.
     assert (np.ptp(restored[:, first:], axis=(1, 2)) > 1e-4).all()
+
+
+@pytest.mark.parametrize("name", [name for name in FAMILIES if "rope" not in name])
+def test_every_family(name: str) -> None:
+    lm = FAMILIES[name]() if name != "gptj" else gptj_in_float64()
+    tokens = Tokens(ids(7, seed=1), ids(1, seed=2), 1, 2)
+    noise = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 2, 16)))
+    paths = {"attention": lm.family.attention_out, "ffn": lm.family.ffn_out}
+    layer = 1
+    with softmax_in_float64(), torch.no_grad():
+        clean, corrupted, restored = whole_runs(lm, tokens, noise, 2, paths, (layer,))
+        found = restore_cells(lm, tokens, noise, window=2, batch_tokens=10**6)
+    assert [found.clean, found.corrupted] == pytest.approx([clean, corrupted], rel=1e-8)
+    np.testing.assert_allclose(found.restored[..., layer], restored[..., layer], rtol=1e-8)
+    assert (np.ptp(restored[:, :, layer], axis=1) > 1e-5).all()
 
 
 def test_gptj_with_its_own_casts() -> None:

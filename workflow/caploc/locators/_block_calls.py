@@ -84,10 +84,13 @@ def record_rows(lm: LanguageModel, embeddings: Tensor, needed_by: str) -> Record
             handles.append(
                 block.register_forward_hook(lambda m, a, out: outputs.append(tensor_of(out)))
             )
+        # Copies: some families add the two in place.
         for module in lm.parts("attention_out", needed_by):
-            handles.append(module.register_forward_hook(lambda m, a, out: attention.append(out)))
+            handles.append(
+                module.register_forward_hook(lambda m, a, out: attention.append(out.clone()))
+            )
         for module in lm.projections:
-            handles.append(module.register_forward_hook(lambda m, a, out: ffn.append(out)))
+            handles.append(module.register_forward_hook(lambda m, a, out: ffn.append(out.clone())))
         lm.model.base_model(inputs_embeds=embeddings, past_key_values=cache, use_cache=True)
     finally:
         for handle in handles:

@@ -13,10 +13,9 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
-from transformers.pytorch_utils import Conv1D
 
 from caploc.locators._edge_graph import EdgeGraph
-from caploc.models._language_model import LanguageModel
+from caploc.models._language_model import LanguageModel, matrix
 from caploc.records import DataError
 
 __all__ = [
@@ -107,15 +106,14 @@ def rows_by_head(module: nn.Module, n_heads: int, *, out: bool) -> Tensor:
     """Weights of a projection of attention, one matrix a head.
 
     Args:
-        module: Linear or Conv1D (which stores its weight transposed).
+        module: the projection.
         n_heads: heads that share the projection.
         out: is it the output projection, whose *inputs* belong to the heads?
 
     Returns:
         (head, head width, width).
     """
-    weight = module.weight.T if isinstance(module, Conv1D) else module.weight
-    assert isinstance(weight, Tensor)
+    weight = matrix(module)
     if out:
         weight = weight.T
     return weight.reshape(n_heads, -1, weight.shape[1])
@@ -137,7 +135,10 @@ def record_nodes(lm: LanguageModel, ids: Tensor) -> Nodes:
         if before:
             handles.append(module.register_forward_pre_hook(lambda m, a: seen[name].append(a[0])))
         else:
-            handles.append(module.register_forward_hook(lambda m, a, out: seen[name].append(out)))
+            # A copy: some families add attention and FFN in place.
+            handles.append(
+                module.register_forward_hook(lambda m, a, out: seen[name].append(out.clone()))
+            )
 
     try:
         for layer in range(lm.n_layers):

@@ -64,4 +64,5 @@ FAMILY = Family(
     attention_method="self_attention.forward",
     attention_code=_attention,
     unused_arguments=("alibi", "attention_mask"),
+    attention_out="self_attention.dense",
 )

@@ -15,4 +15,5 @@ FAMILY = Family(
     # Other implementations of transformers ignore the cap of the attention scores.
     attention="eager",
     logit_softcap="final_logit_softcapping",
+    attention_out="self_attn.o_proj",
 )

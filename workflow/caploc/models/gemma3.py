@@ -13,4 +13,5 @@ FAMILY = Family(
     ffn_in=("mlp.gate_proj", "mlp.up_proj"),
     final_norm="model.norm",
     logit_softcap="final_logit_softcapping",
+    attention_out="self_attn.o_proj",
 )

@@ -12,4 +12,5 @@ FAMILY = Family(
     ffn_width="n_inner",
     ffn_in=("mlp.c_fc",),
     final_norm="transformer.ln_f",
+    attention_out="attn.c_proj",
 )

@@ -12,4 +12,5 @@ FAMILY = Family(
     ffn_width="intermediate_size",
     ffn_in=("mlp.dense_h_to_4h",),
     final_norm="gpt_neox.final_layer_norm",
+    attention_out="attention.dense",
 )

@@ -12,4 +12,5 @@ FAMILY = Family(
     ffn_width="intermediate_size",
     ffn_in=("mlp.gate_proj", "mlp.up_proj"),
     final_norm="model.norm",
+    attention_out="self_attn.o_proj",
 )

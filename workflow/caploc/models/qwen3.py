@@ -12,4 +12,8 @@ FAMILY = Family(
     ffn_width="intermediate_size",
     ffn_in=("mlp.gate_proj", "mlp.up_proj"),
     final_norm="model.norm",
+    attention_out="self_attn.o_proj",
+    attention_in=("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
+    attention_norm="input_layernorm",
+    ffn_norm="post_attention_layernorm",
 )
