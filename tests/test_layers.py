@@ -15,7 +15,7 @@ ROOT = Path(caploc.__file__).parent
 ORDER = (
     {"records", "syntax"},
     {"store", "provenance", "plugins", "exclusive"},
-    {"config", "plan", "receipts"},
+    {"config", "plan", "receipts", "unfinished"},
     {"verification"},
     {"statistics", "masks", "agreement", "aggregation", "shards"},
     {"scores"},

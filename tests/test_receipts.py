@@ -115,16 +115,15 @@ def test_a_disk_that_takes_no_more_is_one_line(call, tmp_path, caplog, number, w
 
 def test_the_function_that_writes_meets_a_full_disk(call, tmp_path, caplog, monkeypatch):
     """ENOSPC where all files are written: nothing stays, under no name."""
-    fsync = os.fsync
 
     def full(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(store.os, "fsync", full)
-    assert call() == 2
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        assert call() == 2
     assert [p.name for p in tmp_path.iterdir()] == ["in"]
     assert "No space left on device; free some space" in caplog.text
-    monkeypatch.setattr(store.os, "fsync", fsync)
     assert call() == 0
 
 

@@ -160,11 +160,67 @@ def test_row_groups(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attribute_shard, "_GROUP", 2)
     world.run()
     with pq.ParquetFile(world.out) as file:
-        assert [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)] == [
-            6,
-            6,
-            3,
-        ]
+        rows = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+    assert rows == [6, 3, 3, 3]  # s2 and s5 are left out
+
+
+class Killed(BaseException):
+    """A kill: nothing in the library catches it."""
+
+
+@pytest.mark.parametrize("n_done", [0, 1, 3])
+def test_a_killed_shard_goes_on_to_the_same_bytes(
+    world: World, monkeypatch: pytest.MonkeyPatch, n_done: int
+) -> None:
+    monkeypatch.setattr(attribute_shard, "_GROUP", 2)
+    world.run()
+    wanted = world.out.read_bytes()
+    world.out.unlink()
+    groups, calls = attribute_shard._groups, []
+
+    def counted(*arguments: Any) -> Any:
+        if len(calls) == n_done and n_done >= 0:
+            raise Killed
+        calls.append(arguments)
+        return groups(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(attribute_shard, "_groups", counted)
+        with pytest.raises(Killed):
+            world.run()
+        assert not world.out.exists()
+        before, n_done = len(calls), -1
+        world.run()
+        assert len(calls) - before == 4 - before
+    assert world.out.read_bytes() == wanted
+    assert not list(world.folder.glob(".*"))
+
+
+def test_partial_work_of_other_settings_or_samples_is_dropped(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.run(seed=1)
+    other = world.out.read_bytes()
+    work = world.out.with_name(f".{world.out.name}.work")
+
+    def interrupt(**changes: Any) -> None:
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(attribute_shard, "tracked", _killing)
+            world.run(**changes)
+        assert (work / "000000.parquet").is_file()
+
+    def _killing(items: Any, **_: Any) -> Any:
+        next(iter(items))
+        raise Killed
+        yield
+
+    interrupt(method=METHOD | {"steps": 5})
+    world.run(seed=1)
+    assert world.out.read_bytes() == other
+    interrupt(seed=1)
+    world.write(ROWS[3:])
+    table, _ = world.run(seed=1)
+    assert "s0" not in table["sample_id"].to_pylist()
 
 
 def test_no_usable_sample_gives_an_empty_file(world: World) -> None:

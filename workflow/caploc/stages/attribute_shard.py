@@ -24,15 +24,18 @@ from caploc.models._loading import load_model
 from caploc.provenance import Job
 from caploc.records import DataError, Dropped, Sample
 from caploc.stages._progress import tracked
+from caploc.unfinished import partial_work
 
 __all__ = ["run"]
 
 _LOG = logging.getLogger(__name__)
-# Samples scored together: enough to group by length, and one row group of the file.
+# Samples scored together: enough to group by length, one row group of the file, and what a kill
+# costs at most.
 _GROUP = 64
 _SMALL = (
     "probability", "probability_zeroed", "gap_mean", "gap_max", "endpoint", "rest_mean", "rest_max",
 )  # fmt: skip
+_FLOATS = ("scores.list.element", *_SMALL)
 # What the rule adaptive did, per answer token.
 _PATH = {"intervals": pa.int32(), "center": pa.float64(), "radius": pa.float64()}
 
@@ -53,24 +56,22 @@ def run(job: Job) -> None:
         "model": {key: manifest.get(key) for key in _DESCRIBED},
     }
     schema = _schema(lm.n_neurons, spec["method"]["rule"] == "adaptive")
-    with store.table_writer(
-        job.outputs["scores"], schema, metadata, ["scores.list.element", *_SMALL]
-    ) as writer:
-        work = tracked(_groups(lm, samples, spec), total=len(samples), what=spec["model"])
-        group: list[tuple[Sample, Attribution]] = []
-        for sample, result in work:
-            if isinstance(result, Dropped):
-                metadata["dropped"].append([sample.sample_id, str(result)])
-                continue
-            group.append((sample, result))
-            metadata["n_samples"] += 1
-            if len(result.positions) < result.n_answer_tokens:
-                metadata["answer_positions"][sample.sample_id] = result.positions
-            if len(group) == _GROUP:
-                writer.write_table(_table(group, schema))
-                group = []
-        if group:
-            writer.write_table(_table(group, schema))
+    firsts = range(0, len(samples), _GROUP)
+    with (
+        partial_work(job) as partial,
+        store.table_writer(job.outputs["scores"], schema, metadata, _FLOATS) as writer,
+    ):
+        chunks = (
+            _chunk(partial / f"{first:06d}.parquet", lm, samples[first : first + _GROUP], spec)
+            for first in firsts
+        )
+        what = f"{spec['model']}: groups of {_GROUP} samples"
+        for path in tracked(chunks, total=len(firsts), what=what):
+            writer.write_table(store.read_table(path))
+            facts = store.read_metadata(path)
+            metadata["n_samples"] += facts["n_samples"]
+            metadata["dropped"] += facts["dropped"]
+            metadata["answer_positions"] |= facts["answer_positions"]
     _LOG.info(
         "%s: %d samples scored, %d left out", spec["model"], metadata["n_samples"],
         len(metadata["dropped"]),
@@ -124,6 +125,25 @@ def _load(path: Path, spec: dict[str, Any]) -> tuple[dict[str, Any], LanguageMod
             f"{lm.family.name!r}; correct the config"
         )
     return manifest, lm
+
+
+def _chunk(path: Path, lm: LanguageModel, samples: list[Sample], spec: dict[str, Any]) -> Path:
+    """Score a group of samples, unless an attempt that was killed has done so."""
+    if path.is_file():
+        return path
+    results = list(_groups(lm, samples, spec))
+    scored = [(s, result) for s, result in results if not isinstance(result, Dropped)]
+    facts = {
+        "n_samples": len(scored),
+        "dropped": [[s.sample_id, str(r)] for s, r in results if isinstance(r, Dropped)],
+        "answer_positions": {
+            s.sample_id: r.positions for s, r in scored if len(r.positions) < r.n_answer_tokens
+        },
+    }
+    schema = _schema(lm.n_neurons, spec["method"]["rule"] == "adaptive")
+    table = _table(scored, schema) if scored else schema.empty_table()
+    store.write_table(table, path, facts, _FLOATS)
+    return path
 
 
 def _groups(

@@ -20,21 +20,26 @@ from caploc.provenance import Job, file_digest
 from caploc.records import DataError
 from caploc.stages._progress import tracked
 from caploc.tasks._splits import prompt_digest
+from caploc.training import _checkpoint as checkpoint
 from caploc.training._corpus import Text, draw_corpus
 from caploc.training._optimisation import (
     Architecture,
     Step,
     build_model,
+    build_optimiser,
     native_bfloat16,
     optimise,
 )
 from caploc.training._packing import Packed, pack
 from caploc.training._tokenizer import build_tokenizer, save_tokenizer
+from caploc.unfinished import partial_work
 
 __all__ = ["run"]
 
 _LOG = logging.getLogger(__name__)
 _FOLDER = "hf"
+# A kill costs at most this many steps.
+_STEPS_BETWEEN_CHECKPOINTS = 100
 
 
 def run(job: Job) -> None:
@@ -48,23 +53,58 @@ def run(job: Job) -> None:
     read = (part for text in texts for part in (text.prompt, text.answer))
     tokenizer = build_tokenizer(read, architecture.context)
     model = build_model(architecture, tokenizer, seed)
-    bfloat16 = native_bfloat16()
-    batches = (_packed(batch, tokenizer, architecture.context) for batch in corpus)
-    schedule = (settings["steps"], settings["learning_rate"], settings["warmup"])
-    steps = list(
-        tracked(
-            optimise(model, batches, *schedule, bfloat16, job.threads),
-            total=settings["steps"],
-            what="training",
-            detail=lambda step: f"loss {step.loss:.3f}",
-        )
+    with partial_work(job) as partial:
+        steps = _train(job, model, tokenizer, corpus, partial)
+        _write(job, model, tokenizer, texts, steps, started)
+
+
+def _train(
+    job: Job,
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    corpus: list[list[Text]],
+    partial: Path,
+) -> list[Step]:
+    """Train from the last checkpoint on, leaving new ones."""
+    settings = job.spec["train"]
+    context = job.spec["architecture"]["context"]
+    optimiser = build_optimiser(model, settings["learning_rate"])
+    steps = checkpoint.restore(partial, model, optimiser)
+    left = corpus[len(steps) :]
+    work = optimise(
+        model,
+        (_packed(batch, tokenizer, context) for batch in left),
+        settings["steps"],
+        settings["learning_rate"],
+        settings["warmup"],
+        native_bfloat16(),
+        job.threads,
+        optimiser,
+        len(steps),
     )
+    for step in tracked(work, len(left), "training", lambda step: f"loss {step.loss:.3f}"):
+        steps.append(step)
+        if len(steps) % _STEPS_BETWEEN_CHECKPOINTS == 0 and len(steps) < len(corpus):
+            checkpoint.save(partial, model, optimiser, steps)
+    return steps
+
+
+def _write(
+    job: Job,
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    texts: list[Text],
+    steps: list[Step],
+    started: float,
+) -> None:
+    """Write the model and, last, its manifest."""
+    architecture = Architecture(**job.spec["architecture"])
     folder = job.outputs["manifest"].parent / _FOLDER
     _save(model, tokenizer, folder)
     _write_loss(steps, job)
     _write_prompts(texts, job)
     seconds = time.monotonic() - started
-    precision = "bfloat16 products, float32 weights" if bfloat16 else "float32"
+    precision = "bfloat16 products, float32 weights" if native_bfloat16() else "float32"
     _LOG.info("trained %s: %d steps, %.0f s, loss %.3f, %s", job.spec["model"], len(steps), seconds,
               steps[-1].loss, precision)  # fmt: skip
     store.write_json(
@@ -87,7 +127,6 @@ def run(job: Job) -> None:
                 "loss": steps[-1].loss,
                 "precision": precision,
                 "threads": job.threads,
-                "seconds": round(seconds, 1),
             },
             "origin": job.origin(),
         },

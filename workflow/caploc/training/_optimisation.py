@@ -17,7 +17,15 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from caploc.training._packing import IGNORED, Packed
 
-__all__ = ["Architecture", "Step", "build_model", "learning_rate", "native_bfloat16", "optimise"]
+__all__ = [
+    "Architecture",
+    "Step",
+    "build_model",
+    "build_optimiser",
+    "learning_rate",
+    "native_bfloat16",
+    "optimise",
+]
 
 _CLIP = 1.0
 _WEIGHT_DECAY = 0.01
@@ -108,33 +116,11 @@ def native_bfloat16() -> bool:
     return bool(words & {"avx512_bf16", "amx_bf16", "bf16"})
 
 
-def optimise(
-    model: LlamaForCausalLM,
-    batches: Iterable[Packed],
-    steps: int,
-    peak: float,
-    warmup: int,
-    bfloat16: bool,
-    threads: int = 1,
-) -> Iterator[Step]:
-    """Train the model in place, one batch a step.
-
-    Args:
-        model: float32 weights, on the device that shall do the work.
-        batches: one for each step.
-        steps: number of steps, for the schedule.
-        peak: highest learning rate.
-        warmup: steps of linear warm-up.
-        bfloat16: multiply in bfloat16; weights and optimiser state stay float32.
-        threads: 2 or more compute the halves of a batch side by side; the results are the same.
-            Leave one thread to each matrix product (``torch.set_num_threads(1)``).
-
-    Yields:
-        The report of each step, after it.
-    """
+def build_optimiser(model: LlamaForCausalLM, peak: float) -> torch.optim.AdamW:
+    """AdamW over all parameters; vectors (norms, biases) do not decay."""
     matrices = [p for p in model.parameters() if p.ndim >= 2]
     vectors = [p for p in model.parameters() if p.ndim < 2]
-    optimiser = torch.optim.AdamW(
+    return torch.optim.AdamW(
         [
             {"params": matrices, "weight_decay": _WEIGHT_DECAY},
             {"params": vectors, "weight_decay": 0.0},
@@ -143,10 +129,41 @@ def optimise(
         betas=(0.9, 0.98),
         fused=True,
     )
+
+
+def optimise(
+    model: LlamaForCausalLM,
+    batches: Iterable[Packed],
+    steps: int,
+    peak: float,
+    warmup: int,
+    bfloat16: bool,
+    threads: int = 1,
+    optimiser: torch.optim.AdamW | None = None,
+    first: int = 0,
+) -> Iterator[Step]:
+    """Train the model in place, one batch a step.
+
+    Args:
+        model: float32 weights, on the device that shall do the work.
+        batches: one for each step that is left.
+        steps: number of steps, for the schedule.
+        peak: highest learning rate.
+        warmup: steps of linear warm-up.
+        bfloat16: multiply in bfloat16; weights and optimiser state stay float32.
+        threads: 2 or more compute the halves of a batch side by side; the results are the same.
+            Leave one thread to each matrix product (``torch.set_num_threads(1)``).
+        optimiser: from `build_optimiser`; None makes one.
+        first: steps that were done before.
+
+    Yields:
+        The report of each step, after it.
+    """
+    optimiser = build_optimiser(model, peak) if optimiser is None else optimiser
     parameters: list[torch.Tensor] = list(model.parameters())
     model.train()
     with ThreadPoolExecutor(max(1, min(threads, _PARTS))) as pool:
-        for step, batch in enumerate(batches):
+        for step, batch in enumerate(batches, first):
             rate = learning_rate(step, steps, peak, warmup)
             for group in optimiser.param_groups:
                 group["lr"] = rate
