@@ -17,6 +17,7 @@ _EXPORTS = {
     "load_model": "caploc.models._loading",
     "encode": "caploc.models._tokens",
     "attribute": "caploc.attribution.public",
+    "attribute_neurons": "caploc.attribution.neuronwise",
 }
 
 try:

@@ -16,7 +16,7 @@ from caploc.attribution import engine
 from caploc.attribution.engine import Attribution
 from caploc.models._language_model import LanguageModel, wrap_model
 
-__all__ = ["attribute", "untouched"]
+__all__ = ["attribute", "read_sample", "untouched"]
 
 
 def attribute(
@@ -27,6 +27,7 @@ def attribute(
     rule: str = "inclusive",
     steps: int = 19,
     site: str = "post",
+    tolerance: float = 1e-3,
     max_answer_tokens: int | None = None,
     batch_rows: int = 4096,
     seed: int = 0,
@@ -43,9 +44,12 @@ def attribute(
         answer_ids: token ids of the gold answer, in the same forms. Tokenise it without special
             tokens (``add_special_tokens=False``), or use `encode`.
         rule: ``inclusive`` (the printed formula), ``linspace``, ``left``, ``right``, ``midpoint``,
-            ``gauss-legendre`` and what else `caploc.attribution.rules` names.
-        steps: S of the rule, at least 1.
-        site: ``post``, the input of the FFN's output projection.
+            ``gauss-legendre``, or ``adaptive`` (more points only where the gap asks for it).
+        steps: S of the rule, at least 1; for ``adaptive`` the cap on the intervals of a (layer,
+            token), at least 4.
+        site: ``post``, the input of the FFN's output projection, or ``pre``, the output of its
+            first (gate) projection, in front of the nonlinearity.
+        tolerance: of the rule ``adaptive``: largest gap, in probability, that is left alone.
         max_answer_tokens: score at most this many answer tokens of a sample, a uniform random
             choice; None means all.
         batch_rows: most rows in one pass; bounds memory, changes rounding only.
@@ -76,7 +80,7 @@ def attribute(
         _in_vocabulary(lm, prompts, "prompt_ids")
         _in_vocabulary(lm, answers, "answer_ids")
         found = engine.attribute(
-            lm, prompts, answers, rule=rule, steps=steps, site=site,
+            lm, prompts, answers, rule=rule, steps=steps, site=site, tolerance=tolerance,
             max_answer_tokens=max_answer_tokens, batch_rows=batch_rows, seed=seed,
         )  # fmt: skip
     return found[0] if alone else found
@@ -106,6 +110,27 @@ def untouched(model: Any) -> Iterator[LanguageModel]:
         for name, parameter in inner.named_parameters():
             if name in wanted_gradient:
                 parameter.requires_grad_(True)
+
+
+def read_sample(lm: LanguageModel, prompt_ids: Any, answer_ids: Any) -> tuple[list[int], list[int]]:
+    """Ids of one sample, in the forms that `attribute` takes for one.
+
+    Raises:
+        ValueError: not one sample, no tokens, ids outside the vocabulary, or too long.
+    """
+    (prompts, several), (answers, also) = (
+        _samples(prompt_ids, "prompt_ids"), _samples(answer_ids, "answer_ids"),
+    )  # fmt: skip
+    if several or also or not prompts or not answers or not prompts[0] or not answers[0]:
+        raise ValueError(
+            "expected one sample: at least one token id of the prompt and one of the answer"
+        )
+    _in_vocabulary(lm, prompts, "prompt_ids")
+    _in_vocabulary(lm, answers, "answer_ids")
+    n = len(prompts[0]) + len(answers[0])
+    if n - 1 > lm.context:
+        raise ValueError(f"a sample of {n} tokens exceeds the context of {lm.context}")
+    return prompts[0], answers[0]
 
 
 def _samples(ids: Any, what: str) -> tuple[list[list[int]], bool | None]:

@@ -26,7 +26,14 @@ from caploc.attribution.prefix_attention import PrefixAttention
 from caploc.attribution.recording import Recording
 from caploc.models._language_model import LanguageModel
 
-__all__ = ["Gradients", "Rows", "forward_rows", "row_gradients", "silenced_outputs"]
+__all__ = [
+    "Gradients",
+    "Rows",
+    "forward_rows",
+    "row_gradients",
+    "rows_with_neurons",
+    "silenced_outputs",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +172,36 @@ def silenced_outputs(
         _run_changed(lm, recording, layer, x, recording.slots, torch.zeros_like(w), False)
         for layer, (x, w) in enumerate(zip(recording.inputs, recording.neurons, strict=True))
     ]
+
+
+def rows_with_neurons(
+    lm: LanguageModel,
+    attention: PrefixAttention,
+    recording: Recording,
+    layer: int,
+    neurons: Tensor,
+) -> Tensor:
+    """Send rows through the blocks from one layer on, each with neurons of its own there.
+
+    Args:
+        lm: the model, with `attention` in place.
+        attention: the attention function of the model.
+        recording: from `record`.
+        layer: whose neurons are replaced.
+        neurons: (sample, row, neuron); rows are ordered (path row, answer token).
+
+    Returns:
+        (sample, row, width) normed residual.
+    """
+    B, Y = recording.slots.shape
+    attention.prefix = recording.prefix()
+    n = neurons.shape[1] // Y
+    slots = recording.slots[:, None].expand(B, n, Y).reshape(B, -1)
+    rows = recording.inputs[layer][:, None].expand(B, n, Y, -1).reshape(B, n * Y, -1)
+    rows = _run_changed(lm, recording, layer, rows, slots, neurons, False)
+    for behind in range(layer + 1, lm.n_layers):
+        rows = _run(lm, recording, behind, rows, slots)
+    return lm.final_norm(rows)
 
 
 def _run(
