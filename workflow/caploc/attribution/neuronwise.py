@@ -119,7 +119,8 @@ def rank_correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
         _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
         last = np.cumsum(counts)
         ranks.append((last - (counts - 1) / 2)[inverse.ravel()])
-    return float(np.corrcoef(np.stack(ranks))[0, 1])
+    x, y = (r - r.mean() for r in ranks)
+    return float(x @ y / np.sqrt((x @ x) * (y @ y)))
 
 
 @dataclass(frozen=True, slots=True)
