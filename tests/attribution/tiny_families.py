@@ -21,6 +21,7 @@ LLAMA_LIKE = {
     "num_key_value_heads": 2, "vocab_size": VOCAB, "max_position_embeddings": 64,
     "initializer_range": 0.4, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
 }  # fmt: skip
+MOE_LIKE = LLAMA_LIKE | {"num_experts": 5, "num_experts_per_tok": 2}
 GPT2_LIKE = {
     "n_embd": 16, "n_inner": 24, "n_layer": 3, "n_head": 4, "vocab_size": VOCAB, "n_positions": 64,
     "initializer_range": 0.4, "embd_pdrop": 0.1, "attn_pdrop": 0.1, "resid_pdrop": 0.1,
@@ -38,23 +39,28 @@ GEMMA_LIKE = LLAMA_LIKE | {
 
 
 def tiny(name: str, base: dict[str, Any] = LLAMA_LIKE, **settings: Any) -> LanguageModel:
-    """A model of the architecture ``<name>ForCausalLM``; `settings` go to its config."""
+    """A model of the architecture ``<name>ForCausalLM``; `settings` go to its config.
+
+    Beside these: ``attention``, its implementation; ``exact``, whether norms are in float64.
+    """
     return wrap_model(tiny_model(name, base, **settings))
 
 
 def tiny_model(name: str, base: dict[str, Any] = LLAMA_LIKE, **settings: Any) -> Any:
     torch.manual_seed(0)
     wanted = {**base, **settings}
-    attention = wanted.pop("attention", "sdpa")
+    attention, exact = wanted.pop("attention", "sdpa"), wanted.pop("exact", True)
     config_name = "Gemma3TextConfig" if name == "Gemma3" else f"{name}Config"
     config = getattr(transformers, config_name)(**wanted)
     cls = getattr(transformers, "GPT2LMHeadModel" if name == "GPT2" else f"{name}ForCausalLM")
-    model = cls._from_config(config, attn_implementation=attention).double()
+    experts = {"experts_implementation": "eager"} if "num_experts" in wanted else {}
+    model = cls._from_config(config, attn_implementation=attention, **experts).double()
     for module in model.modules():
         kind = type(module).__name__
         if kind.endswith("RMSNorm"):
             nn.init.uniform_(module.weight, *((-0.5, 0.5) if "Gemma" in kind else (0.5, 1.5)))
-            module.forward = _rms_norm(module, one=float("Gemma" in kind))
+            if exact:
+                module.forward = _rms_norm(module, one=float("Gemma" in kind))
         elif isinstance(module, nn.LayerNorm) and module.weight is not None:
             nn.init.uniform_(module.weight, 0.5, 1.5)
     for key, parameter in model.named_parameters():
@@ -136,4 +142,7 @@ FAMILIES: dict[str, Callable[[], LanguageModel]] = {
     "gemma3": lambda: tiny("Gemma3", GEMMA_LIKE, final_logit_softcapping=2.0),
     "gemma3, no cap": lambda: tiny("Gemma3", GEMMA_LIKE),
     "olmo2": lambda: tiny("Olmo2"),
+    "olmoe": lambda: tiny("Olmoe", MOE_LIKE, intermediate_size=6),
+    "qwen3_moe": lambda: tiny("Qwen3Moe", MOE_LIKE, moe_intermediate_size=6, head_dim=4,
+                              norm_topk_prob=True),
 }  # fmt: skip

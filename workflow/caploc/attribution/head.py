@@ -14,25 +14,10 @@ dP = P * d log P can be formed in float32 at the end because everything behind i
 import torch
 from torch import Tensor, nn
 
-__all__ = ["answer_probability", "logits"]
+__all__ = ["answer_probability"]
 
 # Logits held at once: 128 MiB of float32.
 _LOGITS = 1 << 25
-
-
-def logits(head: nn.Linear, hidden: Tensor, softcap: float | None = None) -> Tensor:
-    """What the model returns for a normed residual.
-
-    Args:
-        head: linear map to logits.
-        hidden: (..., width) normed residual.
-        softcap: c of ``c tanh(a / c)``, or None.
-
-    Returns:
-        (..., vocab) logits in the dtype of `hidden`.
-    """
-    a = head(hidden)
-    return a if softcap is None else softcap * torch.tanh(a / softcap)
 
 
 def answer_probability(
@@ -56,7 +41,9 @@ def answer_probability(
     step = max(1, _LOGITS // len(weight))
     for first in range(0, len(hidden), step):
         part = slice(first, first + step)
-        z = logits(head, hidden[part], softcap).to(wide)
+        z = head(hidden[part]).to(wide)
+        if softcap is not None:
+            z = softcap * torch.tanh(z / softcap)
         p = torch.softmax(z, dim=-1)
         y = target[part, None]
         probability[part] = p.gather(1, y)[:, 0]

@@ -51,7 +51,7 @@ def hook_neurons(
             return None
         return torch.cat([new, output[..., lm.n_neurons :]], dim=-1)
 
-    return lm.blocks[layer].get_submodule(lm.family.ffn_in[0]).register_forward_hook(after)
+    return lm.gates[layer].register_forward_hook(after)
 
 
 def written_by(projection: nn.Module, neurons: Tensor) -> Tensor:

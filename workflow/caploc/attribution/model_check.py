@@ -13,7 +13,6 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from caploc.attribution.head import logits
 from caploc.attribution.injection import hook_neurons, written_by
 from caploc.attribution.prefix_attention import use_prefix_attention
 from caploc.attribution.recording import Sequence, record
@@ -51,7 +50,7 @@ def _check(lm: LanguageModel, site: str) -> bool:
     final = lm.final_norm(blocks[-1].output)
     _compare(lm, final, blocks[-1].normed, f"{lm.family.final_norm} is not its last norm")
     _compare(
-        lm, logits(lm.head, final, lm.softcap), lm.model(input_ids=ids, use_cache=False).logits,
+        lm, lm.logits(final), lm.model(input_ids=ids, use_cache=False).logits,
         "its logits are not the head applied to the normed residual",
     )  # fmt: skip
     linear = site == "post" and all(

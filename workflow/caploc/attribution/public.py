@@ -14,7 +14,7 @@ import torch
 
 from caploc.attribution import engine
 from caploc.attribution.engine import Attribution
-from caploc.models._language_model import LanguageModel, wrap_model
+from caploc.models._language_model import LanguageModel, release_model, wrap_model
 
 __all__ = ["attribute", "read_sample", "untouched"]
 
@@ -103,7 +103,11 @@ def untouched(model: Any) -> Iterator[LanguageModel]:
             inner.requires_grad_(False)
             yield model
         else:
-            yield wrap_model(inner)
+            lm = wrap_model(inner)
+            try:
+                yield lm
+            finally:
+                release_model(lm)
     finally:
         for module, flag in training:
             module.training = flag

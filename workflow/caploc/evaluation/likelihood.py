@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from caploc.interventions.erase import Erasure, Erasures, erased
-from caploc.models._language_model import LanguageModel
+from caploc.models._language_model import LanguageModel, matrix
 
 __all__ = ["Likelihood", "answer_likelihood"]
 
@@ -184,7 +184,10 @@ def _record(
     def keep(layer: int, name: str, position: int) -> Any:
         def hook(module: Any, *found: Any) -> None:
             value = found[position]
-            setattr(calls[layer], name, value[0] if isinstance(value, tuple) else value)
+            value = value[0] if isinstance(value, tuple) else value
+            # Some families flatten samples and positions in front of the FFN; Falcon adds to its
+            # output in place.
+            setattr(calls[layer], name, value.reshape(*batch.ids.shape, -1).clone())
 
         return hook
 
@@ -248,7 +251,7 @@ class _Rows:
     def _written(self, call: _Recorded, layer: int, answering: Tensor) -> Tensor:
         """(row, position, width) output of the FFN of the first silenced layer."""
         assert call.written is not None and call.neurons is not None
-        weight = self.lm.projections[layer].weight
+        weight = matrix(self.lm.projections[layer])
         written = call.written[self.where]
         # Rows with the same erasure follow each other.
         kinds, counts = torch.unique_consecutive(self.rows, return_counts=True)
@@ -288,7 +291,7 @@ def _judged(
     step = max(1, _LOGITS // (len(lm.head.weight) * targets.shape[1]))
     for first in range(0, len(where), step):
         part = slice(first, first + step)
-        logits = lm.head(lm.final_norm(states[part]))
+        logits = lm.logits(lm.final_norm(states[part]))
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         best = logits.argmax(-1) == targets[part]
         found = torch.log_softmax(logits, -1).gather(-1, targets[part][..., None])[..., 0]

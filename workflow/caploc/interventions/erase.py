@@ -118,13 +118,13 @@ def erased(
         values = 0.0 if fill is None else fill[:, None]
 
         def hook(module: Any, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            x = args[0]
+            # Some families flatten rows and positions in front of the FFN.
+            x = args[0].reshape(len(rows), -1, args[0].shape[-1])
             where = drop
             if restricted:
                 where = drop & _active(x, erasures.at_answer[rows], answering)
-            if fill is None:
-                return (x.masked_fill(where, 0.0), *args[1:])
-            return (torch.where(where, values, x), *args[1:])
+            x = x.masked_fill(where, 0.0) if fill is None else torch.where(where, values, x)
+            return (x.view_as(args[0]), *args[1:])
 
         return hook
 

@@ -66,7 +66,8 @@ class Slices:
             projection, ``both`` both.
 
     Raises:
-        DataError: a mask of another shape, an empty one, or an unknown part.
+        DataError: a mask of another shape, an empty one, an unknown part, or a model whose experts
+            share a parameter.
     """
 
     def __init__(self, lm: LanguageModel, mask: ArrayLike, part: Part = "both") -> None:
@@ -75,6 +76,11 @@ class Slices:
             raise DataError(
                 f"mask of shape {tuple(chosen.shape)}, the model has {lm.n_layers} layers of "
                 f"{lm.n_neurons} neurons; the mask belongs to another model"
+            )
+        if lm.family.experts:
+            raise DataError(
+                f"family {lm.family.name}: the weights of its experts are one parameter, their "
+                "neurons cannot be trained alone; choose a model without experts"
             )
         if not chosen.any():
             raise DataError("the mask is empty; there is no neuron to train")

@@ -28,10 +28,12 @@ class Family:
         ffn_width: config key of the number of FFN neurons in a layer; a value of None there means
             four times the hidden size.
         ffn_in: paths, inside a block, of the first projections of the FFN; row j of each belongs to
-            neuron j. The first one is in front of the nonlinearity (the gate, in a gated FFN).
-        rows_per_neuron: projections that share one matrix of `ffn_in`, one below the other, the
-            gate first: rows j, j + n_neurons, ... belong to neuron j.
+            neuron j. The first one is in front of the nonlinearity (the gate, in a gated FFN). One
+            matrix may hold several of them, the gate first: rows j, j + n_neurons, ... are j's.
         final_norm: path of the norm before the output head.
+        experts: config key of the number of experts, for a mixture of experts with fused weights:
+            `ffn_out` is the module that holds them, and a layer has experts times `ffn_width`
+            neurons (see `_experts`).
         attention: implementation of transformers to load the family with.
         attention_method: path, inside a block, of a method that computes the attention; empty where
             the family uses the attention interface of transformers.
@@ -54,7 +56,7 @@ class Family:
     ffn_width: str
     ffn_in: tuple[str, ...]
     final_norm: str
-    rows_per_neuron: int = 1
+    experts: str = ""
     attention: str = "sdpa"
     attention_method: str = ""
     attention_code: AttentionCode | None = None

@@ -9,10 +9,11 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from transformers.pytorch_utils import Conv1D
 
 from caploc import plugins
+from caploc.models._experts import restore_experts, routed_experts
 from caploc.models._family import Family
 from caploc.records import DataError
 
-__all__ = ["LanguageModel", "family_of", "matrix", "wrap_model"]
+__all__ = ["LanguageModel", "family_of", "matrix", "release_model", "wrap_model"]
 
 _DIFFERENTIABLE = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 _UNQUANTISED = "no gradient passes through that, expected float weights of 16 bits or more"
@@ -43,8 +44,25 @@ class LanguageModel:
 
     @property
     def projections(self) -> list[nn.Linear]:
-        """Output projection of the FFN of every block; its input is the neuron vector."""
-        return [cast(nn.Linear, b.get_submodule(self.family.ffn_out)) for b in self.blocks]
+        """Output projection of the FFN of every block; its input is the neuron vector.
+
+        Linear maps, not all of them of class Linear: see `matrix`.
+        """
+        parts = [block.get_submodule(self.family.ffn_out) for block in self.blocks]
+        if self.family.experts:
+            return [cast(nn.Linear, routed_experts(part).projection) for part in parts]
+        return [cast(nn.Linear, part) for part in parts]
+
+    @property
+    def gates(self) -> list[nn.Module]:
+        """First projection of the FFN of every block, in front of the nonlinearity.
+
+        The first `n_neurons` of its outputs belong to the neurons, in their order.
+        """
+        if self.family.experts:
+            parts = [block.get_submodule(self.family.ffn_out) for block in self.blocks]
+            return [routed_experts(part).gate for part in parts]
+        return [block.get_submodule(self.family.ffn_in[0]) for block in self.blocks]
 
     def parts(self, name: str, needed_by: str) -> list[nn.Module]:
         """One named part of every block.
@@ -81,6 +99,11 @@ class LanguageModel:
         key = self.family.logit_softcap
         return getattr(self.model.config, key) if key else None
 
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Logits (..., vocab) of a normed residual (..., width)."""
+        z = self.head(hidden)
+        return z if self.softcap is None else self.softcap * torch.tanh(z / self.softcap)
+
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
@@ -110,7 +133,8 @@ class LanguageModel:
 
 def matrix(projection: nn.Module) -> Tensor:
     """Weight of a linear map as (output, input), whichever way its class stores it (a view)."""
-    weight = cast(Tensor, projection.weight)
+    weight = projection.weight
+    assert isinstance(weight, Tensor)
     return weight.T if isinstance(projection, Conv1D) else weight
 
 
@@ -159,8 +183,19 @@ def wrap_model(model: Any, tokenizer: Any = None) -> LanguageModel:
     blocks = list(_part(model, family.blocks, architecture))
     for block in blocks:
         projection = _part(block, family.ffn_out, architecture)
-        check_width(architecture, family, matrix(projection).shape[1], wanted)
+        if family.experts:
+            found = routed_experts(projection).projection.in_features
+        else:
+            found = matrix(projection).shape[1]
+        check_width(architecture, family, found, wanted)
     return LanguageModel(model, tokenizer, family, len(blocks), wanted)
+
+
+def release_model(lm: LanguageModel) -> None:
+    """Take out of a model what `wrap_model` put in; gradients and mode are the caller's."""
+    if lm.family.experts:
+        for block in lm.blocks:
+            restore_experts(block.get_submodule(lm.family.ffn_out))
 
 
 def _part(module: Any, path: str, architecture: str) -> Any:
@@ -188,7 +223,8 @@ def _check_weights(model: Any) -> None:
 def config_width(config: Any, family: Family) -> int:
     """FFN neurons in a layer, by the config."""
     width = getattr(config, family.ffn_width)
-    return int(width if width is not None else 4 * config.hidden_size)
+    width = int(width if width is not None else 4 * config.hidden_size)
+    return width * getattr(config, family.experts) if family.experts else width
 
 
 def check_width(architecture: str, family: Family, found: int, wanted: int) -> None:

@@ -146,6 +146,10 @@ def _weight_files(folder: Path) -> list[str]:
 
 
 def _from_pretrained(folder: Path, dtype: torch.dtype, family: Family) -> Any:
+    # The default for experts, a grouped product, knows no float64.
+    experts = (
+        {"experts_implementation": "eager"} if family.experts and dtype == torch.float64 else {}
+    )
     try:
         with _quiet_unless_watched():
             return AutoModelForCausalLM.from_pretrained(
@@ -155,6 +159,7 @@ def _from_pretrained(folder: Path, dtype: torch.dtype, family: Family) -> Any:
                 trust_remote_code=False,
                 local_files_only=True,
                 output_loading_info=True,
+                **experts,
             )
     except (OSError, RuntimeError, ValueError) as error:
         raise DataError(

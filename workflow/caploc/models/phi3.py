@@ -12,6 +12,5 @@ FAMILY = Family(
     ffn_width="intermediate_size",
     ffn_in=("mlp.gate_up_proj",),
     final_norm="model.norm",
-    rows_per_neuron=2,
     attention_out="self_attn.o_proj",
 )
