@@ -30,7 +30,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from caploc.attribution.head import logits
 from caploc.attribution.rules import path_rule
 from caploc.locators._edge_graph import EdgeGraph
 from caploc.locators._nodes import (
@@ -117,7 +116,7 @@ def log_probability(lm: LanguageModel, before_norm: Tensor, answer: list[int]) -
     Returns:
         (row,) nats, in float32 or wider.
     """
-    z = logits(lm.head, lm.final_norm(before_norm[:, -len(answer) :]), lm.softcap)
+    z = lm.logits(lm.final_norm(before_norm[:, -len(answer) :]))
     z = z.to(torch.promote_types(z.dtype, torch.float32))
     targets = torch.tensor(answer, device=lm.device).expand(len(z), -1)
     return torch.log_softmax(z, -1).gather(2, targets[..., None]).mean((1, 2))

@@ -24,7 +24,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from caploc.attribution.head import logits
 from caploc.locators._block_calls import Recorded, output_changed, record_rows, rows_of, run_block
 from caploc.locators._subject import Tokens
 from caploc.models._language_model import LanguageModel
@@ -203,6 +202,6 @@ def _fork(streams: list[_Stream], layer: int) -> tuple[list[_Stream], list[int]]
 
 def _probability(lm: LanguageModel, hidden: Tensor, targets: Tensor) -> Tensor:
     """P(gold token), mean over answer tokens: (..., answer token, width) -> (...)."""
-    z = logits(lm.head, lm.final_norm(hidden), lm.softcap)
+    z = lm.logits(lm.final_norm(hidden))
     p = torch.softmax(z.to(torch.promote_types(z.dtype, torch.float32)), dim=-1)
     return p.gather(-1, targets.expand(p.shape[:-1])[..., None])[..., 0].mean(-1)

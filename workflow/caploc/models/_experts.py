@@ -73,7 +73,8 @@ class RoutedExperts:
     def __call__(self, hidden_states: Tensor, top_k_index: Tensor, top_k_weights: Tensor) -> Tensor:
         """(token, width) for (token, width); chosen experts (token, k) and their weights."""
         experts: Any = self._experts()
-        if not (self.gate._forward_hooks or self.projection._forward_pre_hooks):
+        stand_ins = (self.gate, self.projection)
+        if not any(m._forward_hooks or m._forward_pre_hooks for m in stand_ins):
             original = self.before or type(experts).forward.__get__(experts)
             return original(hidden_states, top_k_index, top_k_weights)
         n_experts = len(experts.down_proj)
