@@ -25,6 +25,7 @@ include: "workflow/rules/samples.smk"
 include: "workflow/rules/attribution.smk"
 include: "workflow/rules/masks.smk"
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/erasure.smk"
 
 
 onstart:

@@ -18,7 +18,7 @@ ORDER = (
     {"config", "plan", "receipts", "unfinished"},
     {"verification"},
     {"statistics", "masks", "agreement", "aggregation", "shards"},
-    {"scores"},
+    {"scores", "effects"},
     {"models", "tasks"},
     {"facts"},
     {"training"},
@@ -31,7 +31,7 @@ ORDER = (
     {"cli"},
 )
 RANK = {unit: rank for rank, units in enumerate(ORDER) for unit in units}
-NUMBERS = ("statistics", "masks", "agreement", "aggregation", "shards", "scores")
+NUMBERS = ("statistics", "effects", "masks", "agreement", "aggregation", "shards", "scores")
 NUMBER_STAGES = (
     "aggregate_scores",
     "aggregate_mixture",

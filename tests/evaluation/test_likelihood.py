@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from tiny_families import FAMILIES, softmax_in_float64
 from tiny_models import ids, tiny_gptj, tiny_llama
 
 from caploc.evaluation.likelihood import answer_likelihood
@@ -41,10 +42,10 @@ def slow(lm, prompt, answer, erasure):
     for layer, projection in enumerate(lm.projections):
 
         def hook(module, args, layer=layer):
-            x = args[0].clone()
+            x = args[0].clone().view(1, -1, args[0].shape[-1])
             for j in np.flatnonzero(erasure.neurons[layer]):
                 x[:, start:, j] = 0.0 if erasure.fill is None else erasure.fill[layer, j]
-            return (x,)
+            return (x.view(args[0].shape),)
 
         handles.append(projection.register_forward_pre_hook(hook))
     with torch.no_grad():
@@ -74,6 +75,19 @@ def test_equals_one_by_one(lm, batch_tokens):
             assert logprob[i, k] == pytest.approx(wanted, abs=1e-10)
             assert right[i, k] == n_right
     assert len(np.unique(logprob[:, 0].round(6))) == len(found)  # every erasure does something
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family(name):
+    """Norms behind the FFN, windows, soft caps, FFNs without a module."""
+    lm = FAMILIES[name]()
+    found = erasures(lm, 5)
+    with softmax_in_float64():
+        logprob, _ = scored(lm, found, batch_tokens=100)
+        for i, erasure in enumerate(found):
+            for k in (1, 2):
+                wanted, _ = slow(lm, PROMPTS[k], ANSWERS[k], erasure)
+                assert logprob[i, k] == pytest.approx(wanted, abs=1e-8)
 
 
 def test_zero_at_all_positions_is_a_model_without_the_columns(lm):

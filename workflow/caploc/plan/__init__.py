@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from caploc import plugins
-from caploc.plan import spine
+from caploc.plan import erasure, spine
 from caploc.provenance import canonical_json, code_digest
 
 __all__ = ["EXPERIMENTS", "SPLITS", "Plan"]
@@ -17,10 +17,14 @@ __all__ = ["EXPERIMENTS", "SPLITS", "Plan"]
 SPLITS = ("locate", "train", "validation", "test")
 _SHUFFLED = ".shuffled"
 # Where the settings of a stage are: each module has one function a stage.
-_FAMILIES = (spine,)
+_FAMILIES = (spine, erasure)
+# Stages that execute the plug-in of their task.
+_TASK_STAGES = ("prepare_samples", "evaluate_base", "erase_neurons")
 # Tables of every run, and what each experiment named in `run.experiments` adds.
 _TABLES = ("agreement", "neurons", "base", "samples", "completeness")
-EXPERIMENTS: dict[str, tuple[str, ...]] = {}
+EXPERIMENTS: dict[str, tuple[str, ...]] = {
+    "erasure": ("erasure",),
+}
 
 
 class Plan:
@@ -165,7 +169,7 @@ class Plan:
             if stage == "train_model":
                 mixture = model["train"]["mixture"]
                 modules += [plugins.module_name("tasks", name) for name in mixture]
-        if "task" in wildcards and stage in ("prepare_samples", "evaluate_base"):
+        if "task" in wildcards and stage in _TASK_STAGES:
             plugin = self.config["tasks"][wildcards["task"]]["plugin"]
             modules.append(plugins.module_name("tasks", plugin))
         if stage == "attribute_shard":

@@ -41,7 +41,7 @@ def check_splits(plan: "Plan") -> dict[str, Any]:
 
 def evaluate_base(plan: "Plan", model: str, task: str) -> dict[str, Any]:
     entry = plan.config["tasks"][task]
-    return {"model": model, "task": task, "plugin": entry["plugin"]} | _place(plan, model)
+    return {"model": model, "task": task, "plugin": entry["plugin"]} | place(plan, model)
 
 
 def attribute_shard(plan: "Plan", model: str, task: str, method: str, shard: str) -> dict[str, Any]:
@@ -53,10 +53,10 @@ def attribute_shard(plan: "Plan", model: str, task: str, method: str, shard: str
         "shard": int(shard),
         "shard_size": plan.run["shard_size"],
         "seed": plan.run["seed"],
-    } | _place(plan, model)
+    } | place(plan, model)
 
 
-def _place(plan: "Plan", model: str) -> dict[str, Any]:
+def place(plan: "Plan", model: str) -> dict[str, Any]:
     entry = plan.config["models"][model]
     return {key: entry[key] for key in ("family", "dtype", "device")}
 

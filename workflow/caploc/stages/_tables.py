@@ -13,7 +13,18 @@ import pyarrow as pa
 from caploc import store
 from caploc.provenance import Job
 
-__all__ = ["AGREEMENT", "BASE", "COMPLETENESS", "NEURONS", "SAMPLES", "rows", "write"]
+__all__ = [
+    "AGREEMENT",
+    "BASE",
+    "COMPLETENESS",
+    "CROSS_ERASURE",
+    "CROSS_OVERLAP",
+    "ERASURE",
+    "NEURONS",
+    "SAMPLES",
+    "rows",
+    "write",
+]
 
 # Rows turned into Python objects at once, which take about ten times the space of Arrow columns.
 _CSV_ROWS = 100_000
@@ -67,6 +78,34 @@ COMPLETENESS = pa.schema(
         ("n", _COUNT),
     ]
 )
+_ENDING = (
+    ("metric", _TEXT),
+    *((name, _NUMBER) for name in ("value", "ci_low", "ci_high")),
+    ("interval", _TEXT),
+    *((name, _COUNT) for name in ("n", "n_draws")),
+    *((name, _NUMBER) for name in ("p", "p_holm")),
+    ("role", _TEXT),
+)
+ERASURE = pa.schema(
+    [
+        *((name, _TEXT) for name in ("model", "dataset", "method", "mask")),
+        ("sigma", _NUMBER),
+        *((name, _TEXT) for name in ("arm", "mode", "control")),
+        ("share", _NUMBER),
+        ("shots", _COUNT),
+        *_ENDING,
+    ]
+)
+# Neurons of one data set silenced (source), another one answered (target).
+CROSS_ERASURE = pa.schema(
+    [
+        *((name, _TEXT) for name in ("model", "method", "mask")),
+        ("sigma", _NUMBER),
+        *((name, _TEXT) for name in ("source", "target", "sets")),
+        *_ENDING,
+    ]
+)
+CROSS_OVERLAP = CROSS_ERASURE
 
 
 def rows(found: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:

@@ -4,8 +4,8 @@ import ast
 import re
 from fractions import Fraction
 
-__all__ = ["marked_number", "number", "same_code", "same_first_word", "same_marked_number",
-           "same_text"]  # fmt: skip
+__all__ = ["first_word", "is_program", "marked_number", "number", "same_code", "same_first_word",
+           "same_marked_number", "same_text"]  # fmt: skip
 
 _MARKED = re.compile(r"####([^\n]*)")
 _NUMBER = re.compile(r"-?\$?\d[\d,]*(?:\.\d+)?(?:/\d+)?|-?\$?\.\d+")
@@ -45,8 +45,8 @@ def same_text(answer: str, completion: str) -> bool:
 
 def same_first_word(answer: str, completion: str) -> bool:
     """The first words are equal up to case and punctuation."""
-    gold = _first_word(answer)
-    return bool(gold) and _first_word(completion) == gold
+    gold = first_word(answer)
+    return bool(gold) and first_word(completion) == gold
 
 
 def same_code(answer: str, completion: str) -> bool:
@@ -63,7 +63,13 @@ def _plain(text: str) -> str:
     return "\n".join(lines).casefold().rstrip(".").rstrip()
 
 
-def _first_word(text: str) -> str:
+def is_program(text: str) -> bool:
+    """The text is a Python program of at least one statement."""
+    return _tree(text) is not None
+
+
+def first_word(text: str) -> str:
+    """The first word of a text in lower case; empty if it has none."""
     words = re.findall(r"[^\W_]+(?:['’-][^\W_]+)*", text.casefold())
     return words[0] if words else ""
 

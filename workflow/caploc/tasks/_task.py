@@ -10,9 +10,18 @@ from typing import Any, Literal
 from caploc.records import DataError, Dropped
 from caploc.tasks._splits import prompt_digest
 
-__all__ = ["Answered", "Capability", "HubSource", "Task", "held_out_by_prompt", "template_columns"]
+__all__ = [
+    "Answered",
+    "Capability",
+    "Form",
+    "HubSource",
+    "Task",
+    "held_out_by_prompt",
+    "template_columns",
+]
 
 Capability = Literal["mathematics", "code", "language", "knowledge", "extraction", "text"]
+Form = Literal["number", "label", "program", "text"]
 Answered = tuple[str, str, dict[str, str]]
 """Prompt, gold answer, and what later stages may need."""
 
@@ -60,6 +69,8 @@ class Task:
         derive: ``derive(fields, labels)``: further fields of a row, and those named ``meta_...``;
             raises `Dropped` for a row that cannot be used.
         labels: words for the label numbers 0, 1, 2, ...
+        form: what an answer looks like: it ends in a number, it is one of `labels`, it is a Python
+            program, or it is any text.
     """
 
     title: str
@@ -73,6 +84,7 @@ class Task:
     answer: str = ""
     derive: Callable[[dict[str, str], Sequence[str]], dict[str, str]] | None = None
     labels: tuple[str, ...] = ()
+    form: Form = "text"
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -40,4 +40,5 @@ TASK = Task(
     prompt="Instruction: {instruction}\nCode:\n",
     answer="{output}",
     derive=_derive,
+    form="program",
 )

@@ -65,4 +65,6 @@ def _generate(rng: random.Random) -> Answered:
     return f"{instruction}\nCode:\n", code, {"kind": kind}
 
 
-TASK = Task(title="Code writing", capability="code", score=same_code, generate=_generate)
+TASK = Task(
+    title="Code writing", capability="code", score=same_code, generate=_generate, form="program"
+)

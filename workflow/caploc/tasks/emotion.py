@@ -32,4 +32,5 @@ TASK = Task(
     answer=" {label}",
     derive=_derive,
     labels=("sadness", "joy", "love", "anger", "fear", "surprise"),
+    form="label",
 )

@@ -60,4 +60,11 @@ def _generate(rng: random.Random) -> Answered:
     return prompt, f" {label}", {"label": label, "word": word, "ambiguous": str(ambiguous).lower()}
 
 
-TASK = Task(title="Emotions", capability="language", score=same_first_word, generate=_generate)
+TASK = Task(
+    title="Emotions",
+    capability="language",
+    score=same_first_word,
+    generate=_generate,
+    form="label",
+    labels=tuple(_CLEAR),
+)

@@ -34,4 +34,5 @@ TASK = Task(
     prompt="Question: {question}\nAnswer:",
     answer=" {answer}",
     derive=_derive,
+    form="number",
 )

@@ -34,4 +34,5 @@ TASK = Task(
     answer=" {label}",
     derive=_derive,
     labels=("negative", "positive"),
+    form="label",
 )

@@ -61,4 +61,5 @@ TASK = Task(
     prompt="Question: {query}\nAnswer:",
     answer=" {response}",
     derive=_derive,
+    form="number",
 )

@@ -66,4 +66,11 @@ def _generate(rng: random.Random) -> Answered:
     return prompt, f" {label}", {"label": label, "mixed": str(mixed).lower()}
 
 
-TASK = Task(title="Reviews", capability="language", score=same_first_word, generate=_generate)
+TASK = Task(
+    title="Reviews",
+    capability="language",
+    score=same_first_word,
+    generate=_generate,
+    form="label",
+    labels=_LABELS,
+)

@@ -33,4 +33,5 @@ TASK = Task(
     score=same_marked_number,
     generate=_generate,
     is_held_out=held_out_by_story,
+    form="number",
 )

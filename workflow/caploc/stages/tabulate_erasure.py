@@ -1,0 +1,74 @@
+"""The table `erasure`: what is left of every task, beside the random controls."""
+
+from typing import Any
+
+import numpy as np
+
+from caploc import store
+from caploc.effects import estimate_row, stratified
+from caploc.provenance import Job
+from caploc.stages._erasure_rows import by_arm, columns, likelihood_rows, set_rows, told_rows
+from caploc.stages._tables import ERASURE, rows, write
+from caploc.statistics import holm
+
+__all__ = ["run"]
+
+
+def run(job: Job) -> None:
+    """Intervals, tests and averages over the tasks.
+
+    Args:
+        job: spec headline, seed, sigmas (mask id -> sigma), minimum_samples; inputs
+            ``likelihood``, ``answers`` and ``sets``, one of each for every model, task and method,
+            in the same order; outputs ``csv`` and ``parquet``.
+
+    Raises:
+        DataError: a damaged file, or one without a column.
+    """
+    spec = job.spec
+    found: list[dict[str, Any]] = []
+    told: dict[tuple[str, str], dict[str, Any]] = {}
+    files = (job.inputs[name] for name in ("likelihood", "answers", "sets"))
+    for likelihood, answers, sets in zip(*files, strict=True):
+        metadata = store.read_metadata(likelihood)
+        asked = metadata["origin"]["spec"]
+        ids = {"model": asked["model"], "dataset": asked["task"], "method": asked["method"]}
+        scored, generated = store.read_table(likelihood), store.read_table(answers)
+        n = len(set(scored["sample_id"].to_pylist()))
+        reasons = dict(metadata["not_computed"])
+        if n < spec["minimum_samples"]:
+            shown = f"n = {n}, needs {spec['minimum_samples']}"
+            reasons = {mask: reasons.get(mask, shown) for mask in spec["sigmas"]}
+        for mask, reason in reasons.items():
+            note = {"interval": f"not computed: {reason}", "n": 0, "metric": "logprob_fall"}
+            found.append(ids | columns((mask, "located", "all", None)) | note)
+        if n < spec["minimum_samples"]:
+            continue
+        parts = [likelihood_rows(scored, spec["headline"], spec["seed"])]
+        parts += [told_rows(generated, spec["seed"]), set_rows(store.read_table(sets))]
+        found += [ids | row for part in parts for row in part]
+        if generated.num_rows:
+            told.setdefault((ids["model"], ids["method"]), {})[ids["dataset"]] = by_arm(
+                generated, "accuracy"
+            )
+    found += _averages(told, spec["seed"])
+    primary = [row for row in found if row.get("role") == "primary"]
+    for row, p in zip(primary, holm([row["p"] for row in primary]), strict=True):
+        row["p_holm"] = p
+    for row in found:
+        row["sigma"] = spec["sigmas"].get(row["mask"])
+    write(job, rows(found, ERASURE))
+
+
+def _averages(told: dict[tuple[str, str], dict[str, Any]], seed: int) -> list[dict[str, Any]]:
+    """Mean accuracy over the tasks that have an arm; `n_draws` draws are averaged first."""
+    found = []
+    for (model, method), tasks in told.items():
+        keys = dict.fromkeys(key for arms in tasks.values() for key in arms)
+        for shots, key, control in keys:
+            groups = [np.mean(a[shots, key, control], axis=0) for a in tasks.values()
+                      if (shots, key, control) in a]  # fmt: skip
+            row = {"model": model, "dataset": "average", "method": method, "shots": shots}
+            row |= columns(key, control) | estimate_row("accuracy", stratified(groups, seed))
+            found.append(row | {"interval": f"bootstrap 95 %, mean of {len(groups)} tasks"})
+    return found
