@@ -4,5 +4,5 @@ import subprocess
 import sys
 from pathlib import Path
 
-for name in ("workflow", "embedded", "attribution", "aggregation"):
+for name in ("workflow", "embedded", "attribution", "aggregation", "families"):
     subprocess.run([sys.executable, Path(__file__).parent / f"{name}.py"], check=True)

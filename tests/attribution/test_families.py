@@ -25,14 +25,15 @@ from tiny_families import (
 )
 from tiny_models import ids
 from torch import Tensor, nn
+from transformers.models.falcon import modeling_falcon
 
 import caploc
 from caploc import plugins
 from caploc.attribution import head, prefix_attention
 from caploc.attribution.engine import attribute
 from caploc.attribution.injection import SITES
+from caploc.attribution.model_check import check_model
 from caploc.attribution.rules import path_rule
-from caploc.models import falcon
 from caploc.models._language_model import LanguageModel, wrap_model
 from caploc.models._loading import load_model
 from caploc.records import DataError
@@ -137,6 +138,16 @@ def test_models_as_they_are(name: str) -> None:
     assert np.abs(found.scores - expected).max() < 2e-6 * np.abs(expected).max()
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_check_tells_how_neurons_are_changed(dtype: torch.dtype) -> None:
+    """By the model, not by its name; rounding in 16 bits does not mislead it."""
+    for family, name in LOADED.items():
+        lm = FAMILIES[name]()
+        lm.model.to(dtype)
+        assert check_model(lm, "post") is (family not in ("gemma2", "gemma3", "olmo2")), name
+        assert check_model(lm, "pre") is False
+
+
 # Damage is seen ----------------------------------------------------------------------------------
 
 
@@ -167,8 +178,10 @@ def test_comparison_catches_damage(what: str, monkeypatch: pytest.MonkeyPatch) -
                     lambda h, x, y, c: original(h, x, y, c * 1.01),
                 )
         elif what == "alibi":
-            build = falcon.build_alibi_tensor
-            monkeypatch.setattr(falcon, "build_alibi_tensor", lambda *a: build(*a) * 1.01)
+            build = modeling_falcon.build_alibi_tensor
+            monkeypatch.setattr(
+                modeling_falcon, "build_alibi_tensor", lambda *a, **k: build(*a, **k) * 1.01
+            )
         else:
             projection = lm.projections[1]
             weight = lm.blocks[1].mlp.experts.down_proj * 1.001

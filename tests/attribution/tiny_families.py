@@ -128,6 +128,10 @@ FAMILIES: dict[str, Callable[[], LanguageModel]] = {
     "gpt_neox, sequential": lambda: tiny("GPTNeoX", use_parallel_residual=False),
     "opt": lambda: tiny("OPT", ffn_dim=24, word_embed_proj_dim=16, init_std=0.4),
     "phi3": lambda: tiny("Phi3", partial_rotary_factor=0.5),
+    "phi3, rope longrope": lambda: tiny(
+        "Phi3", **rope("longrope", short_factor=[1.0, 1.5], long_factor=[2.0, 4.0], factor=4.0,
+                       original_max_position_embeddings=16),
+    ),
     "phi3, window": lambda: tiny("Phi3", sliding_window=5),
     "falcon, multi-query": lambda: tiny("Falcon", FALCON_LIKE),
     "falcon, sequential, all heads": lambda: tiny(

@@ -44,14 +44,14 @@ def test_safetensors_alone_are_downloaded(tmp_path: Path, monkeypatch: pytest.Mo
     assert not any("bin" in pattern for pattern in asked[0]["allow_patterns"])
 
 
-def test_older_weights_are_taken_where_there_are_no_others(
+def test_pickled_weights_are_not_even_downloaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = folder_with(tmp_path, "config.json", "pytorch_model.bin")
-    asked = answer(monkeypatch, folder)
-    assert snapshot("owner/name") == (folder, COMMIT)
-    assert [a["revision"] for a in asked] == ["main", "main"]
-    assert "pytorch_model*.bin" in asked[1]["allow_patterns"]
+    asked = answer(monkeypatch, folder_with(tmp_path, "config.json", "pytorch_model.bin"))
+    with pytest.raises(DataError, match=r"pickled.*run any program.*refs/pr.*save_pretrained"):
+        snapshot("owner/name")
+    assert [a["revision"] for a in asked] == ["main"]
+    assert not any("bin" in pattern for pattern in asked[0]["allow_patterns"])
 
 
 def test_no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import example_run
 import pytest
 
 CHROMIUM = next(
@@ -43,6 +44,7 @@ for (const frame of document.querySelectorAll("iframe")) {
     outside: [...page.querySelectorAll("main *")].filter((one) =>
       !one.closest(".scroll, svg") && one.getBoundingClientRect().right > root.clientWidth + 1
     ).map((one) => one.tagName + "." + one.className),
+    scripts: page.querySelectorAll("script, img, iframe").length + (window.pwned || 0),
     sections: [...page.querySelectorAll("section")].map((one) => one.offsetHeight),
   });
 }
@@ -103,6 +105,24 @@ def test_every_figure_is_drawn_and_no_label_is_cut(shown, index):
         assert chart["marks"] > 5
         assert chart["cut"] == []
     assert min(shown[0][index]["sections"]) > 100
+
+
+HOSTILE = """</td></svg><script>parent.pwned = 1</script><img src=x onerror="parent.pwned = 1">"'"""
+
+
+def test_markup_in_data_stays_text(changed, tmp_path):
+    """In titles, and in every cell of text of a table: nothing becomes an element or runs."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine (apt-get install chromium)")
+    tasks = [task | {"title": HOSTILE} for task in example_run.TASKS]
+    text = changed(tasks=tasks, title=HOSTILE)[2]
+    frames, console = _show(text, tmp_path)
+    assert [frame["scripts"] for frame in frames] == [0, 0]
+    assert console == []
+    # the same page does run what is not escaped
+    raw = text.replace("</main>", f"{HOSTILE}</main>")
+    frames, _ = _show(raw, tmp_path)
+    assert min(frame["scripts"] for frame in frames) >= 2
 
 
 def test_an_overflow_would_be_seen(html, tmp_path):

@@ -8,6 +8,7 @@ import errno
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -20,6 +21,7 @@ from caploc.records import DataError
 
 __all__ = ["main", "read_job"]
 
+_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{30,}\b")
 _FORMAT, _TIME = "%(asctime)s %(message)s", "%H:%M:%S"
 
 
@@ -31,7 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
 
         return command(arguments[1:], read_job)
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format=_FORMAT, datefmt=_TIME)
+    terminal = logging.StreamHandler()
+    terminal.setFormatter(_Discreet(_FORMAT, _TIME))
+    logging.basicConfig(level=logging.INFO, handlers=[terminal])
     log = logging.getLogger("caploc")
     # Thread pools read these when their library is loaded, so they are set before any import.
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
@@ -128,11 +132,22 @@ def _log_to(path: Path | None) -> None:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handler = logging.FileHandler(path, mode="w", encoding="utf-8")
-        handler.setFormatter(logging.Formatter(_FORMAT, _TIME))
+        handler.setFormatter(_Discreet(_FORMAT, _TIME))
         logging.getLogger().addHandler(handler)
     # Libraries speak only when something is wrong; their INFO lines would bury ours.
     for name in ("httpx", "datasets", "transformers", "huggingface_hub", "filelock"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class _Discreet(logging.Formatter):
+    """Leaves access tokens out of messages and tracebacks, whichever library wrote them there."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = _TOKEN.sub("(token)", super().format(record))
+        for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+            if secret := os.environ.get(name):
+                text = text.replace(secret, "(token)")
+        return text
 
 
 def _files(groups: list[list[str]]) -> dict[str, list[Path]]:

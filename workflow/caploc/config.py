@@ -7,6 +7,7 @@ jsonschema are imported: the Snakefile runs this on every call.
 
 import copy
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from caploc.records import DataError
 __all__ = ["check", "read_schema"]
 
 Config = dict[str, Any]
+_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{30,}\b")
 
 
 def read_schema(path: Path) -> dict[str, Any]:
@@ -42,6 +44,7 @@ def check(config: Config, schema: dict[str, Any]) -> Config:
     from jsonschema.exceptions import best_match
 
     _check_keys(config, "")
+    _refuse_tokens(config, "")
     error = best_match(Draft202012Validator(schema).iter_errors(config))
     if error is not None:
         raise DataError(_schema_message(error))
@@ -63,6 +66,21 @@ def _check_keys(value: Any, where: str) -> None:
     elif isinstance(value, list):
         for item in value:
             _check_keys(item, where)
+
+
+def _refuse_tokens(value: Any, where: str) -> None:
+    """The configuration is printed in the report and kept with the results."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _refuse_tokens(inner, f"{where}.{key}".lstrip("."))
+    elif isinstance(value, list):
+        for item in value:
+            _refuse_tokens(item, where)
+    elif isinstance(value, str) and _TOKEN.search(value):
+        raise DataError(
+            f"config {where}: holds a Hugging Face access token, and the configuration is kept "
+            "with the results; take it out and put it into the environment variable HF_TOKEN"
+        )
 
 
 def _schema_message(error: Any) -> str:

@@ -7,7 +7,7 @@ beside it. The lock belongs to the open file, so it ends with its process howeve
 import fcntl
 import logging
 import os
-import socket
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,7 +40,7 @@ def alone(path: Path) -> Iterator[bool]:
             if not _is_named(lock, handle.fileno()):
                 continue
             handle.truncate(0)
-            handle.write(f"process {os.getpid()} on {socket.gethostname()}")
+            handle.write(f"process {os.getpid()} on {platform.node()}")
             handle.flush()
             try:
                 yield waited

@@ -14,6 +14,8 @@ dP = P * d log P can be formed in float32 at the end because everything behind i
 import torch
 from torch import Tensor, nn
 
+from caploc.models._placement import held_weight
+
 __all__ = ["answer_probability"]
 
 # Logits held at once: 128 MiB of float32.
@@ -34,7 +36,7 @@ def answer_probability(
     Returns:
         (row,) probability, in float32 or wider; (row, width) d log P / d hidden, as `hidden`.
     """
-    weight = head.weight
+    weight = held_weight(head)
     wide = torch.promote_types(hidden.dtype, torch.float32)
     probability = torch.empty(len(hidden), dtype=wide, device=hidden.device)
     gradient = torch.empty_like(hidden)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from caploc.models._language_model import LanguageModel
+from caploc.models._placement import held_weight
 
 __all__ = ["SITES", "hook_neurons", "pull_back", "written_by"]
 
@@ -56,7 +57,8 @@ def hook_neurons(
 
 def written_by(projection: nn.Module, neurons: Tensor) -> Tensor:
     """What neurons (..., neuron) add to the residual: the projection without its bias."""
-    return projection(neurons) - projection(torch.zeros_like(neurons))
+    written = projection(neurons) - projection(torch.zeros_like(neurons[..., :1, :]))
+    return written.to(neurons.device)
 
 
 def pull_back(projection: nn.Module, neurons: Tensor, slope: Tensor) -> Tensor:
@@ -68,7 +70,8 @@ def pull_back(projection: nn.Module, neurons: Tensor, slope: Tensor) -> Tensor:
         slope: (..., width) gradient at its output, in the dtype of the weights.
     """
     if isinstance(projection, nn.Linear):
-        return slope @ projection.weight
+        weight = held_weight(projection)
+        return (slope.to(weight.device) @ weight).to(slope.device)
     # Other classes of linear maps lay out their weights otherwise.
     with torch.enable_grad():
         leaf = neurons.detach().requires_grad_(True)

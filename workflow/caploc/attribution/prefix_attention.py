@@ -95,9 +95,10 @@ class PrefixAttention:
         if prefix is None:
             self.keys[layer], self.values[layer] = key, value
             return _causal(query, key, value, scale, window, softcap)
+        mask = prefix.mask(window)
         return _Attend.apply(
-            query, key, value, prefix.keys[layer], prefix.values[layer], prefix.mask(window),
-            scale, softcap,
+            query, key, value, prefix.keys[layer], prefix.values[layer],
+            None if mask is None else mask.to(query.device), scale, softcap,
         )  # fmt: skip
 
 

@@ -100,18 +100,22 @@ def record(
     neurons: list[Tensor] = []
     positional: list[dict[str, Any]] = []
 
+    def at_slots(x: Tensor) -> Tensor:
+        # A spread model has its blocks on several devices.
+        return x[sample.to(x.device), slots.to(x.device)].to(lm.device)
+
     def before_block(module: Any, args: Any, kwargs: dict[str, Any]) -> None:
-        inputs.append((args[0] if args else kwargs["hidden_states"])[sample, slots])
+        inputs.append(at_slots(args[0] if args else kwargs["hidden_states"]))
         positional.append(
             {k: v for k, v in kwargs.items() if k in ("position_ids", "position_embeddings")}
         )
 
     def after_block(module: Any, args: Any, output: Any) -> None:
-        hidden.append((output[0] if isinstance(output, tuple) else output)[sample, slots])
+        hidden.append(at_slots(output[0] if isinstance(output, tuple) else output))
 
     def see_neurons(w: Tensor) -> None:
         # Some families flatten samples and positions in front of the FFN.
-        neurons.append(w.reshape(*ids.shape, -1)[sample, slots])
+        neurons.append(at_slots(w.reshape(*ids.shape, -1)))
 
     handles = []
     try:
@@ -132,7 +136,7 @@ def record(
         hidden=hidden,
         neurons=neurons,
         written=[written_by(projection, w) for projection, w in pairs] if linear else None,
-        final=output.last_hidden_state[sample, slots],
+        final=at_slots(output.last_hidden_state),
         keys=[attention.keys.pop(layer) for layer in range(lm.n_layers)],
         values=[attention.values.pop(layer) for layer in range(lm.n_layers)],
         positional=positional,

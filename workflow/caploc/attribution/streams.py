@@ -113,7 +113,7 @@ def forward_rows(
         if not rows.requires_grad:
             rows.requires_grad_(torch.is_grad_enabled())
         sources.append(rows)
-    return Rows(sources, lm.final_norm(rows))
+    return Rows(sources, lm.final_norm(rows).to(lm.device))
 
 
 def row_gradients(
@@ -201,7 +201,7 @@ def rows_with_neurons(
     rows = _run_changed(lm, recording, layer, rows, slots, neurons, False)
     for behind in range(layer + 1, lm.n_layers):
         rows = _run(lm, recording, behind, rows, slots)
-    return lm.final_norm(rows)
+    return lm.final_norm(rows).to(lm.device)
 
 
 def _run(
@@ -210,7 +210,7 @@ def _run(
     """Rows behind a block."""
     settings = _positional(recording.positional[layer], slots, rows.shape[1])
     output = lm.blocks[layer](rows, **dict.fromkeys(lm.family.unused_arguments), **settings)
-    return output[0] if isinstance(output, tuple) else output
+    return (output[0] if isinstance(output, tuple) else output).to(lm.device)
 
 
 def _leaf(recording: Recording, layer: int, points: Tensor, with_unchanged: bool) -> Tensor:
@@ -231,8 +231,9 @@ def _run_changed(
 
     def change(neurons: Tensor) -> Tensor:
         x = neurons.reshape(len(rows), rows.shape[1], -1)
+        new = leaf.to(x.device)
         first, middle = x[:, :n_shared], x[:, n_shared : rows.shape[1] - n_new]
-        parts = [first + leaf[:, :n_shared], middle, leaf[:, n_shared:]]
+        parts = [first + new[:, :n_shared], middle, new[:, n_shared:]]
         return torch.cat(parts, dim=1).view_as(neurons)
 
     handle = hook_neurons(lm, layer, recording.site, change)
@@ -247,7 +248,10 @@ def _positional(recorded: dict[str, Any], slots: Tensor, n_rows: int) -> dict[st
     slots = slots[:, :n_rows]
     result = {}
     if "position_ids" in recorded:
-        result["position_ids"] = recorded["position_ids"][0][slots]
+        ids = recorded["position_ids"]
+        result["position_ids"] = ids[0][slots.to(ids.device)]
     if "position_embeddings" in recorded:
-        result["position_embeddings"] = tuple(e[0][slots] for e in recorded["position_embeddings"])
+        result["position_embeddings"] = tuple(
+            e[0][slots.to(e.device)] for e in recorded["position_embeddings"]
+        )
     return result

@@ -158,8 +158,12 @@ def _slopes(
     return _Slopes(
         heads=[(heads[3 * i], heads[3 * i + 1], heads[3 * i + 2]) for i in range(lm.n_layers)],
         before_attention=[x.detach() for x in taps.before_attention],
-        ffn=[torch.stack(ffn[n_in * i : n_in * (i + 1)]).sum(0) for i in range(lm.n_layers)],
-        before_ffn=[x.detach() for x in taps.before_ffn or taps.before_attention],
+        ffn=[
+            torch.stack(ffn[n_in * i : n_in * (i + 1)]).sum(0).view(leaf.shape)
+            for i in range(lm.n_layers)
+        ],
+        # Some families take the FFN's rows out of their sequences.
+        before_ffn=[x.detach().view(leaf.shape) for x in taps.before_ffn or taps.before_attention],
         logits=gradients[-1],
     )
 
@@ -254,7 +258,7 @@ def _reader_slopes(
     """Gradient at what each reader of a layer reads, summed over rows: (reader, token, width)."""
     x = slopes.before_attention[layer][:, tokens]
     y = slopes.before_ffn[layer][:, tokens]
-    ffn = slopes.ffn[layer].view(slopes.logits.shape)[:, tokens]
+    ffn = slopes.ffn[layer][:, tokens]
     counts = (graph.n_heads, graph.n_kv_heads, graph.n_kv_heads)
     # Every head needs the norm's derivative at full width: a few rows at a time.
     step = max(1, chunk_values // (graph.readers_per_layer * x[0].numel()))

@@ -21,6 +21,7 @@ from caploc.records import DataError
 __all__ = [
     "Nodes",
     "Parts",
+    "bias_of",
     "first_argument",
     "graph_of",
     "outputs",
@@ -119,6 +120,11 @@ def rows_by_head(module: nn.Module, n_heads: int, *, out: bool) -> Tensor:
     return weight.reshape(n_heads, -1, weight.shape[1])
 
 
+def bias_of(module: nn.Module) -> Tensor | None:
+    """Bias of a projection, if it has one."""
+    return getattr(module, "bias", None)
+
+
 @torch.no_grad()
 def record_nodes(lm: LanguageModel, ids: Tensor) -> Nodes:
     """Run the model over rows of token ids and keep what every node wrote.
@@ -160,7 +166,8 @@ def record_nodes(lm: LanguageModel, ids: Tensor) -> Nodes:
         attention=[a.view(shape) for a in seen["a"]],
         ffn=[f.view(shape) for f in seen["f"]],
         before_attention=seen["x"],
-        before_ffn=seen["y"] or seen["x"],
+        # Some families take the FFN's rows out of their sequences.
+        before_ffn=[y.view(shape) for y in seen["y"] or seen["x"]],
         before_head=seen["h"][0],
     )
 
@@ -204,7 +211,7 @@ def _checked_graph(lm: LanguageModel) -> EdgeGraph:
     for layer in range(lm.n_layers):
         _agree(lm, nodes.before_attention[layer], stream, f"attention of layer {layer}")
         heads = outputs(lm, nodes, range(layer, layer + 1))[-_n_heads(lm) - 1 : -1].sum(0)
-        bias = getattr(lm.parts("attention_out", _NEEDED_BY)[layer], "bias", None)
+        bias = bias_of(lm.parts("attention_out", _NEEDED_BY)[layer])
         added = heads if bias is None else heads + bias
         _agree(lm, nodes.attention[layer], added, f"output projection of attention, layer {layer}")
         before = nodes.before_ffn[layer]

@@ -10,16 +10,36 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from caploc.locators._circuit_run import (
+    answer_log_probability,
+    mean_outputs,
+    reference_outputs,
+    run_alone,
+)
 from caploc.locators._edge_graph import EdgeGraph
+from caploc.locators._edge_patching import patch_edges, prune_greedily
 from caploc.locators._edge_scores import score_edges
 from caploc.locators._nodes import graph_of
 from caploc.models._language_model import LanguageModel
 from caploc.models._tokens import encode
 from caploc.records import Dropped, Sample
 
-__all__ = ["UNIT", "EdgeAttribution", "EdgeGraph", "graph_of", "locate", "select"]
+__all__ = [
+    "ABLATIONS",
+    "UNIT",
+    "Alone",
+    "EdgeAttribution",
+    "EdgeGraph",
+    "graph_of",
+    "locate",
+    "patch",
+    "prune",
+    "run",
+    "select",
+]
 
 UNIT = "edge"
+ABLATIONS = ("zero", "mean", "counterfactual")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +144,120 @@ def select(
     return graph.connected(edges)
 
 
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """What a circuit does with a fact when everything else is cut.
+
+    Attributes:
+        rank: of the first answer token among all tokens, 1 if it is the most probable one; Hit@k
+            is the share of facts with rank <= k. Of equal logits the answer counts as last.
+        log_probability: of the answer, mean over its tokens, in nats.
+    """
+
+    rank: int
+    log_probability: float
+
+
+def run(
+    lm: LanguageModel,
+    samples: Sequence[Sample],
+    edges: NDArray[np.bool_],
+    *,
+    ablation: str = "zero",
+    texts: Sequence[str] = (),
+) -> list[Alone | Dropped]:
+    """Run a circuit alone on each fact.
+
+    Args:
+        lm: the model, with its tokenizer.
+        samples: facts; ``meta["counterfactual"]`` is needed by that ablation only.
+        edges: (edge,) True where the edge belongs to the circuit.
+        ablation: what all other edges carry: ``zero``, ``mean`` (what their sources write on
+            average over the tokens of `texts`) or ``counterfactual`` (what they write on the
+            counterfactual prompt).
+        texts: for ``mean``; those that do not fit the context are cut.
+
+    Returns:
+        Per sample the result, or why there is none.
+
+    Raises:
+        DataError: see `locate`.
+        ValueError: unknown ablation, a mean without texts, or not one entry per edge.
+    """
+    if ablation not in ABLATIONS:
+        raise ValueError(f"unknown ablation {ablation!r}; available: {', '.join(ABLATIONS)}")
+    mean = None
+    if ablation == "mean":
+        encoded = [lm.tokenizer(text)["input_ids"][: lm.context] for text in texts]
+        mean = mean_outputs(lm, [ids for ids in encoded if ids])
+    reference = mean
+    results: list[Alone | Dropped] = []
+    for sample in samples:
+        try:
+            if ablation == "counterfactual":
+                clean, corrupt, answer = _tokens(lm, sample)
+                reference = reference_outputs(lm, [*corrupt, *answer[:-1]])
+            else:
+                clean, answer = encode(
+                    lm.tokenizer, sample.prompt, sample.answer, context=lm.context
+                )
+        except Dropped as reason:
+            results.append(reason)
+            continue
+        z = run_alone(lm, edges, [*clean, *answer[:-1]], reference)[-len(answer) :]
+        rank = int((z[0] >= z[0, answer[0]]).sum())
+        results.append(Alone(rank, answer_log_probability(z, answer)))
+    return results
+
+
+def patch(lm: LanguageModel, sample: Sample) -> NDArray[np.float64]:
+    """Exact patching, for small models: (edge,) loss of log-probability, in nats, per edge.
+
+    Raises:
+        DataError: see `locate`.
+        Dropped: see `locate`.
+    """
+    return patch_edges(lm, *_tokens(lm, sample))
+
+
+def prune(
+    lm: LanguageModel, sample: Sample, *, ablation: str = "zero", threshold: float = 0.01
+) -> NDArray[np.bool_]:
+    """ACDC, for small models: (edge,) True where the edge is kept.
+
+    Args:
+        lm: the model, with its tokenizer; one run per edge.
+        sample: the fact.
+        ablation: what dropped edges carry: ``zero`` or ``counterfactual``.
+        threshold: largest loss of log-probability for which an edge is dropped, in nats.
+
+    Raises:
+        DataError: see `locate`.
+        Dropped: see `locate`.
+        ValueError: unknown ablation.
+    """
+    if ablation not in ("zero", "counterfactual"):
+        raise ValueError(f"unknown ablation {ablation!r}; available: zero, counterfactual")
+    clean, corrupt, answer = _tokens(lm, sample)
+    reference = None
+    if ablation == "counterfactual":
+        reference = reference_outputs(lm, [*corrupt, *answer[:-1]])
+    return prune_greedily(lm, clean, answer, reference=reference, threshold=threshold)
+
+
 def _tokens(lm: LanguageModel, sample: Sample) -> tuple[list[int], list[int], list[int]]:
     """Ids of prompt, counterfactual prompt and answer."""
     other = sample.meta.get("counterfactual", "")
     if not other:
         raise Dropped("no counterfactual prompt")
-    clean, answer = encode(lm.tokenizer, sample.prompt, sample.answer, context=lm.context)
-    corrupt, same_answer = encode(lm.tokenizer, other, sample.answer, context=lm.context)
+    clean, answer = _encoded(lm, sample.prompt, sample.answer)
+    corrupt, same_answer = _encoded(lm, other, sample.answer)
     if len(clean) != len(corrupt) or answer != same_answer:
         raise Dropped("prompt and counterfactual differ in number of tokens")
     if clean == corrupt:
         raise Dropped("prompt and counterfactual are the same")
     return clean, corrupt, answer
+
+
+def _encoded(lm: LanguageModel, prompt: str, answer: str) -> tuple[list[int], list[int]]:
+    return encode(lm.tokenizer, prompt, answer, context=lm.context)

@@ -1,6 +1,5 @@
 """Model files from the Hugging Face hub or its local cache, pinned to one commit."""
 
-import logging
 from pathlib import Path
 
 from huggingface_hub import errors, snapshot_download
@@ -9,9 +8,8 @@ from caploc.records import DataError
 
 __all__ = ["snapshot"]
 
-_LOG = logging.getLogger(__name__)
 _SMALL = ["*.json", "*.txt", "tokenizer.model", "*.jinja"]
-_WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+_WEIGHTS = "*.safetensors"
 
 
 def snapshot(repo: str, revision: str | None = None) -> tuple[Path, str]:
@@ -28,15 +26,16 @@ def snapshot(repo: str, revision: str | None = None) -> tuple[Path, str]:
         DataError: not found, no permission, or no network and not in the cache; the message says
             what to do.
     """
-    for pattern in _WEIGHTS:
-        folder = _download(repo, revision or "main", [*_SMALL, pattern])
-        if any(folder.glob(pattern)):
-            return folder, folder.name
-        _LOG.info("%s has no %s", repo, pattern)
+    folder = _download(repo, revision or "main", [*_SMALL, _WEIGHTS])
+    if any(folder.glob(_WEIGHTS)):
+        return folder, folder.name
     raise DataError(
-        f"{repo} at {revision or 'main'}: no file matches {' or '.join(_WEIGHTS)}; expected the "
-        "weights of a transformers model. If they are in the cache only in part, download them "
-        "once with a network, or name a local folder as `path:`"
+        f"{repo} at {revision or 'main'}: no file matches {_WEIGHTS}; other formats (pickled "
+        "pytorch_model.bin) can run any program when they are read, so they are refused. Name a "
+        "revision that has safetensors (many repositories have one among their pull requests, "
+        "refs/pr/<n>), or convert the model once where you trust it, with from_pretrained and "
+        "save_pretrained of transformers, and name that folder as `path:`. If they are in the "
+        "cache only in part, download them once with a network"
     )
 
 

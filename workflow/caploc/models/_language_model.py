@@ -11,6 +11,7 @@ from transformers.pytorch_utils import Conv1D
 from caploc import plugins
 from caploc.models._experts import restore_experts, routed_experts
 from caploc.models._family import Family
+from caploc.models._placement import device_of
 from caploc.records import DataError
 
 __all__ = ["LanguageModel", "family_of", "matrix", "release_model", "wrap_model"]
@@ -106,8 +107,8 @@ class LanguageModel:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.head.weight.device
+        """Where logits are computed; rows live there between blocks."""
+        return device_of(self.head)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -139,9 +139,13 @@ def _weight_files(folder: Path) -> list[str]:
             raise DataError(
                 f"{folder / _INDEX}: not a list of weight files ({error}); copy it again"
             ) from None
-    # Older models have only pickled weights; transformers reads them as plain tensors.
-    if not (folder / _SINGLE).is_file() and any(folder.glob("pytorch_model*.bin")):
-        return []
+    pickled = sorted(folder.glob("*.bin"))
+    if not (folder / _SINGLE).is_file() and pickled:
+        raise DataError(
+            f"{folder}: holds only pickled weights ({pickled[0].name}), which can run any program "
+            "when they are read; expected safetensors. Convert the model once where you trust it, "
+            "with from_pretrained and save_pretrained of transformers, and name that folder"
+        )
     return [_SINGLE]
 
 
@@ -157,6 +161,7 @@ def _from_pretrained(folder: Path, dtype: torch.dtype, family: Family) -> Any:
                 dtype=dtype,
                 attn_implementation=family.attention,
                 trust_remote_code=False,
+                use_safetensors=True,
                 local_files_only=True,
                 output_loading_info=True,
                 **experts,

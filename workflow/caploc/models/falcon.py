@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.models.falcon.modeling_falcon import apply_rotary_pos_emb, build_alibi_tensor
 
 from caploc.models._family import Family
 
@@ -14,6 +13,8 @@ __all__ = ["FAMILY"]
 
 def _attention(module: Any, attend: Callable[..., Tensor]) -> Callable[..., Any]:
     """Replacement of ``FalconAttention.forward``."""
+    # Here, because every family is read to find the one of a model.
+    from transformers.models.falcon.modeling_falcon import apply_rotary_pos_emb
 
     def forward(
         hidden_states: Tensor,
@@ -40,6 +41,8 @@ def _biased(
     query: Tensor, key: Tensor, value: Tensor, positions: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """ALiBi as one more column: a query of 1 times what a position adds for the head."""
+    from transformers.models.falcon.modeling_falcon import build_alibi_tensor
+
     n_heads = query.shape[1]
     repeat = n_heads // key.shape[1]
     whole = torch.ones(1, int(positions.max()) + 1, dtype=torch.long, device=query.device)

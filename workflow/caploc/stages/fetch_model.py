@@ -17,7 +17,7 @@ from caploc.records import DataError
 __all__ = ["run"]
 
 _LOG = logging.getLogger(__name__)
-_SUFFIXES = {".json", ".safetensors", ".bin", ".txt", ".model", ".jinja"}
+_SUFFIXES = {".json", ".safetensors", ".txt", ".model", ".jinja"}
 
 
 def run(job: Job) -> None:

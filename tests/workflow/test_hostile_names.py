@@ -1,0 +1,47 @@
+"""Names with spaces, quotes and shell characters do no harm, in every place a user may choose."""
+
+import json
+import shutil
+
+import pytest
+import yaml
+
+from caploc import store
+
+pytestmark = pytest.mark.workflow
+
+NASTY = 'it\'s a "name"; $(touch pwned) `touch pwned` & {x} \\ é'
+
+
+def test_a_folder_a_data_file_a_model_and_a_template_with_shell_characters(
+    fresh, tmp_path, save_model
+):
+    # Snakemake itself takes no braces in the path of a workflow.
+    folder = tmp_path / NASTY.replace("{x}", "x") / "caploc"
+    shutil.copytree(fresh.folder, folder, ignore=shutil.ignore_patterns("results", ".snakemake"))
+    workflow = type(fresh)(folder)
+    data = tmp_path / f"{NASTY}.jsonl"
+    rows = [{"q": f"a {n} $(touch pwned)", "a": "b; touch pwned"} for n in range(60)]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    model = save_model(f"{NASTY} model")
+    samples = {"locate": 20, "train": 10, "validation": 10, "test": 10}
+    task = {
+        "plugin": "generic", "files": str(data), "prompt": "Q'\"$(touch pwned)`: {q}\nA:",
+        "answer": " {a}", "title": NASTY, "samples": samples,
+    }  # fmt: skip
+    overlay = {
+        "run": {
+            "name": "nasty", "title": NASTY, "models": ["m"], "tasks": ["t"], "pairs": [],
+            "neutral": None,
+        },
+        "models": {"m": {"family": "llama", "path": str(model)}},
+        "tasks": {"t": task},
+    }  # fmt: skip
+    (folder / "my 'config'.yaml").write_text(yaml.safe_dump(overlay, allow_unicode=True))
+    workflow.run("samples", "models", config="my 'config'.yaml")
+    results = folder / "results/nasty"
+    rows = store.read_table(results / "samples/t/locate.parquet").to_pylist()
+    assert rows[0]["prompt"].startswith("Q'\"$(touch pwned)`: a ")
+    assert rows[0]["answer"] == " b; touch pwned"
+    assert store.read_json(results / "models/m/manifest.json")["path"] == str(model)
+    assert not [path for path in tmp_path.rglob("pwned*")]
