@@ -3,6 +3,7 @@
 Samples of unequal length in one batch, one and several answer tokens, longer than the windows.
 """
 
+import copy
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from naive import Naive, naive_scores
+from naive import Naive, naive_scores, probability_of
 from test_engine import check, worst
 from tiny_families import (
     FAMILIES,
@@ -33,6 +34,7 @@ from caploc.attribution import head, prefix_attention
 from caploc.attribution.engine import attribute
 from caploc.attribution.injection import SITES
 from caploc.attribution.model_check import check_model
+from caploc.attribution.neuronwise import attribute_neurons
 from caploc.attribution.rules import path_rule
 from caploc.models._language_model import LanguageModel, wrap_model
 from caploc.models._loading import load_model
@@ -138,6 +140,42 @@ def test_models_as_they_are(name: str) -> None:
     assert np.abs(found.scores - expected).max() < 2e-6 * np.abs(expected).max()
 
 
+@pytest.mark.parametrize(
+    "name", ["gpt2", "opt", "phi3", "falcon, alibi", "gemma2", "gemma3", "mistral", "olmoe"]
+)
+def test_neurons_scaled_alone(name: str) -> None:
+    """The neuron of each layer that has the largest score, one answer token."""
+    lm = FAMILIES[name]()
+    prompt, answer = PROMPTS[0], ANSWERS[0][:1]
+    with softmax_in_float64():
+        for site in SITES:
+            (whole,) = attribute(lm, [prompt], [answer], rule=RULE, steps=STEPS, site=site)
+            chosen = [(k, int(j)) for k, j in enumerate(np.abs(whole.scores).argmax(1))]
+            found = attribute_neurons(lm, prompt, answer, chosen, rule=RULE, steps=STEPS, site=site)
+            with neuron_modules(lm, site) as modules:
+                for i, (layer, j) in enumerate(chosen):
+                    expected = alone(lm, modules[layer], prompt, answer[0], j, site)
+                    assert found.scores[i] == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+def alone(
+    lm: LanguageModel, module: Any, prompt: list[int], token: int, j: int, site: str
+) -> float:
+    """Score of one neuron by whole forward passes."""
+    settings = {"site": site, "width": lm.n_neurons}
+    value = probability_of(lm.model, module, prompt, token, **settings)[1][j]
+    total = 0.0
+    for point, weight in zip(PATH.points.tolist(), PATH.weights.tolist(), strict=True):
+        scaled = (point * value).clone().requires_grad_(True)
+
+        def change(w: Tensor, scaled: Tensor = scaled) -> Tensor:
+            return torch.cat([w[:j], scaled[None], w[j + 1 :]])
+
+        p, _ = probability_of(lm.model, module, prompt, token, change, **settings)
+        total += weight * torch.autograd.grad(p, scaled)[0].item()
+    return float(value) * total
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_check_tells_how_neurons_are_changed(dtype: torch.dtype) -> None:
     """By the model, not by its name; rounding in 16 bits does not mislead it."""
@@ -241,6 +279,21 @@ def test_experts_are_put_back() -> None:
     one = caploc.attribute(model, PROMPTS[0], ANSWERS[0][:1], steps=2)
     assert ((one.scores.reshape(3, 5, 6) != 0).any(-1).sum(-1) == 2).all()
     assert {name: sorted(m.__dict__) for name, m in model.named_modules()} == before
+
+
+def test_a_copy_of_a_model_has_its_own_experts() -> None:
+    lm = FAMILIES["olmoe"]()
+    text = torch.tensor([PROMPTS[0]])
+    logits = lm.model(text).logits
+    other = wrap_model(copy.deepcopy(lm.model))
+    for block, projection in zip(other.blocks, other.projections, strict=True):
+        block.mlp.experts.down_proj.mul_(0)
+        assert not projection(torch.ones(1, 30, dtype=torch.float64)).any()
+    assert not torch.equal(other.model(text).logits, logits)
+    assert torch.equal(lm.model(text).logits, logits)
+    for projection in lm.projections:
+        x = torch.rand(2, 30, dtype=torch.float64)
+        torch.testing.assert_close(projection(x), x @ projection.weight.T)
 
 
 # The guide ---------------------------------------------------------------------------------------

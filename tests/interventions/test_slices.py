@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from tiny_families import FAMILIES
 from tiny_models import ids, tiny_gptj, tiny_llama
 from transformers.pytorch_utils import Conv1D
 
@@ -222,3 +223,9 @@ def test_an_unknown_part_is_refused():
     lm = tiny_llama(3)
     with pytest.raises(DataError, match="part 'rows'; expected one of both, in, out"):
         Slices(lm, a_mask(lm), "rows")
+
+
+def test_experts_that_share_a_parameter_are_refused():
+    lm = FAMILIES["olmoe"]()
+    with pytest.raises(DataError, match="family olmoe: the weights of its experts are one param"):
+        Slices(lm, np.ones((lm.n_layers, lm.n_neurons), bool))

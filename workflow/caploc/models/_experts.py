@@ -13,7 +13,6 @@ weight were applied later.
 """
 
 from typing import Any
-from weakref import ref
 
 from torch import Tensor, nn
 
@@ -25,13 +24,13 @@ class _Projection(nn.Module):
 
     def __init__(self, experts: nn.Module) -> None:
         super().__init__()
-        self._experts = ref(experts)
+        # In a tuple, so that it is not a module of this one; a copy of the model gets its own.
+        self._experts: tuple[Any] = (experts,)
 
     @property
     def _down(self) -> Tensor:
         """(expert, width, unit)."""
-        experts: Any = self._experts()
-        return experts.down_proj
+        return self._experts[0].down_proj
 
     @property
     def weight(self) -> Tensor:
@@ -65,14 +64,14 @@ class RoutedExperts:
     """
 
     def __init__(self, experts: nn.Module) -> None:
-        self._experts = ref(experts)
+        self._experts: Any = experts
         self.before = experts.__dict__.get("forward")
         self.gate = nn.Identity()
         self.projection = _Projection(experts)
 
     def __call__(self, hidden_states: Tensor, top_k_index: Tensor, top_k_weights: Tensor) -> Tensor:
         """(token, width) for (token, width); chosen experts (token, k) and their weights."""
-        experts: Any = self._experts()
+        experts = self._experts
         stand_ins = (self.gate, self.projection)
         if not any(m._forward_hooks or m._forward_pre_hooks for m in stand_ins):
             original = self.before or type(experts).forward.__get__(experts)
