@@ -1,4 +1,4 @@
-"""A Slurm cluster of two nodes on this machine: no root, no system service, one temporary folder."""
+"""A Slurm cluster of two nodes on this machine: no root, no system service, one scratch folder."""
 
 import os
 import shutil
