@@ -18,6 +18,8 @@ wildcard_constraints:
     method="[a-z0-9][a-z0-9-]*",
     mask="[a-z0-9][a-z0-9-]*",
     shard=r"\d{4}",
+    facts="[a-z0-9][a-z0-9-]*",
+    locator="[a-z0-9_]+",
 
 
 include: "workflow/rules/models.smk"
@@ -26,6 +28,7 @@ include: "workflow/rules/attribution.smk"
 include: "workflow/rules/masks.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/erasure.smk"
+include: "workflow/rules/facts.smk"
 
 
 onstart:

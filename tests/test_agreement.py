@@ -89,7 +89,16 @@ def test_chance_values_are_the_means_over_random_sets():
 
 @pytest.mark.parametrize("measure", MEASURES)
 def test_grids_must_be_equal(measure):
-    with pytest.raises(ValueError, match="two equal 2-d grids"):
+    with pytest.raises(ValueError, match="two equal grids"):
         measure(A, grid(shape=(2, 5)))
-    with pytest.raises(ValueError, match="two equal 2-d grids"):
-        measure(A[0], A[0])
+    with pytest.raises(ValueError, match="two equal grids"):
+        measure(np.array(True), np.array(True))
+
+
+def test_any_unit_has_an_overlap_but_only_neurons_have_layers():
+    layers, edges = A.any(axis=1), A.reshape(-1)
+    assert overlap(layers, layers) == 1
+    assert iou(edges, B.reshape(-1)) == iou(A, B)
+    assert chance_overlap_uniform(edges, B.reshape(-1)) == chance_overlap_uniform(A, B)
+    with pytest.raises(ValueError, match="expected \\(layer, neuron\\)"):
+        chance_overlap_layer(layers, layers)

@@ -18,7 +18,7 @@ ORDER = (
     {"config", "plan", "receipts", "unfinished"},
     {"verification"},
     {"statistics", "masks", "agreement", "aggregation", "shards"},
-    {"scores", "effects"},
+    {"scores", "effects", "located", "fidelity"},
     {"models", "tasks"},
     {"facts"},
     {"training"},
@@ -31,7 +31,17 @@ ORDER = (
     {"cli"},
 )
 RANK = {unit: rank for rank, units in enumerate(ORDER) for unit in units}
-NUMBERS = ("statistics", "effects", "masks", "agreement", "aggregation", "shards", "scores")
+NUMBERS = (
+    "statistics",
+    "effects",
+    "masks",
+    "agreement",
+    "aggregation",
+    "shards",
+    "scores",
+    "located",
+    "fidelity",
+)
 NUMBER_STAGES = (
     "aggregate_scores",
     "aggregate_mixture",
@@ -43,6 +53,9 @@ NUMBER_STAGES = (
     "tabulate_base",
     "tabulate_samples",
     "tabulate_completeness",
+    "measure_fidelity",
+    "measure_kn_on_tasks",
+    "tabulate_fidelity",
 )
 ENGINE = ("models", "attribution", "locators", "interventions")
 HEAVY = {"torch", "transformers", "polars", "datasets", "pandas", "altair"}

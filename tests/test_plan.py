@@ -29,6 +29,14 @@ JOBS = {
     "build_mask": {"model": "embedded", "task": "emotions", "method": "cnl", "mask": "s6"},
     "measure_agreement": {"model": "embedded", "task": "emotions", "method": "cnl", "mask": "s6"},
     "measure_overlap": {"model": "embedded", "method": "cnl", "mask": "s6"},
+    "prepare_facts": {"facts": "invented"},
+    "recall_facts": {"model": "embedded", "facts": "invented"},
+    "locate_facts": {
+        "model": "embedded", "facts": "invented", "locator": "rome", "shard": "0000",
+    },
+    "measure_fidelity": {"model": "embedded", "facts": "invented", "locator": "rome"},
+    "measure_kn_on_tasks": {"model": "embedded"},
+    "tabulate_fidelity": {},
     "write_report": {},
 }  # fmt: skip
 
@@ -53,7 +61,8 @@ def specs(chosen):
     [
         ({"run__seed": 7}, {
             "train_model", "prepare_samples", "shuffle_answers", "attribute_shard",
-            "aggregate_scores", "aggregate_mixture",
+            "aggregate_scores", "aggregate_mixture", "prepare_facts", "recall_facts",
+            "locate_facts", "measure_fidelity", "measure_kn_on_tasks",
         }),
         ({"run__splits": 7}, {"aggregate_scores", "aggregate_mixture"}),
         ({"run__shard_size": 50}, {"attribute_shard"}),
@@ -65,7 +74,13 @@ def specs(chosen):
         ({"tasks__emotions__samples": {"locate": 30}}, {"prepare_samples"}),
         ({"tasks__reviews__samples": {"locate": 30}}, set()),
         ({"models__embedded__train__steps": 5}, {"train_model"}),
-        ({"models__embedded__dtype": "bfloat16"}, {"evaluate_base", "attribute_shard"}),
+        ({"models__embedded__dtype": "bfloat16"}, {
+            "evaluate_base", "attribute_shard", "recall_facts", "locate_facts",
+        }),
+        ({"experiments__fidelity__rome__window": 3}, {"locate_facts"}),
+        ({"experiments__fidelity__circuit": {"steps": 3}}, set()),
+        ({"experiments__fidelity__n_draws": 3}, {"measure_fidelity", "measure_kn_on_tasks"}),
+        ({"facts__invented__n": 40}, {"prepare_facts"}),
         ({"run__headline_mask": "s3"}, set()),
     ],
 )  # fmt: skip

@@ -6,7 +6,7 @@ pytestmark = pytest.mark.workflow
 
 AFTER_MASKS = {
     "measure_agreement", "measure_overlap", "tabulate_agreement", "tabulate_neurons",
-    "write_report",
+    "measure_fidelity", "tabulate_fidelity", "write_report",
 }  # fmt: skip
 
 
@@ -66,6 +66,16 @@ def test_a_new_plugin_file_runs_nothing(copy_of_finished):
     for kind in ("tasks", "models", "locators"):
         (folder / kind / "newcomer.py").write_text('"""Nobody uses this."""\n')
     assert copy_of_finished.planned() == {}
+
+
+def test_a_setting_of_one_locator_reruns_that_locator_only(copy_of_finished):
+    overlay = copy_of_finished.folder / "config/test.yaml"
+    overlay.write_text(
+        overlay.read_text().replace("    n_draws: 2", "    n_draws: 2\n    kn: {steps: 7}")
+    )
+    assert copy_of_finished.planned() == {
+        "locate_facts": 1, "measure_fidelity": 1, "tabulate_fidelity": 1, "write_report": 1,
+    }  # fmt: skip
 
 
 def test_a_title_reruns_the_report_only(copy_of_finished):

@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 pytestmark = pytest.mark.workflow
 
-TABLES = ("agreement", "neurons", "base", "samples", "completeness", "erasure")
+TABLES = ("agreement", "neurons", "base", "samples", "completeness", "erasure", "fidelity")
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,9 @@
 """How far two sets of neurons agree, and what chance alone would give.
 
-Every function takes two boolean grids of equal shape (layer, neuron) and returns a fraction 0 to 1,
-or None where the formula is 0 / 0: `overlap` and both chance values when either set is empty, `iou`
-when both are. None is not zero: an empty set has no neurons that could agree or disagree.
+Every function takes two boolean grids of equal shape, whatever the unit is (layer and neuron;
+layers; edges), and returns a fraction 0 to 1, or None where the formula is 0 / 0: `overlap` and
+both chance values when either set is empty, `iou` when both are. None is not zero: an empty set has
+no units that could agree or disagree.
 """
 
 import numpy as np
@@ -14,10 +15,10 @@ Mask = NDArray[np.bool_]
 
 
 def overlap(a: Mask, b: Mask) -> float | None:
-    """Share of the common neurons, averaged over both sets: (|ab| / |a| + |ab| / |b|) / 2.
+    """Share of the common units, averaged over both sets: (|ab| / |a| + |ab| / |b|) / 2.
 
     Args:
-        a: (layer, neuron) True where located.
+        a: a grid of any shape, True where located.
         b: the other set.
 
     Returns:
@@ -36,7 +37,7 @@ def iou(a: Mask, b: Mask) -> float | None:
     """Intersection over union: |ab| / |a or b|.
 
     Args:
-        a: (layer, neuron) True where located.
+        a: a grid of any shape, True where located.
         b: the other set.
 
     Returns:
@@ -53,11 +54,11 @@ def iou(a: Mask, b: Mask) -> float | None:
 def chance_overlap_uniform(a: Mask, b: Mask) -> float | None:
     """Expected `overlap` if one set were drawn uniformly from the whole grid at its size.
 
-    The expected intersection is |a| |b| / N for a grid of N neurons, so the overlap is
+    The expected intersection is |a| |b| / N for a grid of N units, so the overlap is
     (|a| + |b|) / (2 N).
 
     Args:
-        a: (layer, neuron) True where located.
+        a: a grid of any shape, True where located.
         b: the other set.
 
     Returns:
@@ -86,9 +87,11 @@ def chance_overlap_layer(a: Mask, b: Mask) -> float | None:
         0 to 1; None if either set is empty.
 
     Raises:
-        ValueError: the grids differ in shape.
+        ValueError: the grids differ in shape, or have no layers of neurons.
     """
     size_a, size_b, _ = _counts(a, b)
+    if a.ndim != 2:
+        raise ValueError(f"grids of shape {a.shape}; expected (layer, neuron)")
     if not size_a or not size_b:
         return None
     per_layer_a, per_layer_b = a.sum(axis=1, dtype=np.int64), b.sum(axis=1, dtype=np.int64)
@@ -97,6 +100,6 @@ def chance_overlap_layer(a: Mask, b: Mask) -> float | None:
 
 
 def _counts(a: Mask, b: Mask) -> tuple[int, int, int]:
-    if a.shape != b.shape or a.ndim != 2:
-        raise ValueError(f"grids of shape {a.shape} and {b.shape}; expected two equal 2-d grids")
+    if a.shape != b.shape or not a.ndim:
+        raise ValueError(f"grids of shape {a.shape} and {b.shape}; expected two equal grids")
     return int(np.count_nonzero(a)), int(np.count_nonzero(b)), int(np.count_nonzero(a & b))

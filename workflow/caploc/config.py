@@ -166,6 +166,11 @@ def _check_references(config: Config) -> None:
             _known(f"models.{name}.train.mixture", plugin, plugins.names("tasks"))
     for name, task in config["tasks"].items():
         _known(f"tasks.{name}.plugin", task["plugin"], plugins.names("tasks"))
+    for name, entry in config["facts"].items():
+        _known(f"facts.{name}.plugin", entry["plugin"], plugins.names("facts"))
+    if "fidelity" in run["experiments"]:
+        for name in config["experiments"]["fidelity"]["facts"]:
+            _known("experiments.fidelity.facts", name, config["facts"])
     for name, method in config["methods"].items():
         _known(f"methods.{name}.locator", method["locator"], plugins.names("locators"))
 

@@ -32,7 +32,9 @@ __all__ = [
     "EdgeGraph",
     "graph_of",
     "locate",
+    "located",
     "patch",
+    "per_layer",
     "prune",
     "run",
     "select",
@@ -243,6 +245,21 @@ def prune(
     if ablation == "counterfactual":
         reference = reference_outputs(lm, [*corrupt, *answer[:-1]])
     return prune_greedily(lm, clean, answer, reference=reference, threshold=threshold)
+
+
+def located(
+    result: EdgeAttribution, *, shares: Sequence[float] = (0.026,)
+) -> dict[str, NDArray[np.bool_]]:
+    """Located edges of one prompt by name, for each share of all edges, see `select`."""
+    return {
+        f"{100 * share:g} % of edges": select(result.scores, result.graph, share)
+        for share in shares
+    }
+
+
+def per_layer(result: EdgeAttribution) -> list[int]:
+    """Number of edges into each layer, the logits last."""
+    return np.bincount(result.graph.edge_layer).tolist()
 
 
 def _tokens(lm: LanguageModel, sample: Sample) -> tuple[list[int], list[int], list[int]]:

@@ -15,7 +15,16 @@ from caploc.locators._subject import Tokens, tokens_of
 from caploc.models._language_model import LanguageModel
 from caploc.records import Dropped, Sample
 
-__all__ = ["KINDS", "UNIT", "Tracing", "embedding_spread", "locate", "select"]
+__all__ = [
+    "KINDS",
+    "UNIT",
+    "Tracing",
+    "embedding_spread",
+    "locate",
+    "located",
+    "per_layer",
+    "select",
+]
 
 UNIT = "layer"
 
@@ -144,6 +153,19 @@ def select(scores: NDArray[np.floating], top: int = 1) -> NDArray[np.bool_]:
     located = np.zeros(len(scores), dtype=bool)
     located[np.argsort(-scores, kind="stable")[:top]] = True
     return located
+
+
+def located(result: Tracing, *, top: int = 5) -> dict[str, NDArray[np.bool_]]:
+    """Located layers of one prompt by name: the best one, and the `top` best of more layers."""
+    found = {"best layer": select(result.scores)}
+    if 1 < top < len(result.scores):
+        found[f"top {top} layers"] = select(result.scores, top)
+    return found
+
+
+def per_layer(result: Tracing) -> list[int]:
+    """Number of units in each layer: the layer itself."""
+    return [1] * len(result.scores)
 
 
 def _tokens_or_reason(lm: LanguageModel, sample: Sample) -> Tokens | Dropped:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from caploc import plugins
-from caploc.plan import erasure, spine
+from caploc.plan import erasure, facts, spine
 from caploc.provenance import canonical_json, code_digest
 
 __all__ = ["EXPERIMENTS", "SPLITS", "Plan"]
@@ -17,13 +17,14 @@ __all__ = ["EXPERIMENTS", "SPLITS", "Plan"]
 SPLITS = ("locate", "train", "validation", "test")
 _SHUFFLED = ".shuffled"
 # Where the settings of a stage are: each module has one function a stage.
-_FAMILIES = (spine, erasure)
+_FAMILIES = (spine, erasure, facts)
 # Stages that execute the plug-in of their task.
 _TASK_STAGES = ("prepare_samples", "evaluate_base", "erase_neurons")
 # Tables of every run, and what each experiment named in `run.experiments` adds.
 _TABLES = ("agreement", "neurons", "base", "samples", "completeness")
 EXPERIMENTS: dict[str, tuple[str, ...]] = {
     "erasure": ("erasure",),
+    "fidelity": ("fidelity",),
 }
 
 
@@ -172,6 +173,12 @@ class Plan:
         if "task" in wildcards and stage in _TASK_STAGES:
             plugin = self.config["tasks"][wildcards["task"]]["plugin"]
             modules.append(plugins.module_name("tasks", plugin))
+        if stage == "prepare_facts":
+            modules.append(
+                plugins.module_name("facts", self.config["facts"][wildcards["facts"]]["plugin"])
+            )
+        if stage == "locate_facts":
+            modules.append(plugins.module_name("locators", wildcards["locator"]))
         if stage == "attribute_shard":
             locator = self.config["methods"][wildcards["method"]]["locator"]
             modules.append(plugins.module_name("locators", locator))

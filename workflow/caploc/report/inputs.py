@@ -23,6 +23,12 @@ _COLUMNS = {
     "samples": ("model", "dataset", "split", "reason", "metric", "value"),
     "completeness": ("model", "dataset", "method", "layer", "metric", "value"),
 }  # fmt: skip
+# Tables of experiments: read where the run has them.
+_EXPERIMENTS = {
+    "fidelity": ("model", "dataset", "locator", "unit", "rule", "rewrite", "averaged_facts",
+                 "facts", "comparison", "fact", "metric", "value", "ci_low", "ci_high", "interval",
+                 "n", "role"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +120,8 @@ def read_inputs(job: Job) -> Inputs:
         pairs=tuple(Pair(p["name"], p["a"], p["b"], p["shares"]) for p in spec["pairs"]),
         tables={
             name: store.read_table(job.input(name), columns).to_pylist()
-            for name, columns in _COLUMNS.items()
+            for name, columns in (_COLUMNS | _EXPERIMENTS).items()
+            if name in _COLUMNS or name in job.inputs
         },
         manifests={m["model"]: m for m in map(_manifest, job.inputs.get("models", []))},
         losses={path.parent.name: _loss(path) for path in job.inputs.get("losses", [])},

@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from caploc.report import figures, formatting, sections
+from caploc.report import fidelity, figures, formatting, sections
 from caploc.report.comparisons import pair_verdict
 from caploc.report.findings import USEFUL, findings, tiles
 from caploc.report.formatting import Number
@@ -51,6 +51,10 @@ def render(inputs: Inputs) -> str:
         views=[_view(view) for view in views(inputs)],
         models=[_model(inputs, model) for model in inputs.spec["models"]],
         paper=sections.paper(),
+        fidelity=fidelity.fidelity_views(inputs),
+        fact_tasks=fidelity.task_rows(inputs),
+        controls=fidelity.CONTROLS,
+        paper_fidelity=fidelity.PAPER,
         samples=sections.sample_rows(inputs),
         drops=sections.drop_rows(inputs),
         splits=sections.split_check(inputs.splits),

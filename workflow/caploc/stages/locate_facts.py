@@ -1,0 +1,131 @@
+"""Locate every prompt of one shard of facts with one locator.
+
+Settings: ``model``, ``dtype``, ``device``, ``facts`` (id), ``locator`` (plug-in), ``locate`` and
+``choose`` (settings of its two functions), ``rewrites`` (most of each kind), ``prompts`` (prompts
+of a fact that are located whatever their kind), ``shard``, ``shard_size`` (facts), ``seed``.
+Inputs: ``manifest``, ``prompts``. Output: ``located`` (see `caploc.located`).
+"""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from caploc import plugins, store
+from caploc.located import LOCATED
+from caploc.models._language_model import LanguageModel
+from caploc.models._loading import load_model
+from caploc.provenance import Job
+from caploc.records import Dropped, Sample
+from caploc.stages._progress import tracked
+
+__all__ = ["run"]
+
+_LOG = logging.getLogger(__name__)
+# Prompts located together: enough to group by length.
+_GROUP = 64
+_COLUMNS = (
+    "fact_id", "subject", "object", "prompt_id", "kind", "rank", "prompt", "reason",
+    "counterfactual",
+)  # fmt: skip
+
+
+def run(job: Job) -> None:
+    """Load, locate group by group, write."""
+    torch.set_num_threads(job.threads)
+    spec = job.spec
+    manifest = store.read_json(job.input("manifest"))
+    # An absolute path stays what it is when joined.
+    folder = job.input("manifest").parent / manifest["path"]
+    lm = load_model(folder, dtype=spec["dtype"], device=spec["device"])
+    locator = plugins.load("locators", spec["locator"])
+    everything = store.read_table(job.input("prompts"), _COLUMNS).to_pylist()
+    # What a locator derives from the facts of the whole run must not depend on the shard.
+    settings = spec["locate"] | _common(lm, locator, everything)
+    metadata: dict[str, Any] = {
+        "origin": job.origin(),
+        "unit": locator.UNIT,
+        "per_layer": [],
+        "dropped": [],
+        "n_prompts": 0,
+    }
+    rows = list(_of_shard(everything, spec))
+    with store.table_writer(job.outputs["located"], LOCATED, metadata) as writer:
+        work = tracked(
+            _results(lm, locator, rows, settings, spec["seed"]), len(rows), spec["locator"]
+        )
+        for row, result in work:
+            if isinstance(result, Dropped):
+                metadata["dropped"].append([row["fact_id"], row["prompt_id"], str(result)])
+                continue
+            metadata["n_prompts"] += 1
+            metadata["per_layer"] = locator.per_layer(result)
+            sets = locator.located(result, **spec["choose"])
+            writer.write_table(_table(row, sets, result.scores if _averaged(locator) else None))
+    _LOG.info(
+        "%s, %s: %d prompts located, %d left out",
+        spec["model"], spec["locator"], metadata["n_prompts"], len(metadata["dropped"]),
+    )  # fmt: skip
+
+
+def _common(lm: LanguageModel, locator: Any, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Scale of the noise of causal tracing: one for all shards, from the subjects of the run."""
+    if not hasattr(locator, "embedding_spread"):
+        return {}
+    originals = [_sample(row) for row in rows if row["prompt_id"] == 0]
+    try:
+        return {"spread": locator.embedding_spread(lm, originals)}
+    except ValueError:
+        # No subject was found in any prompt; each is left out with that reason.
+        return {}
+
+
+def _averaged(locator: Any) -> bool:
+    """Averages over facts are formed of scores of FFN neurons alone."""
+    return locator.UNIT == "ffn neuron"
+
+
+def _of_shard(rows: list[dict[str, Any]], spec: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Prompts of the facts [shard * size, (shard + 1) * size) that are to be located."""
+    order = {fact_id: i for i, fact_id in enumerate(dict.fromkeys(r["fact_id"] for r in rows))}
+    for row in rows:
+        wanted = row["prompt_id"] == 0 or row["rank"] < spec["rewrites"]
+        wanted = wanted or row["prompt_id"] < spec["prompts"]
+        if wanted and order[row["fact_id"]] // spec["shard_size"] == spec["shard"]:
+            yield row
+
+
+def _results(
+    lm: LanguageModel, locator: Any, rows: list[dict[str, Any]], settings: dict[str, Any], seed: int
+) -> Iterator[tuple[dict[str, Any], Any]]:
+    for first in range(0, len(rows), _GROUP):
+        group = rows[first : first + _GROUP]
+        usable = [row for row in group if not row["reason"]]
+        found = iter(locator.locate(lm, [_sample(row) for row in usable], seed=seed, **settings))
+        for row in group:
+            yield row, Dropped(row["reason"]) if row["reason"] else next(found)
+
+
+def _sample(row: dict[str, Any]) -> Sample:
+    meta = {"subject": row["subject"]}
+    if row["counterfactual"]:
+        meta["counterfactual"] = row["counterfactual"]
+    name = f"{row['fact_id']}/{row['prompt_id']}"
+    return Sample(name, row["prompt"], " " + row["object"], meta)
+
+
+def _table(row: dict[str, Any], sets: dict[str, Any], scores: Any) -> pa.Table:
+    """One row a rule; the scores stand with the first."""
+    n = len(sets)
+    kept = [None if scores is None else scores.reshape(-1).astype(np.float32), *([None] * (n - 1))]
+    columns = {
+        "fact_id": [row["fact_id"]] * n,
+        "prompt_id": [row["prompt_id"]] * n,
+        "rule": list(sets),
+        "units": [np.flatnonzero(grid).astype(np.int32) for grid in sets.values()],
+        "scores": kept,
+    }
+    return pa.table(columns, schema=LOCATED)

@@ -1,0 +1,170 @@
+"""Which facts does a model know, prompt by prompt; and its own rewrites, where it can write.
+
+Settings: ``model``, ``facts`` (id), ``dtype``, ``device``, ``rewrites`` (most of each kind),
+``refine_prompts`` (prompts of a fact that KN is refined over), ``own_rewrites``, ``seed``. Inputs:
+``manifest``, ``facts``. Output: ``prompts``, one row a prompt: prompt_id (0 is the original), kind,
+rank within its kind, text, whether the model completes it with the object, and the same prompt
+about another subject with as many tokens (circuits need one).
+"""
+
+import json
+import logging
+import random
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import torch
+
+from caploc import store
+from caploc.evaluation.own_rewrites import OwnRewrites, rewrite_facts
+from caploc.evaluation.recall import Recall, recall
+from caploc.models._language_model import LanguageModel
+from caploc.models._loading import load_model
+from caploc.models._tokens import encode
+from caploc.provenance import Job
+from caploc.records import Dropped, Fact
+from caploc.stages.prepare_facts import read_facts
+
+__all__ = ["KINDS", "PROMPTS", "run"]
+
+_LOG = logging.getLogger(__name__)
+KINDS = ("original", "template", "paraphrase", "own")
+PROMPTS = pa.schema(
+    [
+        *((name, pa.string()) for name in ("fact_id", "subject", "relation", "object")),
+        ("prompt_id", pa.int16()),
+        ("kind", pa.string()),
+        ("rank", pa.int16()),
+        ("prompt", pa.string()),
+        ("correct", pa.bool_()),
+        ("probability", pa.float64()),
+        ("reason", pa.string()),
+        ("counterfactual", pa.string()),
+        ("counterfactual_object", pa.string()),
+    ]
+)
+_EXAMPLES = 30
+_MOST_TRIED = 30
+"""Other subjects that are tried as a twin of equal length."""
+
+
+def run(job: Job) -> None:
+    """Ask every prompt once, write what came of it."""
+    torch.set_num_threads(job.threads)
+    spec = job.spec
+    facts = read_facts(job.input("facts"))
+    manifest = store.read_json(job.input("manifest"))
+    # An absolute path stays what it is when joined.
+    folder = job.input("manifest").parent / manifest["path"]
+    lm = load_model(folder, dtype=spec["dtype"], device=spec["device"])
+    own = OwnRewrites(not_available="not asked for")
+    if spec["own_rewrites"]:
+        own = rewrite_facts(lm, facts)
+    rows = [row for fact in facts for row in _prompts(fact, own, spec)]
+    answers = recall(lm, [row["prompt"] for row in rows], [" " + row["object"] for row in rows])
+    for row, answer in zip(rows, answers, strict=True):
+        dropped = isinstance(answer, Dropped)
+        row["reason"] = str(answer) if dropped else ""
+        row["correct"] = answer.correct if isinstance(answer, Recall) else None
+        row["probability"] = answer.probability if isinstance(answer, Recall) else None
+    _add_counterfactuals(lm, facts, rows, spec["seed"])
+    metadata = {
+        "origin": job.origin(),
+        "facts": store.read_metadata(job.input("facts")) | {"origin": None},
+        "n_facts": len(facts),
+        "n_known": sum(bool(row["correct"]) for row in rows if row["prompt_id"] == 0),
+        "own_not_available": own.not_available,
+        "own_kept": len(own.kept),
+        "own_dropped": dict(own.dropped),
+        "own_examples": own.examples[:_EXAMPLES],
+    }
+    store.write_table(pa.Table.from_pylist(rows, schema=PROMPTS), job.outputs["prompts"], metadata)
+    _tell(job, metadata)
+
+
+def _prompts(fact: Fact, own: OwnRewrites, spec: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Rows of one fact: the original, as many rewrites of each kind as are wanted."""
+    n_templates = max(spec["rewrites"], spec["refine_prompts"] - 1)
+    texts = [("original", 0, fact.prompts[0])]
+    texts += [("template", i, text) for i, text in enumerate(fact.prompts[1:][:n_templates])]
+    wanted = fact.paraphrases[: spec["rewrites"]]
+    texts += [("paraphrase", i, text) for i, text in enumerate(wanted)]
+    if fact.fact_id in own.kept:
+        texts.append(("own", 0, own.kept[fact.fact_id]))
+    for prompt_id, (kind, rank, text) in enumerate(texts):
+        yield {
+            "fact_id": fact.fact_id,
+            "subject": fact.subject,
+            "relation": fact.relation,
+            "object": fact.object,
+            "prompt_id": prompt_id,
+            "kind": kind,
+            "rank": rank,
+            "prompt": text,
+        }
+
+
+def _add_counterfactuals(
+    lm: LanguageModel, facts: Sequence[Fact], rows: list[dict[str, Any]], seed: int
+) -> None:
+    """Give each prompt its twin about another subject: same relation, other object, equal length.
+
+    The twin's subject is the same for all prompts of a fact where one fits them all.
+    """
+    by_relation: dict[str, list[Fact]] = {}
+    for fact in facts:
+        by_relation.setdefault(fact.relation, []).append(fact)
+    lengths: dict[str, int | None] = {}
+
+    def length(prompt: str, answer: str) -> int | None:
+        if prompt not in lengths:
+            try:
+                lengths[prompt] = len(encode(lm.tokenizer, prompt, answer, context=lm.context)[0])
+            except Dropped:
+                lengths[prompt] = None
+        return lengths[prompt]
+
+    of_fact: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        of_fact.setdefault(row["fact_id"], []).append(row)
+    for fact in facts:
+        others = [f for f in by_relation[fact.relation] if f.object != fact.object]
+        random.Random(f"counterfactual {seed} {fact.fact_id}").shuffle(others)
+        others = others[:_MOST_TRIED]
+        prompts = of_fact[fact.fact_id]
+        fits = {
+            other.fact_id: [
+                row
+                for row in prompts
+                if length(row["prompt"], " " + fact.object) is not None
+                and length(row["prompt"], " " + fact.object)
+                == length(_about(row["prompt"], fact, other), " " + fact.object)
+            ]
+            for other in others
+        }
+        for other in sorted(others, key=lambda f: -len(fits[f.fact_id])):
+            for row in fits[other.fact_id]:
+                if "counterfactual" not in row:
+                    row["counterfactual"] = _about(row["prompt"], fact, other)
+                    row["counterfactual_object"] = other.object
+
+
+def _about(prompt: str, fact: Fact, other: Fact) -> str:
+    return prompt.replace(fact.subject, other.subject, 1)
+
+
+def _tell(job: Job, metadata: dict[str, Any]) -> None:
+    _LOG.info(
+        "%s: completes the original prompt of %d of %d facts",
+        job.spec["model"], metadata["n_known"], metadata["n_facts"],
+    )  # fmt: skip
+    if metadata["own_not_available"]:
+        _LOG.info("rewrites by the model itself: %s", metadata["own_not_available"])
+        return
+    _LOG.info(
+        "rewrites by the model itself: %d kept, left out: %s",
+        metadata["own_kept"], json.dumps(metadata["own_dropped"]),
+    )  # fmt: skip
+    for prompt, text, verdict in metadata["own_examples"]:
+        _LOG.info("  %s | %s | %s", prompt, text, verdict)
