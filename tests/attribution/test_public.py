@@ -61,7 +61,9 @@ def close(found: Any, expected: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(
-    "form", [list, tuple, np.array, torch.tensor, lambda x: {"input_ids": x}], ids=str
+    "form",
+    [list, tuple, np.array, torch.tensor, lambda x: {"input_ids": x}],
+    ids=["list", "tuple", "array", "tensor", "mapping"],
 )
 def test_one_sample(lm: LanguageModel, expected: list[np.ndarray], form: Any) -> None:
     close(attribute(lm.model, form(PROMPTS[0]), form(ANSWERS[0]), steps=STEPS), expected[0])

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from naive import naive_scores
+from tiny_models import tiny_gptj, tiny_llama
 from transformers import AutoTokenizer
 
-from attribution.naive import naive_scores
-from attribution.tiny_models import tiny_gptj, tiny_llama
 from caploc.attribution.engine import Attribution
 from caploc.locators import kn, kn_activation
 from caploc.models._language_model import LanguageModel
