@@ -46,7 +46,7 @@ PROMPTS = pa.schema(
 )
 _EXAMPLES = 30
 _MOST_TRIED = 30
-"""Other subjects that are tried as a twin of equal length."""
+"""Subjects of the same relation, and of others, that are tried as a twin of equal length."""
 
 
 def run(job: Job) -> None:
@@ -108,13 +108,11 @@ def _prompts(fact: Fact, own: OwnRewrites, spec: dict[str, Any]) -> Iterator[dic
 def _add_counterfactuals(
     lm: LanguageModel, facts: Sequence[Fact], rows: list[dict[str, Any]], seed: int
 ) -> None:
-    """Give each prompt its twin about another subject: same relation, other object, equal length.
+    """Give each prompt its twin about another subject with as many tokens and another object.
 
-    The twin's subject is the same for all prompts of a fact where one fits them all.
+    Subjects of the same relation come first, then those of others; among them one that fits all
+    prompts of the fact, so that these have the same twin.
     """
-    by_relation: dict[str, list[Fact]] = {}
-    for fact in facts:
-        by_relation.setdefault(fact.relation, []).append(fact)
     lengths: dict[str, int | None] = {}
 
     def length(prompt: str, answer: str) -> int | None:
@@ -129,9 +127,7 @@ def _add_counterfactuals(
     for row in rows:
         of_fact.setdefault(row["fact_id"], []).append(row)
     for fact in facts:
-        others = [f for f in by_relation[fact.relation] if f.object != fact.object]
-        random.Random(f"counterfactual {seed} {fact.fact_id}").shuffle(others)
-        others = others[:_MOST_TRIED]
+        others = _candidates(fact, facts, seed)
         prompts = of_fact[fact.fact_id]
         fits = {
             other.fact_id: [
@@ -143,11 +139,29 @@ def _add_counterfactuals(
             ]
             for other in others
         }
-        for other in sorted(others, key=lambda f: -len(fits[f.fact_id])):
+        for other in sorted(
+            others, key=lambda f: (f.relation != fact.relation, -len(fits[f.fact_id]))
+        ):
             for row in fits[other.fact_id]:
                 if "counterfactual" not in row:
                     row["counterfactual"] = _about(row["prompt"], fact, other)
                     row["counterfactual_object"] = other.object
+
+
+def _candidates(fact: Fact, facts: Sequence[Fact], seed: int) -> list[Fact]:
+    """Facts with another subject and object: some of the same relation, some of others."""
+    chosen = []
+    for same in (True, False):
+        found = [
+            f
+            for f in facts
+            if (f.relation == fact.relation) is same
+            and f.object != fact.object
+            and f.subject != fact.subject
+        ]
+        random.Random(f"counterfactual {seed} {fact.fact_id}").shuffle(found)
+        chosen += found[:_MOST_TRIED]
+    return chosen
 
 
 def _about(prompt: str, fact: Fact, other: Fact) -> str:
