@@ -4,5 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-for name in ("workflow", "embedded", "attribution", "aggregation", "families"):
+NAMES = (
+    "workflow", "embedded", "attribution", "aggregation", "families", "tracing", "circuits",
+)  # fmt: skip
+for name in NAMES:
     subprocess.run([sys.executable, Path(__file__).parent / f"{name}.py"], check=True)

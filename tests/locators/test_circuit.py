@@ -71,6 +71,22 @@ def test_incoming_edges_sum_to_difference_times_path_mean_gradient(lm: LanguageM
     np.testing.assert_allclose(totals, expected, rtol=1e-8, atol=1e-12)
 
 
+def test_logit_difference(lm: LanguageModel) -> None:
+    clean, corrupt, answer = prompts(1)
+    split, contrast = SplitDecoder(lm), (answer[0] + 1) % 37
+    split._metric = lambda z, y: z[-1, y[0]] - z[-1, contrast]  # type: ignore[method-assign]
+    found = score_edges(
+        lm, clean, corrupt, answer, rule="right", steps=1, contrast=contrast, **SETTINGS
+    )
+    expected = split.one_step(clean, corrupt, answer)
+    np.testing.assert_allclose(found.scores, expected, rtol=1e-8, atol=1e-12)
+    assert found.clean == pytest.approx(split.metric(clean, answer).item(), rel=1e-9)
+    effects = patch_edges(lm, clean, corrupt, answer, contrast)
+    edge = len(effects) // 2
+    expected_effect = patched(split, clean, corrupt, answer, every=len(effects) // 2)[1]
+    assert effects[edge] == pytest.approx(expected_effect, rel=1e-8, abs=1e-11)
+
+
 def test_chunks_change_rounding_only(lm: LanguageModel) -> None:
     clean, corrupt, answer = prompts(2)
     whole = score_edges(lm, clean, corrupt, answer, rule="right", steps=5, **SETTINGS)
@@ -86,11 +102,13 @@ def test_edges_out_of_the_embedding_add_up(lm: LanguageModel) -> None:
     assert total == pytest.approx(found.clean - found.corrupt, rel=1e-4)
 
 
-def patched(split: SplitDecoder, clean: list[int], corrupt: list[int], answer: list[int]) -> Any:
+def patched(
+    split: SplitDecoder, clean: list[int], corrupt: list[int], answer: list[int], every: int = 3
+) -> Any:
     """A whole run per third edge, with the edge's share of the reader's stream exchanged."""
     (_, a, _), (_, b, _) = (split.run(split.embed([*p, *answer[:-1]])) for p in (clean, corrupt))
     base, effects = split.metric(clean, answer), []
-    for reader, source in split.edges()[::3]:
+    for reader, source in split.edges()[::every]:
 
         def change(r: Any, stream: Any, written: Any, reader=reader, source=source) -> Any:  # type: ignore[no-untyped-def]
             return stream - a[source] + b[source] if r == reader else stream
@@ -261,6 +279,24 @@ def test_results_in_order_with_reasons(worded: LanguageModel) -> None:
     more = circuit.locate(worded, FACTS[:1], steps=200)[0]
     assert isinstance(more, circuit.EdgeAttribution)
     assert more.gap < first.gap < abs(first.log_probability - first.log_probability_corrupted)
+
+
+def test_metric_from_text(worded: LanguageModel) -> None:
+    meta = {"counterfactual": "a two =", "counterfactual_answer": " four"}
+    facts = [Sample("s", "a one =", " three", meta), FACTS[0],
+             Sample("s", "a one =", " four four", meta)]  # fmt: skip
+    results = circuit.locate(worded, facts, steps=50, metric="logit_difference")
+    assert reasons(results) == [
+        "",
+        "no counterfactual answer",
+        "answer and counterfactual answer begin with the same token",
+    ]
+    (plain,) = circuit.locate(worded, facts[:1], steps=1)
+    assert results[0].log_probability == plain.log_probability
+    assert circuit.patch(worded, facts[0], metric="logit_difference").any()
+    for call in (circuit.locate, circuit.patch):
+        with pytest.raises(ValueError, match="unknown metric 'kl'; available: log_prob"):
+            call(worded, facts[0], metric="kl")
 
 
 def test_running_alone_from_text(worded: LanguageModel) -> None:

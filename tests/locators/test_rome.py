@@ -224,6 +224,8 @@ def test_bad_settings_and_a_family_without_names(
     )
     with pytest.raises(DataError, match="llama names no attention_out, which causal tracing needs"):
         rome.locate(unnamed, [fact("a", "a")])
+    with pytest.raises(DataError, match="a window of 10 restores all 3 layers"):
+        rome.locate(lm, [fact("a", "a")])
 
 
 def test_select() -> None:

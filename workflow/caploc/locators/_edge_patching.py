@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from caploc.locators._block_calls import record_rows, run_block
 from caploc.locators._circuit_run import answer_log_probability, run_alone
 from caploc.locators._edge_graph import Bools
-from caploc.locators._edge_scores import log_probability
+from caploc.locators._edge_scores import measure
 from caploc.locators._nodes import (
     bias_of,
     graph_of,
@@ -39,7 +39,11 @@ __all__ = ["patch_edges", "prune_greedily"]
 
 @torch.no_grad()
 def patch_edges(
-    lm: LanguageModel, clean: list[int], corrupt: list[int], answer: list[int]
+    lm: LanguageModel,
+    clean: list[int],
+    corrupt: list[int],
+    answer: list[int],
+    contrast: int | None = None,
 ) -> NDArray[np.float64]:
     """What every edge is worth alone: (edge,) M(clean) - M(clean with the edge patched), in nats.
 
@@ -48,6 +52,7 @@ def patch_edges(
         clean: token ids of the prompt.
         corrupt: of the counterfactual prompt, as many.
         answer: of the gold answer, read behind both.
+        contrast: token whose logit is subtracted from the answer's; None means log-probability.
     """
     graph, needed_by = graph_of(lm), "edge patching"
     ids = torch.tensor([[*c, *answer[:-1]] for c in (clean, corrupt)], device=lm.device)
@@ -55,7 +60,7 @@ def patch_edges(
     written = outputs(lm, nodes, range(lm.n_layers))
     difference = written[:, 0] - written[:, 1]
     recorded = record_rows(lm, lm.model.get_input_embeddings()(ids[:1]), needed_by)
-    clean_m = log_probability(lm, nodes.before_head[:1], answer)
+    clean_m = measure(lm, nodes.before_head[:1], answer, contrast)
     effects = []
     for reader, n in enumerate(graph.sources_read):
         layer = int(graph.reader_layer[reader])
@@ -71,7 +76,7 @@ def patch_edges(
             for later in range(layer + 1, lm.n_layers):
                 hidden = run_block(lm, recorded, later, hidden, 0)
             hidden = hidden[:, 0]
-        effects.append(clean_m - log_probability(lm, hidden, answer))
+        effects.append(clean_m - measure(lm, hidden, answer, contrast))
     return torch.cat(effects).double().cpu().numpy()
 
 

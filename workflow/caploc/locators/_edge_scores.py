@@ -4,7 +4,8 @@ For an edge from source u to reader v of one fact,
 
     score(u, v) = sum_t (out_u(clean, t) - out_u(corrupt, t)) . sum_n a_n dM / d in_v(t) at c_n
 
-    M      mean over answer tokens of log P(y_m | prompt, y_1..y_(m-1))
+    M      mean over answer tokens of log P(y_m | prompt, y_1..y_(m-1)); or, if a contrast token is
+           given, the logit of the first answer token minus that of the contrast
     in_v   what reader v reads: the residual stream in front of its norm
     c_n    points of the path, at which the first block reads corrupt + c_n (clean - corrupt)
     a_n    their weights
@@ -35,16 +36,17 @@ from caploc.locators._edge_graph import EdgeGraph
 from caploc.locators._nodes import (
     Nodes,
     Parts,
+    difference,
     first_argument,
     graph_of,
     outputs,
     parts_of,
     record_nodes,
     rows_by_head,
-)  # fmt: skip
+)
 from caploc.models._language_model import LanguageModel
 
-__all__ = ["EdgeScores", "log_probability", "score_edges"]
+__all__ = ["EdgeScores", "measure", "score_edges"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +54,16 @@ class EdgeScores:
     """Scores of one fact.
 
     Attributes:
-        scores: (edge,) contribution to M, in nats.
+        scores: (edge,) contribution to M, in nats (or logits).
         clean: M of the prompt.
         corrupt: M of the counterfactual prompt, with the same answer.
+        log_probability: (2,) of the answer behind prompt and counterfactual prompt, in nats.
     """
 
     scores: Tensor
     clean: float
     corrupt: float
+    log_probability: tuple[float, float]
 
 
 def score_edges(
@@ -72,6 +76,7 @@ def score_edges(
     steps: int,
     batch_tokens: int,
     chunk_values: int,
+    contrast: int | None = None,
 ) -> EdgeScores:
     """Score all edges of one fact.
 
@@ -84,40 +89,50 @@ def score_edges(
         steps: S of the rule.
         batch_tokens: most tokens in one pass (points x tokens), if one point fits.
         chunk_values: most numbers held for the outputs of sources, if one layer at one token fits.
+        contrast: token whose logit is subtracted, see above; None means log-probability.
     """
     graph, path = graph_of(lm), path_rule(rule, steps)
     wide = torch.promote_types(lm.dtype, torch.float32)
     ids = torch.tensor([[*c, *answer[:-1]] for c in (clean, corrupt)], device=lm.device)
     nodes = record_nodes(lm, ids)
-    ends = nodes.embedding
+    ends, changed = nodes.embedding, difference(nodes)
     points = torch.tensor(path.points, dtype=wide, device=lm.device)
     weights = torch.tensor(path.weights, dtype=wide, device=lm.device)
     grid = torch.zeros(graph.n_readers, graph.n_sources, dtype=wide, device=lm.device)
     rows = max(1, batch_tokens // ids.shape[1])
     for c, a in zip(points.split(rows), weights.split(rows), strict=True):
         stream = ends[1] + c[:, None, None] * (ends[0] - ends[1]).to(wide)
-        slopes = _slopes(lm, ids[:1], stream.to(lm.dtype), a, answer)
+        slopes = _slopes(lm, ids[:1], stream.to(lm.dtype), a, answer, contrast)
         for tokens in _token_chunks(graph, ids.shape[1], lm, chunk_values):
-            _add_products(lm, graph, nodes, slopes, tokens, chunk_values, grid)
+            _add_products(lm, graph, changed, slopes, tokens, chunk_values, grid)
     with torch.no_grad():
-        ends_at = log_probability(lm, nodes.before_head, answer)
+        ends_at = measure(lm, nodes.before_head, answer, contrast)
+        log_p = measure(lm, nodes.before_head, answer)
     possible = torch.from_numpy(graph.possible).to(lm.device)
-    return EdgeScores(grid[possible].cpu(), float(ends_at[0]), float(ends_at[1]))
+    return EdgeScores(
+        grid[possible].cpu(), float(ends_at[0]), float(ends_at[1]),
+        (float(log_p[0]), float(log_p[1])),
+    )  # fmt: skip
 
 
-def log_probability(lm: LanguageModel, before_norm: Tensor, answer: list[int]) -> Tensor:
-    """M of each row: mean log P of the answer tokens, predicted at the last positions.
+def measure(
+    lm: LanguageModel, before_norm: Tensor, answer: list[int], contrast: int | None = None
+) -> Tensor:
+    """M of each row; the answer tokens are predicted at the last positions.
 
     Args:
         lm: the model.
         before_norm: (row, token, width) residual stream behind the last block.
         answer: token ids; the last of them is not among the tokens.
+        contrast: see `score_edges`.
 
     Returns:
-        (row,) nats, in float32 or wider.
+        (row,) nats (or logits), in float32 or wider.
     """
     z = lm.logits(lm.final_norm(before_norm[:, -len(answer) :]))
     z = z.to(torch.promote_types(z.dtype, torch.float32))
+    if contrast is not None:
+        return z[:, 0, answer[0]] - z[:, 0, contrast]
     targets = torch.tensor(answer, device=lm.device).expand(len(z), -1)
     return torch.log_softmax(z, -1).gather(2, targets[..., None]).mean((1, 2))
 
@@ -142,7 +157,12 @@ class _Slopes:
 
 
 def _slopes(
-    lm: LanguageModel, ids: Tensor, stream: Tensor, weights: Tensor, answer: list[int]
+    lm: LanguageModel,
+    ids: Tensor,
+    stream: Tensor,
+    weights: Tensor,
+    answer: list[int],
+    contrast: int | None,
 ) -> _Slopes:
     """One forward and backward pass from given inputs of the first block."""
     parts = parts_of(lm)
@@ -150,7 +170,7 @@ def _slopes(
     leaf = stream.detach().requires_grad_(True)
     with torch.enable_grad(), _tapped(lm, parts, leaf, taps):
         lm.model.base_model(input_ids=ids.expand(len(leaf), -1), use_cache=False)
-        total = (log_probability(lm, taps.before_head[0], answer) * weights).sum()
+        total = (measure(lm, taps.before_head[0], answer, contrast) * weights).sum()
     n_in = len(lm.family.ffn_in)
     wanted = [*taps.heads, *taps.ffn, taps.before_head[0]]
     gradients = torch.autograd.grad(total, wanted, allow_unused=True, materialize_grads=True)
@@ -220,30 +240,29 @@ def _tapped(lm: LanguageModel, parts: Parts, leaf: Tensor, taps: _Taps) -> Itera
 def _add_products(
     lm: LanguageModel,
     graph: EdgeGraph,
-    nodes: Nodes,
+    changed: Nodes,
     slopes: _Slopes,
     tokens: slice,
     chunk_values: int,
     grid: Tensor,
 ) -> None:
-    """Add the share of some tokens to all scores (reader, source)."""
+    """Add the share of some tokens to all scores (reader, source); `changed` is one row."""
     parts = parts_of(lm)
-    n_tokens, width = nodes.embedding[0, tokens].shape
+    n_tokens, width = changed.embedding[0, tokens].shape
     per_layer = (graph.n_heads + 1) * n_tokens * width
     group = max(1, chunk_values // per_layer)
     for first in range(0, lm.n_layers, group):
         sources = range(first, min(first + group, lm.n_layers))
         start = graph.heads(first).start - (first == 0)
-        written = outputs(lm, nodes, sources, tokens).to(grid.dtype)
-        difference = (written[:, 0] - written[:, 1]).flatten(1)
-        stop = start + len(difference)
+        written = outputs(lm, changed, sources, tokens).to(grid.dtype).flatten(1)
+        stop = start + len(written)
         # Blocks before the first of these sources read none of them.
         for layer in range(first, lm.n_layers):
             slope = _reader_slopes(lm, parts, graph, slopes, layer, tokens, chunk_values)
-            product = slope.to(grid.dtype).flatten(1) @ difference.T
+            product = slope.to(grid.dtype).flatten(1) @ written.T
             grid[graph.readers(layer), start:stop] += product
         logits = slopes.logits[:, tokens].sum(0).to(grid.dtype)
-        grid[-1, start:stop] += difference @ logits.flatten()
+        grid[-1, start:stop] += written @ logits.flatten()
 
 
 def _reader_slopes(

@@ -22,6 +22,7 @@ __all__ = [
     "Nodes",
     "Parts",
     "bias_of",
+    "difference",
     "first_argument",
     "graph_of",
     "outputs",
@@ -169,6 +170,23 @@ def record_nodes(lm: LanguageModel, ids: Tensor) -> Nodes:
         # Some families take the FFN's rows out of their sequences.
         before_ffn=[y.view(shape) for y in seen["y"] or seen["x"]],
         before_head=seen["h"][0],
+    )
+
+
+def difference(nodes: Nodes) -> Nodes:
+    """First row minus second: what nodes write is linear in these, so one row is enough."""
+
+    def of(x: Tensor) -> Tensor:
+        return x[:1] - x[1:2]
+
+    return Nodes(
+        embedding=of(nodes.embedding),
+        heads=[of(x) for x in nodes.heads],
+        attention=[of(x) for x in nodes.attention],
+        ffn=[of(x) for x in nodes.ffn],
+        before_attention=[of(x) for x in nodes.before_attention],
+        before_ffn=[of(x) for x in nodes.before_ffn],
+        before_head=of(nodes.before_head),
     )
 
 

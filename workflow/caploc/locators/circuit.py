@@ -1,7 +1,8 @@
 """Knowledge circuits: which edges between heads, FFNs, embedding and logits carry a fact.
 
 The unit is the edge (see `EdgeGraph`). A sample gives its counterfactual prompt, the same sentence
-about something else, in ``meta["counterfactual"]``; both must have the same number of tokens.
+about something else, in ``meta["counterfactual"]``; both must have the same number of tokens. For
+the logit difference it also gives the answer to that, in ``meta["counterfactual_answer"]``.
 """
 
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from caploc.records import Dropped, Sample
 
 __all__ = [
     "ABLATIONS",
+    "METRICS",
     "UNIT",
     "Alone",
     "EdgeAttribution",
@@ -41,6 +43,7 @@ __all__ = [
 ]
 
 UNIT = "edge"
+METRICS = ("log_probability", "logit_difference")
 ABLATIONS = ("zero", "mean", "counterfactual")
 
 
@@ -49,13 +52,13 @@ class EdgeAttribution:
     """Scores of one fact.
 
     Attributes:
-        scores: (edge,) contribution to the mean log-probability of the answer tokens, in nats;
-            positive where the edge supports the answer. Order: `EdgeGraph`.
+        scores: (edge,) contribution to the metric, in nats or logits; positive where the edge
+            supports the answer. Order: `EdgeGraph`.
         graph: which edges these are.
         log_probability: of the answer after the prompt, mean over its tokens, in nats.
         log_probability_corrupted: of the same answer after the counterfactual prompt.
-        gap: |sum of the scores of edges out of the embedding - difference of the two|, in nats; 0
-            if the path were integrated exactly.
+        gap: |sum of the scores of edges out of the embedding - difference of the metric between
+            both prompts|; 0 if the path were integrated exactly.
     """
 
     scores: NDArray[np.float64]
@@ -71,7 +74,8 @@ def locate(
     *,
     rule: str = "right",
     steps: int = 100,
-    batch_tokens: int = 4096,
+    metric: str = "log_probability",
+    batch_tokens: int = 1024,
     chunk_values: int = 1 << 26,
     seed: int = 0,
 ) -> list[EdgeAttribution | Dropped]:
@@ -82,6 +86,8 @@ def locate(
         samples: prompts with gold answers; ``meta["counterfactual"]`` is the other prompt.
         rule: path rule, see `caploc.attribution.rules`.
         steps: S of the rule.
+        metric: ``log_probability`` of the answer, mean over its tokens; or ``logit_difference``
+            between the first tokens of the answer and of the counterfactual answer.
         batch_tokens: most tokens in one pass; bounds memory, changes rounding only.
         chunk_values: most numbers held for what sources wrote; bounds memory as well.
         seed: nothing here is random.
@@ -92,18 +98,21 @@ def locate(
     Raises:
         DataError: the family does not name the parts, or the model does not add them up as they
             are.
+        ValueError: unknown metric.
     """
     graph = graph_of(lm)
+    _check_metric(metric)
     results: list[EdgeAttribution | Dropped] = []
     for sample in samples:
         try:
             clean, corrupt, answer = _tokens(lm, sample)
+            contrast = _contrast(lm, sample, answer, metric)
         except Dropped as reason:
             results.append(reason)
             continue
         found = score_edges(
             lm, clean, corrupt, answer, rule=rule, steps=steps, batch_tokens=batch_tokens,
-            chunk_values=chunk_values,
+            chunk_values=chunk_values, contrast=contrast,
         )  # fmt: skip
         scores = found.scores.double().numpy()
         out_of_embedding = graph.grid(scores)[:, 0].sum()
@@ -111,8 +120,8 @@ def locate(
             EdgeAttribution(
                 scores=scores,
                 graph=graph,
-                log_probability=found.clean,
-                log_probability_corrupted=found.corrupt,
+                log_probability=found.log_probability[0],
+                log_probability_corrupted=found.log_probability[1],
                 gap=float(abs(out_of_embedding - (found.clean - found.corrupt))),
             )
         )
@@ -212,14 +221,20 @@ def run(
     return results
 
 
-def patch(lm: LanguageModel, sample: Sample) -> NDArray[np.float64]:
-    """Exact patching, for small models: (edge,) loss of log-probability, in nats, per edge.
+def patch(
+    lm: LanguageModel, sample: Sample, *, metric: str = "log_probability"
+) -> NDArray[np.float64]:
+    """Exact patching, for small models: (edge,) loss of the metric per edge, in nats or logits.
 
     Raises:
         DataError: see `locate`.
         Dropped: see `locate`.
+        ValueError: unknown metric.
     """
-    return patch_edges(lm, *_tokens(lm, sample))
+    _check_metric(metric)
+    clean, corrupt, answer = _tokens(lm, sample)
+    contrast = _contrast(lm, sample, answer, metric)
+    return patch_edges(lm, clean, corrupt, answer, contrast)
 
 
 def prune(
@@ -278,3 +293,21 @@ def _tokens(lm: LanguageModel, sample: Sample) -> tuple[list[int], list[int], li
 
 def _encoded(lm: LanguageModel, prompt: str, answer: str) -> tuple[list[int], list[int]]:
     return encode(lm.tokenizer, prompt, answer, context=lm.context)
+
+
+def _check_metric(metric: str) -> None:
+    if metric not in METRICS:
+        raise ValueError(f"unknown metric {metric!r}; available: {', '.join(METRICS)}")
+
+
+def _contrast(lm: LanguageModel, sample: Sample, answer: list[int], metric: str) -> int | None:
+    """First token of the counterfactual answer, if the metric needs it."""
+    if metric == "log_probability":
+        return None
+    other = sample.meta.get("counterfactual_answer", "")
+    if not other:
+        raise Dropped("no counterfactual answer")
+    _, tokens = _encoded(lm, sample.meta["counterfactual"], other)
+    if tokens[0] == answer[0]:
+        raise Dropped("answer and counterfactual answer begin with the same token")
+    return tokens[0]

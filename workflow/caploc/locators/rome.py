@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from caploc.locators._restoration import KINDS, restore_cells
+from caploc.locators._restoration import KINDS, restore_cells, window_of
 from caploc.locators._subject import Tokens, tokens_of
 from caploc.models._language_model import LanguageModel
-from caploc.records import Dropped, Sample
+from caploc.records import DataError, Dropped, Sample
 
 __all__ = [
     "KINDS",
@@ -82,7 +82,8 @@ def locate(
         Per sample its `Tracing`, or why it was left out.
 
     Raises:
-        DataError: the family does not name the parts that are restored.
+        DataError: the family does not name the parts that are restored, or the window covers
+            the whole model from layer 0 on.
         ValueError: bad arguments.
     """
     if noise < 0 or noise_samples < 1 or window < 1:
@@ -91,6 +92,12 @@ def locate(
             f"{window} be at least 1"
         )
     lm.parts("attention_out", "causal tracing")
+    if lm.n_layers > 1 and window_of(0, window, lm.n_layers)[1] == lm.n_layers - 1:
+        raise DataError(
+            f"causal tracing with a window of {window} restores all {lm.n_layers} layers of this "
+            "model already around layer 0, so layers could not be told apart; choose a smaller "
+            "window"
+        )
     found = [_tokens_or_reason(lm, sample) for sample in samples]
     kept = [tokens for tokens in found if isinstance(tokens, Tokens)]
     if spread is None and kept:
