@@ -210,7 +210,7 @@ def test_the_noise(lm: LanguageModel) -> None:
     np.testing.assert_allclose(silent.effects, 0, atol=1e-15)
     with pytest.raises(ValueError, match="no sample has a subject"):
         rome.embedding_spread(lm, [])
-    assert rome.locate(lm, []) == []
+    assert rome.locate(lm, [], **settings) == []
 
 
 def test_bad_settings_and_a_family_without_names(

@@ -1,5 +1,6 @@
 """From a model, samples and masks to the table `erasure`, in one process on a toy."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -170,3 +171,14 @@ def test_likelihoods_are_paired(finished):
             ids.setdefault((row["mask"], row["arm"], row["mode"], row["share"], row["control"],
                             row["draw"]), []).append(row["sample_id"])  # fmt: skip
     assert len({tuple(sorted(found)) for found in ids.values()}) == 1
+
+
+def test_labels_that_are_the_same_tokens_are_not_ranked(finished, caplog):
+    """The toy knows none of the six words; all other scores stand."""
+    job = dataclasses.replace(finished, spec=finished.spec | {"plugin": "emotions"})
+    erase_neurons.run(job)
+    assert "labels are not ranked: 6 labels become 1 token sequences" in caplog.text
+    rows = store.read_table(job.outputs["answers"]).to_pylist()
+    assert rows
+    assert {row["ranked"] for row in rows} == {None}
+    assert {row["malformed"] for row in rows} == {1.0}

@@ -35,7 +35,8 @@ def test_the_command_line_writes_the_page(job, monkeypatch):
     text = job.outputs["report"].read_text(encoding="utf-8")
     assert text.startswith("<!doctype html>")
     assert text.rstrip().endswith("</html>")
-    assert [path.name for path in job.outputs["report"].parent.glob(".*")] == []
+    hidden = [path.name for path in job.outputs["report"].parent.glob(".*")]
+    assert hidden == [".report.html.receipt"]
 
 
 def test_same_inputs_same_bytes_in_any_folder(job, tmp_path):

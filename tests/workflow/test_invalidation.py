@@ -6,7 +6,7 @@ pytestmark = pytest.mark.workflow
 
 AFTER_MASKS = {
     "measure_agreement", "measure_overlap", "tabulate_agreement", "tabulate_neurons",
-    "measure_fidelity", "tabulate_fidelity", "write_report",
+    "measure_fidelity", "tabulate_fidelity", "erase_neurons", "tabulate_erasure", "write_report",
 }  # fmt: skip
 
 

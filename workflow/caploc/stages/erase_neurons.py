@@ -30,7 +30,7 @@ from caploc.interventions.erase import Erasure, Erasures
 from caploc.masks import read_mask
 from caploc.models._language_model import LanguageModel
 from caploc.provenance import Job
-from caploc.records import DataError, Sample
+from caploc.records import Sample
 from caploc.scores import read_scores
 from caploc.stages._progress import tracked
 from caploc.stages._samples import Encoded, encoded, model_of, samples_of, with_shots
@@ -210,10 +210,10 @@ def _ranked(
     erasures: Sequence[Erasure],
     spec: dict[str, Any],
 ) -> NDArray[np.bool_] | None:
-    """(arm, sample) the gold label is the likeliest of all labels; None without labels.
+    """(arm, sample) the gold label is the likeliest of all labels.
 
-    Raises:
-        DataError: two labels are the same tokens.
+    None without labels, and where two labels are the same tokens (a model that has not learned
+    the words): a ranking would be decided by ties. The other scores stand, so the run goes on.
     """
     if task.form != "label":
         return None
@@ -224,10 +224,12 @@ def _ranked(
         return None
     tokens = {tuple(ids) for ids in told.answers[: len(labels)]}
     if len(tokens) < len(labels):
-        raise DataError(
-            f"task {spec['task']!r}: {len(labels)} labels become {len(tokens)} token sequences; "
-            "some labels are the same to this tokenizer: use other words as `labels`"
-        )
+        _LOG.warning(
+            "%s: labels are not ranked: %d labels become %d token sequences, so some are the same "
+            "to this tokenizer; use other words as `labels`",
+            spec["task"], len(labels), len(tokens),
+        )  # fmt: skip
+        return None
     logprob = np.zeros((len(erasures), len(samples) * len(labels)))
     for chosen, part in answer_likelihood(
         lm, told.prompts, told.answers, erasures, batch_tokens=spec["batch_tokens"]
