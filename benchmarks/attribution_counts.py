@@ -69,6 +69,15 @@ class Shape:
             "ours": read + self.answer * self._ours_per_token(),
         }
 
+    def attention_of_ours(self) -> float:
+        """Products of rows with recorded keys and values, two forward and two back."""
+        n = self.points - int(self.shares_one)
+        rows = n * self.layers * (self.layers - 1) / 2
+        if self.shares_one:
+            rows += self.layers - 1
+        length = self.prompt + self.answer - 2
+        return 8 * self.hidden * length * rows * self.answer
+
     def _ours_per_token(self) -> float:
         n = self.points - int(self.shares_one)
         behind = n * self.layers * (self.layers - 1) / 2

@@ -4,8 +4,21 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = (
-    "workflow", "embedded", "attribution", "aggregation", "families", "tracing", "circuits",
-)  # fmt: skip
-for name in NAMES:
-    subprocess.run([sys.executable, Path(__file__).parent / f"{name}.py"], check=True)
+COMMANDS = (
+    "workflow",
+    "embedded",
+    "attribution",
+    "attribution --layers 16 --prompt 256 --answer 64 --rounds 3",
+    "attribution --scaling --answer 4 --rounds 3",
+    "attribution_precision",
+    "attribution_neuronwise",
+    "attribution_gpu",
+    "aggregation",
+    "families",
+    "tracing",
+    "circuits",
+)
+
+for command in COMMANDS:
+    name, *arguments = command.split()
+    subprocess.run([sys.executable, Path(__file__).parent / f"{name}.py", *arguments], check=True)

@@ -63,9 +63,7 @@ def test_counts_are_those_of_torch() -> None:
                 assert counted == pytest.approx(shape.naive(m, layer, last_only=last), rel=1e-12)
             counted = count(lambda m=m, x=layer: forms.cached(problem, m, x))
             assert counted == pytest.approx(shape.cached(layer), rel=1e-12)
-    # Attention of ours is made of products that torch counts: four with the prefix of 7 positions.
-    rows = (STEPS * 6 + 3) * len(ANSWER)
-    beyond = count(lambda: forms.ours(problem)) - totals["ours"] - 8 * 16 * 7 * rows
+    beyond = count(lambda: forms.ours(problem)) - totals["ours"] - shape.attention_of_ours()
     assert 0 <= beyond < 0.05 * totals["ours"]
 
 

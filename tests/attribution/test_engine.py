@@ -152,6 +152,26 @@ def test_16_bits_agree_roughly(dtype: torch.dtype) -> None:
     assert np.corrcoef(found.scores.ravel(), expected.ravel())[0, 1] > 0.99
 
 
+@pytest.mark.parametrize("make", [tiny_llama, tiny_gptj])
+def test_a_tiny_probability_does_not_vanish_in_float16(make: Any) -> None:
+    lm, wide = make(), make()
+    with torch.no_grad():
+        for model in (lm.model, wide.model):
+            model.get_output_embeddings().weight.mul_(8)
+    lm.model.half()
+    wide.model.load_state_dict({k: v.double() for k, v in lm.model.state_dict().items()})
+    with torch.no_grad():
+        logits = wide.model(torch.tensor([PROMPTS[0]])).logits[0, -1]
+    unlikely = [[int(logits.argmin())]]
+    expected = attribute(wide, PROMPTS[:1], unlikely, steps=STEPS)[0]
+    # Below what float16 can hold, so that the scores are too.
+    assert expected.probability[0] < 6e-8 and np.abs(expected.scores).max() < 6e-8
+    found = attribute(lm, PROMPTS[:1], unlikely, steps=STEPS)[0].scores
+    error = np.abs(found - expected.scores).sum() / np.abs(expected.scores).sum()
+    assert error < 0.2
+    assert np.corrcoef(found.ravel(), expected.scores.ravel())[0, 1] > 0.99
+
+
 @pytest.mark.shared
 @pytest.mark.parametrize("name", ["stories260K", "babyllama_tok105"])
 def test_really_pretrained_model(name: str) -> None:

@@ -199,9 +199,7 @@ def _integrate(
             # One product per layer, whatever the number of points.
             contribution = found.slope[layer]
             if cut.written is not None:
-                contribution = pull_back(
-                    projection, cut.neurons[layer], contribution.to(lm.dtype)
-                ).to(wide)
+                contribution = pull_back(projection, cut.neurons[layer], contribution)
             contribution *= cut.neurons[layer]
             sums[-1][layer] = contribution.sum(-1)
             scores[layer] += torch.einsum("byj,by->bj", contribution, share[:, part])

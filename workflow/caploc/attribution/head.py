@@ -18,8 +18,9 @@ from caploc.models._placement import held_weight
 
 __all__ = ["answer_probability"]
 
-# Logits held at once: 128 MiB of float32.
-_LOGITS = 1 << 25
+# Logits held at once: 128 MiB of float32; on the processor no more than what the C library keeps
+# for the next call (larger blocks are mapped anew every time, page by page).
+_LOGITS, _LOGITS_CPU = 1 << 25, 1 << 23
 
 
 def answer_probability(
@@ -40,7 +41,8 @@ def answer_probability(
     wide = torch.promote_types(hidden.dtype, torch.float32)
     probability = torch.empty(len(hidden), dtype=wide, device=hidden.device)
     gradient = torch.empty_like(hidden)
-    step = max(1, _LOGITS // len(weight))
+    most = _LOGITS_CPU if hidden.device.type == "cpu" else _LOGITS
+    step = max(1, most // len(weight))
     for first in range(0, len(hidden), step):
         part = slice(first, first + step)
         z = head(hidden[part]).to(wide)

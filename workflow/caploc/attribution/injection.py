@@ -67,13 +67,20 @@ def pull_back(projection: nn.Module, neurons: Tensor, slope: Tensor) -> Tensor:
     Args:
         projection: the map.
         neurons: (..., neuron) its input; only the shape matters.
-        slope: (..., width) gradient at its output, in the dtype of the weights.
+        slope: (..., width) gradient at its output, in the dtype of the weights or a wider one.
+
+    Returns:
+        (..., neuron) in the dtype of `slope`: a probability of 1e-8 would vanish in float16.
     """
     if isinstance(projection, nn.Linear):
         weight = held_weight(projection)
-        return (slope.to(weight.device) @ weight).to(slope.device)
-    # Other classes of linear maps lay out their weights otherwise.
+        return (slope.to(weight.device) @ weight.to(slope.dtype)).to(slope.device)
+    # Other classes of linear maps lay out their weights otherwise. Each row is scaled to 1 for the
+    # way through them, in the dtype of their weights.
+    size = slope.abs().amax(-1, keepdim=True).clamp(min=torch.finfo(slope.dtype).tiny)
     with torch.enable_grad():
         leaf = neurons.detach().requires_grad_(True)
-        (gradient,) = torch.autograd.grad(projection(leaf), leaf, slope)
-    return gradient
+        written = projection(leaf)
+        scaled = (slope / size).to(written)
+        (gradient,) = torch.autograd.grad(written, leaf, scaled)
+    return gradient.to(slope) * size
