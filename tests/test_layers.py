@@ -18,7 +18,7 @@ ORDER = (
     {"config", "plan", "receipts", "unfinished"},
     {"verification"},
     {"statistics", "masks", "agreement", "aggregation", "shards"},
-    {"scores", "effects", "located", "fidelity"},
+    {"scores", "effects", "crossing", "located", "fidelity"},
     {"models", "tasks"},
     {"facts"},
     {"training"},
@@ -34,6 +34,7 @@ RANK = {unit: rank for rank, units in enumerate(ORDER) for unit in units}
 NUMBERS = (
     "statistics",
     "effects",
+    "crossing",
     "masks",
     "agreement",
     "aggregation",

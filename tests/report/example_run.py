@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from caploc import store
 from caploc.provenance import Job, file_digest
+from caploc.stages import _tables
 
 LAYERS, WIDTH = 4, 256
 CURVE = (1, 2, 5, 10, 20, 50, 100, 200)
@@ -54,6 +55,7 @@ COMPLETENESS = pa.schema(
     [(c, pa.string()) for c in ("model", "dataset", "method")]
     + [("layer", pa.int16()), ("metric", pa.string()), ("value", pa.float64()), ("n", pa.int32())]
 )
+EXPERIMENTS = {"erasure": _tables.ERASURE}
 SPLIT_PAIRS = [
     {"a": "alpha/locate", "b": "alpha/test", "shared": 0},
     {"a": "alpha/locate", "b": "beta/locate", "shared": 4},
@@ -243,12 +245,16 @@ def write_run(
         "base": (base(), BASE), "samples": (samples(), SAMPLES),
         "completeness": (completeness(), COMPLETENESS),
     }  # fmt: skip
+    # Tables of experiments are there where the run has them.
+    contents |= {
+        name: ([], schema) for name, schema in EXPERIMENTS.items() if name in (tables or {})
+    }
     inputs: dict[str, list[Path]] = {}
     for name, (rows, schema) in contents.items():
         rows = (tables or {}).get(name, rows)
         path = root / "tables" / f"{name}.parquet"
         origin = {"stage": f"tabulate_{name}", "spec": {}, "code": "0123456789abcdef", "inputs": {}}
-        store.write_table(pa.Table.from_pylist(rows, schema=schema), path, {"origin": origin})
+        store.write_table(_tables.rows(rows, schema), path, {"origin": origin})
         inputs[name] = [path]
     settings = spec(**(changes or {}))
     inputs["models"] = [_manifest(root, model) for model in settings["models"]]

@@ -28,6 +28,8 @@ _EXPERIMENTS = {
     "fidelity": ("model", "dataset", "locator", "unit", "rule", "rewrite", "averaged_facts",
                  "facts", "comparison", "fact", "metric", "value", "ci_low", "ci_high", "interval",
                  "n", "role"),
+    "erasure": ("model", "dataset", "method", "mask", "arm", "mode", "control", "share", "shots",
+                "metric", "value", "ci_low", "ci_high", "interval", "n", "n_draws", "p", "p_holm"),
 }  # fmt: skip
 
 
@@ -121,7 +123,7 @@ def read_inputs(job: Job) -> Inputs:
         tables={
             name: store.read_table(job.input(name), columns).to_pylist()
             for name, columns in (_COLUMNS | _EXPERIMENTS).items()
-            if name in _COLUMNS or name in job.inputs
+            if name in _COLUMNS or job.inputs.get(name)
         },
         manifests={m["model"]: m for m in map(_manifest, job.inputs.get("models", []))},
         losses={path.parent.name: _loss(path) for path in job.inputs.get("losses", [])},

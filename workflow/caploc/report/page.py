@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from caploc.report import fidelity, figures, formatting, sections
+from caploc.report import erasure, fidelity, figures, formatting, sections
 from caploc.report.comparisons import pair_verdict
 from caploc.report.findings import USEFUL, findings, tiles
 from caploc.report.formatting import Number
@@ -55,6 +55,8 @@ def render(inputs: Inputs) -> str:
         fact_tasks=fidelity.task_rows(inputs),
         controls=fidelity.CONTROLS,
         paper_fidelity=fidelity.PAPER,
+        paper_erasure=erasure.paper(),
+        dose_series=erasure.DOSE_SERIES,
         samples=sections.sample_rows(inputs),
         drops=sections.drop_rows(inputs),
         splits=sections.split_check(inputs.splits),
@@ -80,6 +82,7 @@ def _view(view: View) -> dict[str, Any]:
         "pairs": sections.pair_rows(view),
         "verdict": pair_verdict(view),
         "gaps": sections.gap_rows(view),
+        "erasure": erasure.erasure(view),
     }
 
 
