@@ -3,6 +3,8 @@
     .venv/bin/python benchmarks/workflow.py
 
 Run it in a clone where nothing has run yet; what it makes is the default run, ready to look at.
+It is made in steps, first without experiments and then with one more each time, so that what each
+experiment adds is seen; a step also writes the report once more.
 """
 
 import json
@@ -10,8 +12,11 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+
+import yaml
 
 from machine import save
 
@@ -22,9 +27,22 @@ SNAKEMAKE = Path(sys.executable).parent / "snakemake"
 def call(folder: Path, *arguments: str) -> float:
     start = time.perf_counter()
     subprocess.run(
-        [SNAKEMAKE, "--cores", "2", *arguments], cwd=folder, check=True, capture_output=True
+        [SNAKEMAKE, "--cores", "2", "--quiet", "all", *arguments], cwd=folder, check=True
     )
     return time.perf_counter() - start
+
+
+def in_steps(folder: Path) -> dict[str, float]:
+    """Seconds of the run without experiments, and of what each experiment adds."""
+    experiments = yaml.safe_load((folder / "config.yaml").read_text())["run"]["experiments"]
+    seconds = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        overlay = Path(scratch) / "overlay.yaml"
+        for n in range(len(experiments) + 1):
+            overlay.write_text(yaml.safe_dump({"run": {"experiments": experiments[:n]}}))
+            name = experiments[n - 1] if n else "without experiments"
+            seconds[name] = call(folder, "--configfile", str(overlay))
+    return seconds
 
 
 def stages(folder: Path) -> dict[str, dict[str, float]]:
@@ -44,7 +62,8 @@ def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else REPOSITORY
     if (folder / "results/default").exists():
         sys.exit(f"{folder / 'results/default'} exists: measure in a clone where nothing has run")
-    whole = call(folder)
+    steps = in_steps(folder)
+    whole = sum(steps.values()) + call(folder)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**10
     second = call(folder)
     dry = [call(folder, "--dry-run") for _ in range(6)][1:]
@@ -52,6 +71,7 @@ def main() -> None:
         "workflow",
         {
             "default_run_seconds": round(whole, 1),
+            "seconds_in_steps": {name: round(seconds, 1) for name, seconds in steps.items()},
             "largest_process_peak_mib": round(peak, 1),
             "second_run_seconds": round(second, 2),
             "dry_run_seconds_median_of_5": round(statistics.median(dry), 2),
