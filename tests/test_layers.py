@@ -13,7 +13,7 @@ from caploc.provenance import imported_modules
 ROOT = Path(caploc.__file__).parent
 # A folder or module imports from itself and from lines above its own.
 ORDER = (
-    {"records", "syntax"},
+    {"records", "atomic", "syntax"},
     {"store", "provenance", "plugins", "exclusive"},
     {"config", "plan", "receipts", "unfinished"},
     {"verification"},
@@ -28,6 +28,7 @@ ORDER = (
     {"evaluation"},
     {"report"},
     {"stages"},
+    {"commands"},
     {"cli"},
 )
 RANK = {unit: rank for rank, units in enumerate(ORDER) for unit in units}
@@ -54,6 +55,7 @@ NUMBER_STAGES = (
     "tabulate_base",
     "tabulate_samples",
     "tabulate_completeness",
+    "tabulate_enhancement",
     "measure_fidelity",
     "measure_kn_on_tasks",
     "tabulate_fidelity",

@@ -10,7 +10,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 pytestmark = pytest.mark.workflow
 
-TABLES = ("agreement", "neurons", "base", "samples", "completeness", "erasure", "fidelity")
+TABLES = ("agreement", "neurons", "base", "samples", "completeness", "erasure",
+          "enhancement", "cross_enhancement", "fidelity")  # fmt: skip
 
 
 @pytest.fixture(scope="module")

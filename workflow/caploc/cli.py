@@ -1,6 +1,7 @@
 """`caploc <stage>`: what the rules call. `caploc --help` lists the stages.
 
-For people: `caploc verify` checks the files of a run.
+For people: `caploc verify` checks the files of a run, `caploc apply` writes an erased or enhanced
+model.
 """
 
 import argparse
@@ -32,6 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
         from caploc.verification import command
 
         return command(arguments[1:], read_job)
+    if arguments[:1] and arguments[0] in plugins.names("commands"):
+        return _command(arguments[0], arguments[1:])
     options = _parser().parse_args(arguments)
     terminal = logging.StreamHandler()
     terminal.setFormatter(_Discreet(_FORMAT, _TIME))
@@ -54,6 +57,24 @@ def main(arguments: list[str] | None = None) -> int:
             log.exception("caploc %s failed", options.stage)
             return 1
         log.error("caploc %s: error: %s; %s", options.stage, " ".join(str(error).split()), remedy)
+        return 2
+    return 0
+
+
+def _command(name: str, arguments: Sequence[str]) -> int:
+    """Run a command for people; 0 on success, 2 with one line for a bad file or option."""
+    command = plugins.load("commands", name)
+    parser = argparse.ArgumentParser(
+        prog=f"caploc {name}", description=command.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    command.add_arguments(parser)
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format=_FORMAT, datefmt=_TIME)
+    try:
+        command.run(options)
+    except DataError as error:
+        logging.getLogger("caploc").error("caploc %s: error: %s", name, error)
         return 2
     return 0
 
@@ -111,7 +132,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="caploc",
         description="Run one stage of the workflow. Normally Snakemake does this for you; the log "
         "of each job shows the exact command, which can be repeated by hand.",
-        epilog="caploc verify [--configfile FILE ...] checks the files of a run.",
+        epilog="caploc verify [--configfile FILE ...] checks the files of a run; "
+        "caploc apply --help: write an erased or enhanced model.",
     )
     parser.add_argument("stage", choices=plugins.names("stages"), metavar="STAGE",
                         help=", ".join(plugins.names("stages")))  # fmt: skip

@@ -171,8 +171,21 @@ def _check_references(config: Config) -> None:
     if "fidelity" in run["experiments"]:
         for name in config["experiments"]["fidelity"]["facts"]:
             _known("experiments.fidelity.facts", name, config["facts"])
+    _check_enhancement(config)
     for name, method in config["methods"].items():
         _known(f"methods.{name}.locator", method["locator"], plugins.names("locators"))
+
+
+def _check_enhancement(config: Config) -> None:
+    enhancement = config["experiments"]["enhancement"]
+    for kind in ("tasks", "masks"):
+        for name in enhancement[kind]:
+            _known(f"experiments.enhancement.{kind}", name, config[kind])
+    if enhancement["epochs"] != sorted(enhancement["epochs"]):
+        raise DataError(
+            f"config experiments.enhancement.epochs: found {_yaml(enhancement['epochs'])}, "
+            "expected ascending numbers"
+        )
 
 
 def _known(where: str, value: str, allowed: Any) -> None:

@@ -9,7 +9,7 @@ Only the standard library is used: the Snakefile imports this module on every ca
 import hashlib
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,7 +18,14 @@ from typing import Any
 from caploc.records import DataError
 from caploc.syntax import Source, read_source
 
-__all__ = ["Job", "canonical_json", "code_digest", "file_digest", "imported_modules"]
+__all__ = [
+    "Job",
+    "canonical_json",
+    "code_digest",
+    "file_digest",
+    "imported_modules",
+    "weights_digest",
+]
 
 _PACKAGE = "caploc"
 _ROOT = Path(__file__).resolve().parent
@@ -51,6 +58,25 @@ def _digest(path: Path, inode: int, size: int, time: int) -> str:
     """Digest of a file in this state: a job asks several times for the same large inputs."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def weights_digest(files: Mapping[str, str]) -> str:
+    """Digest of the weights of a model: which model it is, whatever its folder is called.
+
+    Args:
+        files: SHA-256 of each file of its folder by name, as manifests list them.
+
+    Returns:
+        64 hexadecimal digits over names and digests of the weight files alone.
+
+    Raises:
+        DataError: none of the files holds weights.
+    """
+    weights = sorted(n for n in files if n.endswith((".safetensors", ".bin")))
+    if not weights:
+        raise DataError(f"no weight file among {sorted(files)}; expected *.safetensors or *.bin")
+    text = "".join(f"{name}:{files[name]}\n" for name in weights)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def code_digest(*modules: str, files: Iterable[Path] = ()) -> str:

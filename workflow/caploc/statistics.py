@@ -10,9 +10,17 @@ from math import sqrt
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Estimate", "bootstrap_mean", "holm", "permutation_p", "spread", "wilson"]
+__all__ = [
+    "Estimate",
+    "bootstrap_mean",
+    "holm",
+    "permutation_p",
+    "resampled_means",
+    "spread",
+    "wilson",
+]
 
 # Indices drawn at once by the bootstrap: 8 MB, whatever the number of values.
 _BLOCK = 1_000_000
@@ -71,6 +79,46 @@ def bootstrap_mean(
     )  # fmt: skip
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return Estimate(float(array.mean()), float(low), float(high), array.size)
+
+
+def resampled_means(
+    arms: Sequence[ArrayLike], *, seed: int, n_draws: int = 1_000
+) -> NDArray[np.float64]:
+    """Means of several arms over resampled runs and samples, for intervals of paired differences.
+
+    Each draw takes as many samples, with replacement, as there are; the same ones for every arm.
+    An arm of several runs (random masks, seeds) has its runs resampled too, so that an interval
+    says how far the mean would move with other samples and other runs.
+
+    Args:
+        arms: (run, sample) finite numbers each, on the same samples; at least one run and sample.
+        seed: of the draws; arms of the same samples and seed share their samples.
+        n_draws: bootstrap draws; >= 1.
+
+    Returns:
+        (arm, draw) means.
+
+    Raises:
+        ValueError: no arm, arms of different numbers of samples, or a number that is not finite.
+    """
+    grids = [np.asarray(arm, dtype=np.float64) for arm in arms]
+    if not grids or any(g.ndim != 2 or g.size == 0 for g in grids):
+        raise ValueError(f"expected (run, sample) arms, found shapes {[g.shape for g in grids]}")
+    n = grids[0].shape[1]
+    if any(g.shape[1] != n for g in grids):
+        raise ValueError(f"arms on {sorted({g.shape[1] for g in grids})} samples; expected equal")
+    if not all(np.isfinite(g).all() for g in grids):
+        raise ValueError("a value is not finite")
+    generator = np.random.default_rng(seed)
+    share = np.stack(
+        [np.bincount(generator.integers(n, size=n), minlength=n) / n for _ in range(n_draws)]
+    )  # (draw, sample)
+    found = np.empty((len(grids), n_draws))
+    for row, grid in zip(found, grids, strict=True):
+        means = grid @ share.T  # (run, draw)
+        runs = generator.integers(len(grid), size=(len(grid), n_draws))
+        row[:] = np.take_along_axis(means, runs, axis=0).mean(axis=0)
+    return found
 
 
 def wilson(n_hits: int, n: int, *, level: float = 0.95) -> Estimate:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from caploc import plugins
-from caploc.plan import erasure, facts, spine
+from caploc.plan import enhancement, erasure, facts, spine
 from caploc.provenance import canonical_json, code_digest
 
 __all__ = ["EXPERIMENTS", "SPLITS", "Plan"]
@@ -17,13 +17,14 @@ __all__ = ["EXPERIMENTS", "SPLITS", "Plan"]
 SPLITS = ("locate", "train", "validation", "test")
 _SHUFFLED = ".shuffled"
 # Where the settings of a stage are: each module has one function a stage.
-_FAMILIES = (spine, erasure, facts)
+_FAMILIES = (spine, erasure, enhancement, facts)
 # Stages that execute the plug-in of their task.
 _TASK_STAGES = ("prepare_samples", "evaluate_base", "erase_neurons")
 # Tables of every run, and what each experiment named in `run.experiments` adds.
 _TABLES = ("agreement", "neurons", "base", "samples", "completeness")
 EXPERIMENTS: dict[str, tuple[str, ...]] = {
     "erasure": ("erasure",),
+    "enhancement": ("enhancement", "cross_enhancement"),
     "fidelity": ("fidelity",),
 }
 
@@ -179,6 +180,10 @@ class Plan:
             )
         if stage == "locate_facts":
             modules.append(plugins.module_name("locators", wildcards["locator"]))
+        if stage in ("enhance_task", "tabulate_cross_enhancement"):
+            # Every task of the run is tested, or asked for its capability.
+            used = {self.config["tasks"][task]["plugin"] for task in self.run["tasks"]}
+            modules += [plugins.module_name("tasks", name) for name in sorted(used)]
         if stage == "attribute_shard":
             locator = self.config["methods"][wildcards["method"]]["locator"]
             modules.append(plugins.module_name("locators", locator))

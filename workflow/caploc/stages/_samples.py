@@ -30,6 +30,11 @@ class Encoded:
     answers: list[list[int]]
     dropped: list[list[str]]
 
+    @property
+    def pairs(self) -> list[tuple[list[int], list[int]]]:
+        """Tokens of prompt and answer of each sample."""
+        return list(zip(self.prompts, self.answers, strict=True))
+
 
 def model_of(path: Path, spec: dict[str, Any]) -> LanguageModel:
     """The model that a manifest describes."""

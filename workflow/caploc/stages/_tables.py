@@ -17,8 +17,10 @@ __all__ = [
     "AGREEMENT",
     "BASE",
     "COMPLETENESS",
+    "CROSS_ENHANCEMENT",
     "CROSS_ERASURE",
     "CROSS_OVERLAP",
+    "ENHANCEMENT",
     "ERASURE",
     "NEURONS",
     "SAMPLES",
@@ -106,6 +108,30 @@ CROSS_ERASURE = pa.schema(
     ]
 )
 CROSS_OVERLAP = CROSS_ERASURE
+
+ENHANCEMENT = pa.schema(
+    [
+        *((name, _TEXT) for name in ("model", "dataset", "method", "mask")),
+        ("sigma", _NUMBER),
+        *((name, _TEXT) for name in ("arm", "choice")),
+        ("rate", _NUMBER),
+        ("epoch", _COUNT),
+        *((name, _TEXT) for name in ("comparison", "metric")),
+        *((name, _NUMBER) for name in ("value", "ci_low", "ci_high")),
+        ("interval", _TEXT),
+        *((name, _COUNT) for name in ("n", "n_draws")),
+    ]
+)
+# Neurons of one data set trained (source), another one answered (dataset).
+CROSS_ENHANCEMENT = pa.schema(
+    [
+        *((name, _TEXT) for name in ("model", "source", "dataset", "method", "mask")),
+        *((name, _TEXT) for name in ("arm", "relation", "comparison", "metric")),
+        *((name, _NUMBER) for name in ("value", "ci_low", "ci_high")),
+        ("interval", _TEXT),
+        *((name, _COUNT) for name in ("n", "n_draws")),
+    ]
+)
 
 
 def rows(found: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:

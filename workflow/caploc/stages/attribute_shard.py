@@ -21,7 +21,7 @@ from caploc.attribution.engine import Attribution
 from caploc.attribution.rules import path_rule
 from caploc.models._language_model import LanguageModel
 from caploc.models._loading import load_model
-from caploc.provenance import Job
+from caploc.provenance import Job, weights_digest
 from caploc.records import DataError, Dropped, Sample
 from caploc.stages._progress import tracked
 from caploc.unfinished import partial_work
@@ -53,7 +53,10 @@ def run(job: Job) -> None:
         "n_samples": 0,
         "dropped": [],
         "answer_positions": {},
-        "model": {key: manifest.get(key) for key in _DESCRIBED},
+        "model": {
+            **{key: manifest.get(key) for key in _DESCRIBED},
+            "weights": weights_digest(manifest["files"]) if manifest.get("files") else None,
+        },
     }
     schema = _schema(lm.n_neurons, spec["method"]["rule"] == "adaptive")
     firsts = range(0, len(samples), _GROUP)

@@ -1,6 +1,7 @@
 """Mean scores of one task to a mask: the neurons that lie far from the mean."""
 
 import logging
+from typing import Any
 
 import pyarrow as pa
 
@@ -24,7 +25,7 @@ def run(job: Job) -> None:
     Raises:
         DataError: a damaged scores file.
     """
-    metadata = {"origin": job.origin()}
+    metadata: dict[str, Any] = {"origin": job.origin()}
     given = store.read_metadata(job.input("scores"))
     if "not_computed" in given:
         columns = [("layer", pa.int16()), ("neuron", pa.int32())]
@@ -34,5 +35,6 @@ def run(job: Job) -> None:
         return
     scores = read_scores(job.input("scores"), halves=False)
     metadata["n_samples"] = scores.metadata["n_samples"]
+    metadata["model"] = scores.metadata.get("model")
     n_located = write_mask(job.outputs["mask"], scores.whole, rule_of(job.spec), metadata)
     log.info("%d of %d neurons located", n_located, scores.whole.size)
