@@ -28,6 +28,7 @@ include: "workflow/rules/attribution.smk"
 include: "workflow/rules/masks.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/erasure.smk"
+include: "workflow/rules/crossing.smk"
 include: "workflow/rules/enhancement.smk"
 include: "workflow/rules/facts.smk"
 

@@ -59,6 +59,9 @@ NUMBER_STAGES = (
     "measure_fidelity",
     "measure_kn_on_tasks",
     "tabulate_fidelity",
+    "tabulate_erasure",
+    "tabulate_cross_erasure",
+    "tabulate_cross_overlap",
 )
 ENGINE = ("models", "attribution", "locators", "interventions")
 HEAVY = {"torch", "transformers", "polars", "datasets", "pandas", "altair"}

@@ -40,8 +40,16 @@ JOBS = {
     "measure_fidelity": {"model": "embedded", "facts": "invented", "locator": "rome"},
     "measure_kn_on_tasks": {"model": "embedded"},
     "tabulate_fidelity": {},
+    "weigh_neurons": {"model": "embedded"},
+    "erase_neurons": {"model": "embedded", "task": "emotions", "method": "cnl"},
+    "tabulate_erasure": {},
+    "cross_erase": {"model": "embedded", "task": "emotions", "method": "cnl"},
+    "tabulate_cross_erasure": {},
+    "tabulate_cross_overlap": {},
     "write_report": {},
 }  # fmt: skip
+
+ERASED = ("tabulate_erasure", "tabulate_cross_erasure", "tabulate_cross_overlap")
 
 
 def plan(**changes):
@@ -67,27 +75,38 @@ def specs(chosen):
             "aggregate_scores", "aggregate_mixture", "prepare_facts", "recall_facts",
             "locate_facts", "measure_fidelity", "measure_kn_on_tasks",
             "enhance_task", "tabulate_enhancement", "tabulate_cross_enhancement",
+            "erase_neurons", "cross_erase", *ERASED,
         }),
         ({"run__splits": 7}, {"aggregate_scores", "aggregate_mixture"}),
         ({"run__shard_size": 50}, {"attribute_shard"}),
-        ({"run__minimum_samples": 30}, {"aggregate_scores", "aggregate_mixture", "enhance_task"}),
-        ({"masks__s6__sigma": 5.0}, {
-            "build_mask", "measure_agreement", "measure_overlap", "tabulate_enhancement",
+        ({"run__minimum_samples": 30}, {
+            "aggregate_scores", "aggregate_mixture", "enhance_task", "tabulate_erasure",
+            "tabulate_cross_erasure",
         }),
-        ({"masks__s3__sigma": 4.0}, {"tabulate_enhancement"}),
+        ({"masks__s6__sigma": 5.0}, {
+            "build_mask", "measure_agreement", "measure_overlap", "tabulate_enhancement", *ERASED,
+        }),
+        ({"masks__s3__sigma": 4.0}, {"tabulate_enhancement", "tabulate_erasure"}),
         ({"methods__cnl__steps": 9}, {"attribute_shard"}),
         ({"tasks__emotions__title": "Feelings"}, set()),
         ({"tasks__emotions__samples": {"locate": 30}}, {"prepare_samples"}),
         ({"tasks__reviews__samples": {"locate": 30}}, set()),
         ({"models__embedded__train__steps": 5}, {"train_model"}),
         ({"models__embedded__dtype": "bfloat16"}, {
-            "evaluate_base", "attribute_shard", "recall_facts", "locate_facts", "enhance_task",
+            "evaluate_base", "attribute_shard", "recall_facts", "locate_facts",
+            "weigh_neurons", "erase_neurons", "cross_erase", "enhance_task",
+        }),
+        ({"experiments__erasure__dose": [0.01, 0.1]}, {"erase_neurons"}),
+        ({"experiments__erasure__weighing_samples": 9}, {"weigh_neurons"}),
+        ({"experiments__cross_erasure__draws": 9}, {"cross_erase"}),
+        ({"tasks__emotions__capability": "feeling"}, {
+            "tabulate_cross_erasure", "tabulate_cross_overlap", "tabulate_cross_enhancement",
         }),
         ({"experiments__fidelity__rome__window": 3}, {"locate_facts"}),
         ({"experiments__fidelity__circuit": {"steps": 3}}, set()),
         ({"experiments__fidelity__n_draws": 3}, {"measure_fidelity", "measure_kn_on_tasks"}),
         ({"facts__invented__n": 40}, {"prepare_facts"}),
-        ({"run__headline_mask": "s3"}, {"enhance_task"}),
+        ({"run__headline_mask": "s3"}, {"erase_neurons", "cross_erase", "enhance_task", *ERASED}),
     ],
 )  # fmt: skip
 def test_a_setting_reaches_exactly_the_stages_that_consume_it(change, stages):

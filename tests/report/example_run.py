@@ -55,7 +55,11 @@ COMPLETENESS = pa.schema(
     [(c, pa.string()) for c in ("model", "dataset", "method")]
     + [("layer", pa.int16()), ("metric", pa.string()), ("value", pa.float64()), ("n", pa.int32())]
 )
-EXPERIMENTS = {"erasure": _tables.ERASURE}
+EXPERIMENTS = {
+    "erasure": _tables.ERASURE,
+    "cross_erasure": _tables.CROSS_ERASURE,
+    "cross_overlap": _tables.CROSS_OVERLAP,
+}
 SPLIT_PAIRS = [
     {"a": "alpha/locate", "b": "alpha/test", "shared": 0},
     {"a": "alpha/locate", "b": "beta/locate", "shared": 4},

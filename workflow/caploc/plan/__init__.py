@@ -20,10 +20,16 @@ _SHUFFLED = ".shuffled"
 _FAMILIES = (spine, erasure, enhancement, facts)
 # Stages that execute the plug-in of their task.
 _TASK_STAGES = ("prepare_samples", "evaluate_base", "erase_neurons")
+# Stages that execute the plug-ins of all tasks: to test them, or to know their capabilities.
+_ALL_TASKS_STAGES = (
+    "enhance_task", "tabulate_cross_enhancement", "tabulate_cross_erasure",
+    "tabulate_cross_overlap",
+)  # fmt: skip
 # Tables of every run, and what each experiment named in `run.experiments` adds.
 _TABLES = ("agreement", "neurons", "base", "samples", "completeness")
 EXPERIMENTS: dict[str, tuple[str, ...]] = {
     "erasure": ("erasure",),
+    "cross_erasure": ("cross_erasure", "cross_overlap"),
     "enhancement": ("enhancement", "cross_enhancement"),
     "fidelity": ("fidelity",),
 }
@@ -180,7 +186,7 @@ class Plan:
             )
         if stage == "locate_facts":
             modules.append(plugins.module_name("locators", wildcards["locator"]))
-        if stage in ("enhance_task", "tabulate_cross_enhancement"):
+        if stage in _ALL_TASKS_STAGES:
             # Every task of the run is tested, or asked for its capability.
             used = {self.config["tasks"][task]["plugin"] for task in self.run["tasks"]}
             modules += [plugins.module_name("tasks", name) for name in sorted(used)]

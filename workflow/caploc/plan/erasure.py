@@ -71,3 +71,32 @@ def cross_erase(plan: "Plan", model: str, task: str, method: str) -> dict[str, A
         "mask": plan.run["headline_mask"],
         "seed": plan.run["seed"],
     } | {key: settings[key] for key in _CROSS} | place(plan, model)  # fmt: skip
+
+
+def tabulate_cross_overlap(plan: "Plan") -> dict[str, Any]:
+    mask = plan.run["headline_mask"]
+    return {
+        # A list, because the keys of a spec are sorted.
+        "tasks": [
+            {"id": task}
+            | {key: plan.config["tasks"][task].get(key) for key in ("plugin", "capability")}
+            for task in plan.run["tasks"]
+        ],
+        "mask": mask,
+        "sigma": plan.config["masks"][mask]["sigma"],
+        "seed": plan.run["seed"],
+    }
+
+
+def tabulate_cross_erasure(plan: "Plan") -> dict[str, Any]:
+    return tabulate_cross_overlap(plan) | {"minimum_samples": plan.run["minimum_samples"]}
+
+
+def crossed_parts(plan: "Plan") -> list[str]:
+    """Files of the crossed data sets: every model, method and task."""
+    return [
+        str(plan.root / "crossing" / model / task / f"{method}.parquet")
+        for model in plan.run["models"]
+        for method in plan.run["methods"]
+        for task in plan.run["tasks"]
+    ]

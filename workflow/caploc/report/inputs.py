@@ -30,6 +30,10 @@ _EXPERIMENTS = {
                  "n", "role"),
     "erasure": ("model", "dataset", "method", "mask", "arm", "mode", "control", "share", "shots",
                 "metric", "value", "ci_low", "ci_high", "interval", "n", "n_draws", "p", "p_holm"),
+    "cross_erasure": ("model", "method", "source", "target", "sets", "metric", "value", "ci_low",
+                      "ci_high", "interval", "n", "n_draws", "p"),
+    "cross_overlap": ("model", "method", "source", "target", "sets", "metric", "value", "ci_low",
+                      "ci_high", "interval", "n", "n_draws", "p"),
 }  # fmt: skip
 
 

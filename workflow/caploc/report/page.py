@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from caploc.report import erasure, fidelity, figures, formatting, sections
+from caploc.report import crossing, erasure, fidelity, figures, formatting, sections
 from caploc.report.comparisons import pair_verdict
 from caploc.report.findings import USEFUL, findings, tiles
 from caploc.report.formatting import Number
@@ -83,6 +83,7 @@ def _view(view: View) -> dict[str, Any]:
         "verdict": pair_verdict(view),
         "gaps": sections.gap_rows(view),
         "erasure": erasure.erasure(view),
+        "crossing": crossing.crossing(view),
     }
 
 
