@@ -17,6 +17,7 @@ COMMANDS = (
     "families",
     "tracing",
     "circuits",
+    "enhancement",
 )
 
 for command in COMMANDS:

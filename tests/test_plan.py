@@ -115,6 +115,14 @@ def test_a_setting_reaches_exactly_the_stages_that_consume_it(change, stages):
     assert changed == stages | {"write_report"}  # the report prints all settings
 
 
+def test_a_model_may_have_a_seed_of_its_own():
+    chosen, other = plan(), plan(models__embedded__train__seed=3)
+    assert json.loads(chosen.spec("train_model", model="embedded"))["seed"] == 0
+    assert json.loads(other.spec("train_model", model="embedded"))["seed"] == 3
+    differing = {s for s in JOBS if specs(chosen)[s] != specs(other)[s]}
+    assert differing == {"train_model", "write_report"}
+
+
 def test_specs_do_not_depend_on_the_order_of_keys():
     def reverse(value):
         if isinstance(value, dict):

@@ -59,6 +59,8 @@ EXPERIMENTS = {
     "erasure": _tables.ERASURE,
     "cross_erasure": _tables.CROSS_ERASURE,
     "cross_overlap": _tables.CROSS_OVERLAP,
+    "enhancement": _tables.ENHANCEMENT,
+    "cross_enhancement": _tables.CROSS_ENHANCEMENT,
 }
 SPLIT_PAIRS = [
     {"a": "alpha/locate", "b": "alpha/test", "shared": 0},

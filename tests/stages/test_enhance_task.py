@@ -296,3 +296,14 @@ def test_tables_hold_the_means_and_paired_differences_of_the_answers(run, make_j
         assert beside["value"] == pytest.approx(wanted - random, abs=1e-12)
     contrast = cross["all", "same minus other", "located", "change", "log_probability"]
     assert contrast["value"] is None  # there is no target of another type
+
+
+def test_arms_that_are_equal_differ_by_exactly_zero():
+    from caploc.stages._enhanced import estimate, interval_row
+
+    rng = np.random.default_rng(0)
+    one = (rng.random((1, 97)) < 0.8).astype(float)
+    value, draws = estimate([one, np.repeat(one, 3, axis=0)], [1.0, -1.0], seed=3)
+    assert np.abs(draws).max() > 0  # the trap: sums in another order
+    row = interval_row(value, draws)
+    assert [row[n] for n in ("value", "ci_low", "ci_high")] == [0.0, 0.0, 0.0]

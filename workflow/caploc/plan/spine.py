@@ -11,11 +11,12 @@ _SHOWN = ("title", "capability")
 
 def train_model(plan: "Plan", model: str) -> dict[str, Any]:
     entry = plan.config["models"][model]
+    train = dict(entry["train"])
     return {
         "model": model,
-        "seed": plan.run["seed"],
+        "seed": train.pop("seed", plan.run["seed"]),
         "architecture": entry["architecture"],
-        "train": entry["train"],
+        "train": train,
     }
 
 

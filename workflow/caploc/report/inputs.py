@@ -34,6 +34,11 @@ _EXPERIMENTS = {
                       "ci_high", "interval", "n", "n_draws", "p"),
     "cross_overlap": ("model", "method", "source", "target", "sets", "metric", "value", "ci_low",
                       "ci_high", "interval", "n", "n_draws", "p"),
+    "enhancement": ("model", "dataset", "method", "mask", "arm", "choice", "rate", "epoch",
+                    "comparison", "metric", "value", "ci_low", "ci_high", "interval", "n",
+                    "n_draws"),
+    "cross_enhancement": ("model", "source", "dataset", "method", "mask", "arm", "comparison",
+                          "metric", "value", "ci_low", "ci_high", "interval", "n"),
 }  # fmt: skip
 
 

@@ -8,7 +8,15 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from caploc.report import crossing, erasure, fidelity, figures, formatting, sections
+from caploc.report import (
+    crossing,
+    enhancement,
+    erasure,
+    fidelity,
+    figures,
+    formatting,
+    sections,
+)
 from caploc.report.comparisons import pair_verdict
 from caploc.report.findings import USEFUL, findings, tiles
 from caploc.report.formatting import Number
@@ -56,6 +64,7 @@ def render(inputs: Inputs) -> str:
         controls=fidelity.CONTROLS,
         paper_fidelity=fidelity.PAPER,
         paper_erasure=erasure.paper(),
+        paper_enhancement=enhancement.paper(),
         dose_series=erasure.DOSE_SERIES,
         samples=sections.sample_rows(inputs),
         drops=sections.drop_rows(inputs),
@@ -84,6 +93,7 @@ def _view(view: View) -> dict[str, Any]:
         "gaps": sections.gap_rows(view),
         "erasure": erasure.erasure(view),
         "crossing": crossing.crossing(view),
+        "enhancement": enhancement.enhancement(view),
     }
 
 

@@ -12,7 +12,15 @@ from caploc import store
 from caploc.records import DataError
 from caploc.statistics import resampled_means
 
-__all__ = ["ACCURACY", "LOG_PROBABILITY", "Enhanced", "Point", "estimate", "read_enhanced"]
+__all__ = [
+    "ACCURACY",
+    "LOG_PROBABILITY",
+    "Enhanced",
+    "Point",
+    "estimate",
+    "interval_row",
+    "read_enhanced",
+]
 
 ACCURACY, LOG_PROBABILITY = "accuracy", "log_probability"
 _COLUMNS = ("target", "mask", "arm", "run", "rate", "epoch", "sample_id", "correct",
@@ -96,6 +104,18 @@ def estimate(
     factors = np.asarray(weights, dtype=np.float64)
     value = float(factors @ [arm.mean() for arm in arms])
     return value, factors @ resampled_means(arms, seed=seed)
+
+
+def interval_row(value: float, draws: NDArray[np.float64]) -> dict[str, Any]:
+    """Columns of a table for a number and its bootstrap draws: 95 % percentile interval.
+
+    Sums of equal numbers in another order differ in their last bits, which is no difference between
+    arms: numbers are rounded to 12 decimals, so that equal arms differ by exactly 0.
+    """
+    low, high = np.quantile(draws, [0.025, 0.975])
+    names = ("value", "ci_low", "ci_high")
+    found = {n: round(float(x), 12) + 0.0 for n, x in zip(names, (value, low, high), strict=True)}
+    return {**found, "interval": "bootstrap 95 %"}
 
 
 def _names(table: Mapping[str, list[Any]], rows: Sequence[int]) -> list[str]:

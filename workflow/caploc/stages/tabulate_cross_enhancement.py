@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 
 from caploc import plugins
 from caploc.provenance import Job
-from caploc.stages._enhanced import ACCURACY, LOG_PROBABILITY, Enhanced, Point, read_enhanced
+from caploc.stages._enhanced import (
+    ACCURACY,
+    LOG_PROBABILITY,
+    Enhanced,
+    Point,
+    interval_row,
+    read_enhanced,
+)
 from caploc.stages._tables import CROSS_ENHANCEMENT, rows, write
 from caploc.statistics import resampled_means
 
@@ -124,6 +131,4 @@ def _missing(file: Enhanced, mask: str) -> dict[str, Any]:
 
 
 def _numbers(value: float, draws: NDArray[np.float64], n: int, n_runs: int) -> dict[str, Any]:
-    low, high = np.quantile(draws, [0.025, 0.975])
-    numbers = {"value": value, "ci_low": float(low), "ci_high": float(high)}
-    return numbers | {"interval": "bootstrap 95 %", "n": n, "n_draws": n_runs}
+    return interval_row(value, draws) | {"n": n, "n_draws": n_runs}

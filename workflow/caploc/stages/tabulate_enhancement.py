@@ -21,6 +21,7 @@ from caploc.stages._enhanced import (
     Enhanced,
     Point,
     estimate,
+    interval_row,
     read_enhanced,
 )
 from caploc.stages._tables import ENHANCEMENT, rows, write
@@ -105,7 +106,7 @@ class _Cells:
                 self.estimates[arm, choice, epoch, comparison, metric] = (value, draws, row)
                 # The arm that is compared, if any, says how many runs there are.
                 runs = len(known[-1 if comparison == "located minus" else 0])
-                yield row | _numbers(value, draws) | {"n": known[0].shape[1], "n_draws": runs}
+                yield row | interval_row(value, draws) | {"n": known[0].shape[1], "n_draws": runs}
 
     def _sizes(self, arm: str) -> Iterator[_Row]:
         """How many values an arm trains."""
@@ -142,10 +143,4 @@ def _averages(cells: list[_Cells]) -> Iterator[_Row]:
         value = float(np.mean([v for v, _, _ in known]))
         rates = {row["rate"] for _, _, row in known}
         row = known[0][2] | {"dataset": _AVERAGE, "rate": rates.pop() if len(rates) == 1 else None}
-        yield row | _numbers(value, draws) | {"n": len(known)}
-
-
-def _numbers(value: float, draws: NDArray[np.float64]) -> _Row:
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return {"value": value, "ci_low": float(low), "ci_high": float(high),
-            "interval": "bootstrap 95 %"}  # fmt: skip
+        yield row | interval_row(value, draws) | {"n": len(known)}
