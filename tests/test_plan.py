@@ -24,6 +24,7 @@ JOBS = {
     "attribute_shard": {
         "model": "embedded", "task": "emotions", "method": "cnl", "shard": "0000",
     },
+    "score_converged": {"model": "embedded", "method": "cnl"},
     "aggregate_scores": {"model": "embedded", "task": "emotions", "method": "cnl"},
     "aggregate_mixture": {"model": "embedded", "method": "cnl"},
     "build_mask": {"model": "embedded", "task": "emotions", "method": "cnl", "mask": "s6"},
@@ -72,6 +73,7 @@ def specs(chosen):
     [
         ({"run__seed": 7}, {
             "train_model", "prepare_samples", "shuffle_answers", "attribute_shard",
+            "score_converged",
             "aggregate_scores", "aggregate_mixture", "prepare_facts", "recall_facts",
             "locate_facts", "measure_fidelity", "measure_kn_on_tasks",
             "enhance_task", "tabulate_enhancement", "tabulate_cross_enhancement",
@@ -87,13 +89,14 @@ def specs(chosen):
             "build_mask", "measure_agreement", "measure_overlap", "tabulate_enhancement", *ERASED,
         }),
         ({"masks__s3__sigma": 4.0}, {"tabulate_enhancement", "tabulate_erasure"}),
-        ({"methods__cnl__steps": 9}, {"attribute_shard"}),
+        ({"methods__cnl__steps": 9}, {"attribute_shard", "score_converged"}),
+        ({"run__converged_samples": 9}, {"score_converged"}),
         ({"tasks__emotions__title": "Feelings"}, set()),
         ({"tasks__emotions__samples": {"locate": 30}}, {"prepare_samples"}),
         ({"tasks__reviews__samples": {"locate": 30}}, set()),
         ({"models__embedded__train__steps": 5}, {"train_model"}),
         ({"models__embedded__dtype": "bfloat16"}, {
-            "evaluate_base", "attribute_shard", "recall_facts", "locate_facts",
+            "evaluate_base", "attribute_shard", "recall_facts", "locate_facts", "score_converged",
             "weigh_neurons", "erase_neurons", "cross_erase", "enhance_task",
         }),
         ({"experiments__erasure__dose": [0.01, 0.1]}, {"erase_neurons"}),

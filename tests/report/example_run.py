@@ -140,6 +140,10 @@ def agreement() -> list[dict[str, Any]]:
                 _row(task, f"{task}.shuffled", mask, "located", "shuffled-mask", CURVE[-1], m, v)
                 for m, v in (("overlap", 0.44), ("iou", 0.28))
             ]
+            rows += [
+                _row(task, f"{task}.converged", mask, "located", "converged-mask", None, m, v)
+                for m, v in (("iou", 0.83), ("score_error", 0.214))
+            ]
         rows.append(
             _row("delta", "", mask, "located", "halves", None, "overlap", None)
             | {"interval": "not computed: n = 3, needs 20", "n": 0}

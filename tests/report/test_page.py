@@ -113,6 +113,11 @@ def test_the_diagonal_of_the_matrix_is_the_own_agreement(page):
     assert table.row(RUN["beta"])[1:4] == ["61.0", "84.0", "18.0"]
 
 
+def test_converged_masks(page):
+    row = page.table("Mask of a few samples").row(RUN["alpha"])
+    assert row[2:] == ["83.0", "21.4"]
+
+
 def test_integration_errors_are_relative_to_the_effect(page):
     row = page.table("Mean integration error").row(RUN["alpha"])
     assert row[1:3] == [

@@ -26,6 +26,32 @@ rule attribute_shard:
         " --output scores={output.scores:q}"
 
 
+rule score_converged:
+    input:
+        manifest=f"{R}/models/{{model}}/manifest.json",
+        samples=expand(f"{R}/samples/{{task}}/locate.parquet", task=PLAN.tasks),
+        shards=lambda wildcards: [
+            PLAN.shards(wildcards.model, task, wildcards.method)[0] for task in PLAN.tasks
+        ],
+    output:
+        scores=f"{R}/converged/{{model}}/{{method}}.parquet",
+    log:
+        f"{LOGS}/score_converged/{{model}}/{{method}}.log",
+    conda:
+        "../../envs/caploc.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+        gpu=lambda wildcards: PLAN.n_gpus(wildcards.model),
+    params:
+        spec=spec("score_converged"),
+        code=code("score_converged"),
+    shell:
+        "caploc score_converged --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
+        " --input manifest={input.manifest:q} --input samples={input.samples:q}"
+        " --input shards={input.shards:q} --output scores={output.scores:q}"
+
+
 rule aggregate_scores:
     input:
         shards=lambda wildcards: PLAN.shards(

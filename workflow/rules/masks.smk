@@ -45,9 +45,11 @@ rule measure_agreement:
         spec=spec("measure_agreement"),
         code=code("measure_agreement"),
         shuffled=lambda wildcards, input: input.get("shuffled", []),
+        converged=lambda wildcards, input: input.get("converged", []),
     shell:
         "caploc measure_agreement --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
-        " --input scores={input.scores:q} --input shuffled={params.shuffled:q} --output part={output.part:q}"
+        " --input scores={input.scores:q} --input shuffled={params.shuffled:q}"
+        " --input converged={params.converged:q} --output part={output.part:q}"
 
 
 rule measure_overlap:

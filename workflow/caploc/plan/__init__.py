@@ -149,10 +149,12 @@ class Plan:
         return halves + pairs
 
     def agreement_inputs(self, model: str, task: str, method: str) -> dict[str, str]:
-        """Scores of a task, and of its shuffled reference where there is one."""
+        """Scores of a task, of its shuffled reference, and converged ones, where there are any."""
         inputs = {"scores": self.scores(model, task, method)}
         if task in self.run["tasks"] and self.run["shuffled"]:
             inputs["shuffled"] = self.scores(model, task + _SHUFFLED, method)
+        if task in self.tasks and self.run["converged_samples"]:
+            inputs["converged"] = str(self.root / "converged" / model / f"{method}.parquet")
         return inputs
 
     def n_gpus(self, model: str) -> int:
@@ -190,7 +192,7 @@ class Plan:
             # Every task of the run is tested, or asked for its capability.
             used = {self.config["tasks"][task]["plugin"] for task in self.run["tasks"]}
             modules += [plugins.module_name("tasks", name) for name in sorted(used)]
-        if stage == "attribute_shard":
+        if stage in ("attribute_shard", "score_converged"):
             locator = self.config["methods"][wildcards["method"]]["locator"]
             modules.append(plugins.module_name("locators", locator))
         if stage == "write_report":

@@ -57,6 +57,17 @@ def attribute_shard(plan: "Plan", model: str, task: str, method: str, shard: str
     } | place(plan, model)
 
 
+def score_converged(plan: "Plan", model: str, method: str) -> dict[str, Any]:
+    return {
+        "model": model,
+        "tasks": plan.tasks,
+        "method_id": method,
+        "method": plan.config["methods"][method],
+        "n_samples": plan.run["converged_samples"],
+        "seed": plan.run["seed"],
+    } | place(plan, model)
+
+
 def place(plan: "Plan", model: str) -> dict[str, Any]:
     entry = plan.config["models"][model]
     return {key: entry[key] for key in ("family", "dtype", "device")}

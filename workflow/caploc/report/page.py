@@ -91,6 +91,7 @@ def _view(view: View) -> dict[str, Any]:
         "pairs": sections.pair_rows(view),
         "verdict": pair_verdict(view),
         "gaps": sections.gap_rows(view),
+        "converged": sections.converged_rows(view),
         "erasure": erasure.erasure(view),
         "crossing": crossing.crossing(view),
         "enhancement": enhancement.enhancement(view),

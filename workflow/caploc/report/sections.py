@@ -16,6 +16,7 @@ __all__ = [
     "BaseRow",
     "StabilityRow",
     "base_rows",
+    "converged_rows",
     "drop_rows",
     "flat",
     "gap_rows",
@@ -185,6 +186,17 @@ def gap_rows(view: View) -> list[tuple[str, list[dict[str, float | None]]]]:
         )
         for dataset in ids
     ]
+
+
+def converged_rows(view: View) -> list[tuple[str, Number, Number]]:
+    """For each data set that has them: IoU with the converged mask, difference of the scores."""
+    pairs = [("converged-mask", task.id, f"{task.id}.converged") for task in view.inputs.tasks]
+    cells = view.headline
+    found = [
+        (view.inputs.title(pair[1]), cells.pair(*pair, "iou"), cells.pair(*pair, "score_error"))
+        for pair in pairs
+    ]
+    return [row for row in found if row[2].has_value]
 
 
 def sample_rows(inputs: Inputs) -> tuple[list[str], list[tuple[str, list[int | None]]]]:

@@ -26,7 +26,7 @@ from caploc.records import DataError, Dropped, Sample
 from caploc.stages._progress import tracked
 from caploc.unfinished import partial_work
 
-__all__ = ["run"]
+__all__ = ["load_described", "run"]
 
 _LOG = logging.getLogger(__name__)
 # Samples scored together: enough to group by length, one row group of the file, and what a kill
@@ -45,7 +45,7 @@ def run(job: Job) -> None:
     torch.set_num_threads(job.threads)
     spec = job.spec
     samples = _read_samples(job.input("samples"), spec["shard"], spec["shard_size"])
-    manifest, lm = _load(job.input("manifest"), spec)
+    manifest, lm = load_described(job.input("manifest"), spec)
     metadata = {
         "origin": job.origin(),
         **_described_path(spec["method"]),
@@ -111,7 +111,16 @@ def _read_samples(path: Path, shard: int, size: int) -> list[Sample]:
     return [Sample(**row) for row in rows]
 
 
-def _load(path: Path, spec: dict[str, Any]) -> tuple[dict[str, Any], LanguageModel]:
+def load_described(path: Path, spec: dict[str, Any]) -> tuple[dict[str, Any], LanguageModel]:
+    """Manifest of a model and the model itself, when they belong together.
+
+    Args:
+        path: manifest.
+        spec: ``model``, ``family``, ``dtype``, ``device``.
+
+    Raises:
+        DataError: the weights are damaged or not those that manifest and config describe.
+    """
     manifest = store.read_json(path)
     # An absolute path stays what it is when joined.
     lm = load_model(path.parent / manifest["path"], dtype=spec["dtype"], device=spec.get("device"))

@@ -3,7 +3,9 @@
 Values are means over the splits, intervals the range over them. "shuffled-mask" compares half a of
 the task with half b of the same samples with shuffled answers, which the same seed splits alike, so
 the two share no sample (but for a few that were dropped in only one of them); its ``_whole`` rows
-compare the masks of all samples.
+compare the masks of all samples. "converged-mask" compares the mask of a few samples with the one
+that a converged path rule gives for the same samples; ``score_error`` is the difference of their
+mean scores, sum of sizes over neurons, relative to the converged ones.
 """
 
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from caploc import agreement, store
@@ -37,7 +40,8 @@ def run(job: Job) -> None:
 
     Args:
         job: input ``scores``, optionally ``shuffled`` (scores of the same samples with shuffled
-            answers); spec model, task, method, mask, arm and rule; output ``part``.
+            answers) and ``converged`` (from `score_converged`); spec model, task, method, mask,
+            arm and rule; output ``part``.
 
     Raises:
         DataError: a damaged scores file.
@@ -58,6 +62,12 @@ def run(job: Job) -> None:
         base = ids | {"dataset": task, "reference": other, "arm": spec["arm"]}
         pairs = _against_shuffled(means[task], means[other], rule)
         found += _with(base | {"comparison": "shuffled-mask"}, pairs)
+    for path in job.inputs.get("converged", []):
+        reference = f"{task}.converged"
+        base = ids | {"dataset": task, "reference": reference, "arm": spec["arm"]}
+        found += _with(
+            base | {"comparison": "converged-mask"}, _against_converged(path, task, rule)
+        )
     store.write_table(rows(found, AGREEMENT), job.outputs["part"], {"origin": job.origin()})
 
 
@@ -112,6 +122,27 @@ def _against_shuffled(
     for name in ("overlap", "iou"):
         value = _PAIRED[name](*whole)
         yield {"metric": f"{name}_whole", "n_half": n, "value": value, "n": int(value is not None)}
+
+
+def _against_converged(path: Path, task: str, rule: dict[str, Any]) -> Iterator[Row]:
+    table = store.read_table(path, ["task", "rule", "layer", "mean"])
+    metadata = store.read_metadata(path)
+    n = metadata["n_samples"].get(task, 0)
+    grids = {}
+    for name in ("method", "converged"):
+        part = table.filter((pc.field("task") == task) & (pc.field("rule") == name))
+        grids[name] = np.array(part["mean"].to_pylist(), dtype=np.float64)
+    if not n:
+        yield _not_computed("no sample")
+        return
+    masks = [outliers(grids[name], **rule) for name in ("method", "converged")]
+    for name in ("overlap", "iou"):
+        value = _PAIRED[name](*masks)
+        yield {"metric": name, "value": value, "n": 0 if value is None else n}
+    for name, mask in zip(("method", "converged"), masks, strict=True):
+        yield {"metric": f"located_count_{name}", "value": float(mask.sum()), "n": n}
+    error = np.abs(grids["method"] - grids["converged"]).sum() / np.abs(grids["converged"]).sum()
+    yield {"metric": "score_error", "value": float(error), "n": n}
 
 
 def _paired(pairs: list[tuple[Mask, ...]], n_half: int) -> Iterator[Row]:
