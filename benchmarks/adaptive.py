@@ -13,7 +13,7 @@ every other layer those of layers >= 1.
 import argparse
 import json
 import os
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -21,16 +21,14 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 import torch
 
-from attribution import operations
+from attribution_counts import Counter
+from attribution_samples import MODEL, samples_of
 from caploc.attribution.engine import Attribution, attribute
 from caploc.attribution.rules import path_rule
 from caploc.models._language_model import LanguageModel
 from caploc.models._loading import load_model
-from caploc.models._tokens import encode
-from caploc.store import read_table
 from machine import save
 
-RUN = Path(__file__).resolve().parents[1] / "results/default"
 FIXED = [
     ("inclusive", 19), ("midpoint", 20), ("gauss-legendre", 5), ("gauss-legendre", 10),
     ("gauss-legendre", 20), ("gauss-legendre", 40),
@@ -42,13 +40,10 @@ ADAPTIVE = [
 DEEP = 16
 
 
-def load_samples(lm: LanguageModel, task: str, n: int) -> tuple[list[list[int]], list[list[int]]]:
-    table = read_table(RUN / f"samples/{task}/locate.parquet").slice(0, n).to_pydict()
-    pairs = [
-        encode(lm.tokenizer, prompt, answer)
-        for prompt, answer in zip(table["prompt"], table["answer"], strict=True)
-    ]
-    return [x for x, _ in pairs], [y for _, y in pairs]
+def operations(run: Callable[[], None]) -> float:
+    with Counter() as counter:
+        run()
+    return counter.total
 
 
 def row_costs(lm: LanguageModel, n_layers: int) -> np.ndarray:
@@ -114,18 +109,18 @@ def rounded(value: Any) -> Any:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=int, default=20)
-    parser.add_argument(
-        "--tasks", nargs="+", default=["word-problems", "code-running", "emotions"]
-    )
+    parser.add_argument("--tasks", nargs="+", default=["word-problems", "code-running", "emotions"])
     options = parser.parse_args()
     torch.set_num_threads(1)
-    lm = load_model(RUN / "models/embedded/hf", dtype="float64")
+    lm = load_model(MODEL, dtype="float64")
     curves = {}
     for task in options.tasks:
-        samples = load_samples(lm, task, options.samples)
+        samples = samples_of(lm, options.samples, task)
         reference = attribute(lm, *samples, rule="adaptive", steps=512, tolerance=1e-8)
         other = attribute(lm, *samples, rule="gauss-legendre", steps=160)
-        wrong = sum(np.abs(a.scores - b.scores).sum() for a, b in zip(other, reference, strict=True))
+        wrong = sum(
+            np.abs(a.scores - b.scores).sum() for a, b in zip(other, reference, strict=True)
+        )
         rows = [measure(lm, *r, 1.0, samples, reference) for r in FIXED]
         rows += [measure(lm, "adaptive", *r, samples, reference) for r in ADAPTIVE]
         curves[task] = {

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from attribution import save
-from attribution_samples import MODEL, word_problems
+from attribution_samples import MODEL, samples_of
 from caploc.attribution.neuronwise import attribute_neurons, rank_correlation
 from caploc.attribution.public import attribute
 from caploc.models._loading import load_model
@@ -37,7 +37,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     lm = load_model(options.model)
-    prompts, answers = word_problems(lm, options.samples)
+    prompts, answers = samples_of(lm, options.samples)
     jointly, alone, seconds = [], [], 0.0
     for prompt, answer in zip(prompts, answers, strict=True):
         answer = answer[: options.answer]

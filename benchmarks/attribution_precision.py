@@ -18,7 +18,7 @@ import torch
 
 from attribution import build, draw, save
 from attribution_counts import Shape
-from attribution_samples import MODEL, word_problems
+from attribution_samples import MODEL, samples_of
 from caploc.attribution.public import attribute
 from caploc.models._loading import load_model
 
@@ -73,7 +73,7 @@ def main() -> None:
             for row in compare(build(shape).model, [prompt], [answer])]  # fmt: skip
     if options.model.is_dir():
         lm = load_model(options.model)
-        prompts, answers = word_problems(lm, options.samples)
+        prompts, answers = samples_of(lm, options.samples)
         rows += [{"model": "trained, default run"} | r for r in compare(lm.model, prompts, answers)]
     settings = vars(options) | {"model": os.path.relpath(options.model)}
     save(

@@ -6,15 +6,17 @@ from caploc.models._language_model import LanguageModel
 from caploc.models._tokens import encode
 from caploc.store import read_table
 
-__all__ = ["MODEL", "word_problems"]
+__all__ = ["MODEL", "samples_of"]
 
 RUN = Path(__file__).resolve().parents[1] / "results/default"
 MODEL = RUN / "models/embedded/hf"
 
 
-def word_problems(lm: LanguageModel, n: int) -> tuple[list[list[int]], list[list[int]]]:
-    """Ids of the first n samples of the run's word problems."""
-    table = read_table(RUN / "samples/word-problems/locate.parquet").slice(0, n).to_pydict()
+def samples_of(
+    lm: LanguageModel, n: int, task: str = "word-problems"
+) -> tuple[list[list[int]], list[list[int]]]:
+    """Ids of the first n samples of a task of the run."""
+    table = read_table(RUN / f"samples/{task}/locate.parquet").slice(0, n).to_pydict()
     pairs = [
         encode(lm.tokenizer, prompt, answer, context=lm.context)
         for prompt, answer in zip(table["prompt"], table["answer"], strict=True)

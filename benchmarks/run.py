@@ -12,6 +12,7 @@ COMMANDS = (
     "attribution --scaling --answer 4 --rounds 3",
     "attribution_precision",
     "attribution_neuronwise",
+    "adaptive",
     "attribution_gpu",
     "aggregation",
     "families",

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.workflow
 @pytest.mark.parametrize(
     ("overlay", "message"),
     [
-        ("run: {sead: 1}", "config run: unknown key 'sead'; allowed: experiments, "),
+        ("run: {sead: 1}", "config run: unknown key 'sead'; allowed: converged_samples, "),
         ("run: {splits: two}", "config run.splits: found \"two\", expected integer"),
         ("run: {tasks: [gsm8]}", 'config run.tasks: found "gsm8"; allowed: '),
         ("methods: {cnl: {rule: simpson}}", 'config methods.cnl.rule: found "simpson"; allowed: '),
