@@ -48,7 +48,7 @@ def _set(config, path, value):
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("run.sead", 1, r"config run: unknown key 'sead'; allowed: converged_samples, experiments, "),
+        ("run.sead", 1, r"config run: unknown key 'sead'; allowed: converged_samples, "),
         ("run.splits", 1, r"config run\.splits: found 1; 1 is less than the minimum of 2"),
         ("run.seed", True, r"config run\.seed: found true, expected integer; YAML reads no/yes"),
         ("run.tasks", ["gsm8"], r'config run\.tasks: found "gsm8"; allowed: .*gsm8k'),

@@ -37,6 +37,8 @@ rule score_converged:
         scores=f"{R}/converged/{{model}}/{{method}}.parquet",
     log:
         f"{LOGS}/score_converged/{{model}}/{{method}}.log",
+    benchmark:
+        f"{R}/timings/score_converged/{{model}}/{{method}}.jsonl"
     conda:
         "../../envs/caploc.yaml"
     resources:
