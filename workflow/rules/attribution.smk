@@ -31,7 +31,8 @@ rule score_converged:
         manifest=f"{R}/models/{{model}}/manifest.json",
         samples=expand(f"{R}/samples/{{task}}/locate.parquet", task=PLAN.tasks),
         shards=lambda wildcards: [
-            PLAN.shards(wildcards.model, task, wildcards.method)[0] for task in PLAN.tasks
+            PLAN.shards(wildcards.model, task, wildcards.method)[0]
+            for task in PLAN.tasks
         ],
     output:
         scores=f"{R}/converged/{{model}}/{{method}}.parquet",
