@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from caploc import provenance
-from caploc.provenance import Job, canonical_json, code_digest, file_digest, imported_modules
+from caploc.provenance import (
+    Job,
+    canonical_json,
+    code_digest,
+    file_digest,
+    imported_modules,
+    weights_digest,
+)
 from caploc.records import DataError
 
 FILES = {
@@ -208,3 +215,13 @@ def test_a_job_tells_its_origin(tmp_path):
 
 def test_python_of_the_tests_is_supported():
     assert sys.version_info[:2] >= (3, 11)
+
+
+def test_a_model_is_known_by_its_weight_files_alone():
+    files = {"model-1.safetensors": "aa", "model-2.safetensors": "bb", "config.json": "cc"}
+    found = weights_digest(files)
+    assert found == weights_digest(dict(reversed(files.items())) | {"config.json": "dd"})
+    assert found != weights_digest(files | {"model-2.safetensors": "bc"})
+    assert found != weights_digest({"model-1.safetensors": "bb", "model-2.safetensors": "aa"})
+    with pytest.raises(DataError, match=r"no weight file among \['config.json'\]; expected"):
+        weights_digest({"config.json": "cc"})

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caploc.statistics import bootstrap_mean, holm, permutation_p, spread, wilson
+from caploc.statistics import (
+    bootstrap_mean,
+    holm,
+    permutation_p,
+    resampled_means,
+    spread,
+    wilson,
+)
 
 shares = st.floats(0, 1)
 
@@ -165,3 +172,43 @@ def test_spread_is_mean_and_range_of_the_splits_that_have_a_value():
 def test_the_mean_lies_in_the_range(values):
     found = spread(values)
     assert found.low <= found.value <= found.high
+
+
+def test_resampled_means_are_those_of_a_loop():
+    """One draw after another: the samples drawn once for all arms, then each arm's runs."""
+    rng = np.random.default_rng(1)
+    arms = [rng.normal(size=(1, 6)), rng.normal(size=(3, 6))]
+    found = resampled_means(arms, seed=5, n_draws=40)
+    again = np.random.default_rng(5)
+    samples = [again.integers(6, size=6) for _ in range(40)]
+    for arm, means in zip(arms, found, strict=True):
+        runs = again.integers(len(arm), size=(len(arm), 40))
+        for draw in range(40):
+            values = [arm[run][i] for run in runs[:, draw] for i in samples[draw]]
+            assert means[draw] == pytest.approx(sum(values) / len(values), abs=1e-12)
+
+
+def test_resampled_means_are_paired_and_as_wide_as_theory_says():
+    rng = np.random.default_rng(2)
+    one = rng.normal(size=(1, 400))
+    base, raised = resampled_means([one, one + 0.25], seed=0, n_draws=4000)
+    assert raised - base == pytest.approx(np.full(4000, 0.25), abs=1e-12)
+    assert base.std() == pytest.approx(one.std() / math.sqrt(400), rel=0.06)
+    # Runs that differ a lot widen the interval, whatever the samples are.
+    runs = np.repeat([[0.0], [1.0], [2.0], [3.0]], 400, axis=1)
+    (wide,) = resampled_means([runs], seed=0, n_draws=4000)
+    assert wide.std() == pytest.approx(np.std([0, 1, 2, 3]) / math.sqrt(4), rel=0.06)
+
+
+@pytest.mark.parametrize(
+    ("arms", "message"),
+    [
+        ([], "expected"),
+        ([[[1.0], [2.0]], [[1.0, 2.0]]], "expected equal"),
+        ([[[math.nan]]], "not finite"),
+        ([[1.0]], "expected"),
+    ],
+)
+def test_resampled_means_refuse_what_is_not_paired(arms, message):
+    with pytest.raises(ValueError, match=message):
+        resampled_means(arms, seed=0)
