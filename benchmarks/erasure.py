@@ -35,7 +35,7 @@ from machine import save
 
 RUN = Path("results/default")
 TASK = "word-problems"
-MASKS, SAMPLES, PROMPTS, ROUNDS = 16, 16, 128, 15
+MASKS, SAMPLES, PROMPTS, ROUNDS = 16, 16, 64, 15
 
 
 def compared(ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:

@@ -17,6 +17,10 @@ def rows(dataset: str, located: float, low: float, high: float, size: float = 0.
         own | {"metric": "accuracy", "value": located, "ci_low": low, "ci_high": high, "n": 40},
         own | {"metric": "logprob_fall", "value": 0.4, "ci_low": 0.31, "ci_high": 0.49, "n": 32},
         other | {"metric": "accuracy", "value": 0.6, "ci_low": 0.5, "ci_high": 0.7, "n": 40},
+        own | {"metric": "accuracy_change", "value": located - 0.8, "ci_low": -0.6,
+               "ci_high": low - 0.3, "n": 40},
+        other | {"metric": "accuracy_excess", "value": located - 0.6, "ci_low": low - 0.6,
+                 "ci_high": high - 0.5, "n": 40},
         other | {"metric": "logprob_fall", "value": 0.1, "ci_low": -0.02, "ci_high": 0.2, "n": 32},
         other | {"metric": "logprob_excess", "value": 0.3, "ci_low": 0.22, "ci_high": 0.38,
                  "n": 32, "p": 0.005, "p_holm": 0.015, "role": "primary"},
@@ -36,6 +40,11 @@ def test_numbers_stand_where_they_belong(changed):
     assert found[1] == "80.0 75.0–85.0"
     assert found[4:6] == ["60.0 50.0–70.0", "30.0 20.0–40.0"]
     assert found[-1] == "no neuron (n = 0)"
+    change = page.table("Change from the unchanged model")
+    # alpha: located 30 % of 80 %; 30 minus 60 %, its interval below 0
+    assert change.row("Word problems")[4:7] == [
+        "not computed", "-50.0 -60.0 to -10.0", "-30.0 -40.0 to -10.0"
+    ]  # fmt: skip
     primary = page.table("The primary test")
     assert primary.row("Word problems")[1:] == [
         "14", "-0.250 -0.300 to -0.200", "0.400 0.310 to 0.490", "0.100 -0.020 to 0.200",
@@ -44,7 +53,9 @@ def test_numbers_stand_where_they_belong(changed):
     assert primary.row("Story look-up")[-1] == "1.30 no match"
     assert primary.row("Number words")[1] == "–"
     assert "Fall of the log-probability against the share" in page.texts()
-    assert html.count('<strong class="value">') == 1  # only alpha lies below the draws
+    # Only alpha lies below the draws, and only its difference below 0.
+    assert html.count('<strong class="value">') == 2
+    assert '<strong class="value">-30.0</strong>' in html
 
 
 def test_the_paper_is_labelled_as_other_models(changed):

@@ -4,8 +4,10 @@ from caploc.report.formatting import (
     Number,
     count,
     joined,
+    nat,
     percent,
     percent_span,
+    points,
     probability,
     share,
     share_span,
@@ -32,6 +34,12 @@ def test_small_shares_keep_two_leading_digits(fraction, text):
 def test_a_span_of_shares_is_one_number_where_both_look_equal():
     assert share_span(0.0011, 0.0019) == "0.11–0.19"
     assert share_span(0.00111, 0.00112) == "0.11"
+
+
+def test_differences():
+    assert [nat(x) for x in (-0.105, -0.0004, 0.0004, 2)] == ["-0.105", "0.000", "0.000", "2.000"]
+    assert nat(-0.00004, 4) == "0.0000"
+    assert [points(x) for x in (-0.225, 0.1, 0, -0.0004)] == ["-22.5", "+10.0", "0.0", "0.0"]
 
 
 def test_words():

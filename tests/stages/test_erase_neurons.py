@@ -129,6 +129,11 @@ def test_the_table_says_what_the_model_does(finished, make_job, tmp_path):
         assert 0 <= cell(rows, metric)["value"] <= 1
     assert cell(rows, "accuracy", control="matched")["n_draws"] == 2
     assert cell(rows, "accuracy", dataset="average")["value"] == cell(rows, "accuracy")["value"]
+    change = cell(rows, "accuracy_change", dataset="average")
+    assert change["value"] == cell(rows, "accuracy_change")["value"]
+    beyond = cell(rows, "accuracy_excess", dataset="average", control="matched")
+    assert beyond["value"] == cell(rows, "accuracy_excess", control="matched")["value"]
+    assert beyond["interval"] == "bootstrap 95 %, mean of 1 tasks"
     assert cell(rows, "perplexity", shots=None)["value"] > 1
     for share in SETTINGS["dose"]:
         assert cell(rows, "logprob_fall", mask="", share=share)["n"] == 5

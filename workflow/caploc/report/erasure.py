@@ -122,7 +122,16 @@ def _accuracy(cells: _Cells, dataset: str, mask: str) -> dict[str, Any]:
     random = cells.number(dataset, mask, "accuracy", control="matched")
     # Marked only where the interval of the located set and the range of the draws are apart.
     apart = located.has_value and random.has_value and located.top < random.bottom
-    return {"located": located, "random": random, "apart": apart}
+    excess = cells.number(dataset, mask, "accuracy_excess", control="matched")
+    return {
+        "located": located,
+        "random": random,
+        "apart": apart,
+        "change": cells.number(dataset, mask, "accuracy_change"),
+        "random_change": cells.number(dataset, mask, "accuracy_change", control="matched"),
+        "excess": excess,
+        "worse": excess.has_value and excess.top < 0,
+    }
 
 
 def _primary(cells: _Cells, mask: str, dataset: str, title: str) -> dict[str, Any]:

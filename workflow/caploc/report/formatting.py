@@ -10,8 +10,10 @@ __all__ = [
     "Number",
     "count",
     "joined",
+    "nat",
     "percent",
     "percent_span",
+    "points",
     "probability",
     "share",
     "share_span",
@@ -101,6 +103,17 @@ def share_span(low: float, high: float) -> str:
 def probability(value: float) -> str:
     """A probability, or a difference of two, with two leading digits."""
     return "0" if value == 0 else f"{value:.2g}"
+
+
+def nat(value: float, digits: int = 3) -> str:
+    """A log-probability or a difference of two: ``-0.105``, and never ``-0.000``."""
+    text = f"{value:.{digits}f}"
+    return text.removeprefix("-") if float(text) == 0 else text
+
+
+def points(value: float) -> str:
+    """A difference of two shares in percentage points, with its sign: ``-22.5``."""
+    return "0.0" if abs(value) < 0.0005 else f"{100 * value:+.1f}"
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:

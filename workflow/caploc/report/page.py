@@ -40,6 +40,8 @@ def render(inputs: Inputs) -> str:
     )
     environment.filters |= {
         "percent": _percent,
+        "nat": formatting.nat,
+        "points": formatting.points,
         "share": _share,
         "span": _span,
         "probability": formatting.probability,

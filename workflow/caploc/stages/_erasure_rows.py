@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from caploc.effects import dose_area, estimate_row, excess, shown_range
 from caploc.statistics import bootstrap_mean, wilson
 
-__all__ = ["Key", "by_arm", "likelihood_rows", "set_rows", "told_rows"]
+__all__ = ["BASE", "Key", "by_arm", "likelihood_rows", "set_rows", "told_rows"]
 
 Key = tuple[str, str, str, float | None]
 """Mask, arm, mode, share: one set of neurons and how it is silenced."""
-_BASE: Key = ("", "base", "all", None)
+BASE: Key = ("", "base", "all", None)
 _SHARES = ("accuracy", "lenient", "malformed", "parses", "ranked")
 
 
@@ -45,8 +45,8 @@ def likelihood_rows(table: pa.Table, headline: str, seed: int) -> Iterator[dict[
     right = by_arm(table, "n_right")
     falls: dict[tuple[int, Key, str], NDArray[np.float64]] = {}
     for (shots, key, control), found in logprob.items():
-        tokens = n_tokens[shots, _BASE, ""]
-        base = logprob[shots, _BASE, ""] / tokens
+        tokens = n_tokens[shots, BASE, ""]
+        base = logprob[shots, BASE, ""] / tokens
         values = found / tokens
         falls[shots, key, control] = base - values
         exact = (right[shots, key, control] == tokens).astype(float)
@@ -62,7 +62,7 @@ def likelihood_rows(table: pa.Table, headline: str, seed: int) -> Iterator[dict[
         yield where | estimate_row("exact", share, "Wilson 95 %")
         token_share = right[shots, key, ""][0] / tokens[0]
         yield where | estimate_row("token_accuracy", bootstrap_mean(token_share, seed=seed))
-        if key != _BASE:
+        if key != BASE:
             yield where | estimate_row("logprob_fall", bootstrap_mean(fall[0], seed=seed))
     for (shots, key, control), fall in falls.items():
         if not control:
@@ -115,9 +115,9 @@ def told_rows(table: pa.Table, seed: int) -> Iterator[dict[str, Any]]:
             else:
                 share = wilson(int(values.sum()), n)
                 yield where | estimate_row(metric, share, "Wilson 95 %")
-            if metric != "accuracy" or key == _BASE:
+            if metric != "accuracy" or key == BASE:
                 continue
-            change = values.mean(axis=0) - found[shots, _BASE, ""][0]
+            change = values.mean(axis=0) - found[shots, BASE, ""][0]
             yield where | estimate_row("accuracy_change", bootstrap_mean(change, seed=seed))
             if control:
                 beyond = found[shots, key, ""][0] - values.mean(axis=0)

@@ -7,7 +7,14 @@ import numpy as np
 from caploc import store
 from caploc.effects import estimate_row, stratified
 from caploc.provenance import Job
-from caploc.stages._erasure_rows import by_arm, columns, likelihood_rows, set_rows, told_rows
+from caploc.stages._erasure_rows import (
+    BASE,
+    by_arm,
+    columns,
+    likelihood_rows,
+    set_rows,
+    told_rows,
+)
 from caploc.stages._tables import ERASURE, rows, write
 from caploc.statistics import holm
 
@@ -61,14 +68,32 @@ def run(job: Job) -> None:
 
 
 def _averages(told: dict[tuple[str, str], dict[str, Any]], seed: int) -> list[dict[str, Any]]:
-    """Mean accuracy over the tasks that have an arm; `n_draws` draws are averaged first."""
+    """Accuracy, its change and its excess over random sets: means over the tasks with an arm."""
     found = []
     for (model, method), tasks in told.items():
         keys = dict.fromkeys(key for arms in tasks.values() for key in arms)
         for shots, key, control in keys:
-            groups = [np.mean(a[shots, key, control], axis=0) for a in tasks.values()
-                      if (shots, key, control) in a]  # fmt: skip
+            # (sample,) of each task, its draws averaged.
+            groups = [
+                {
+                    k: np.mean(arms[shots, *k], axis=0)
+                    for k in ((BASE, ""), (key, ""), (key, control))
+                }
+                for arms in tasks.values()
+                if (shots, key, control) in arms
+            ]
+            own, base = (key, control), (BASE, "")
+            metrics = {"accuracy": [g[own] for g in groups]}
+            if key != BASE:
+                metrics["accuracy_change"] = [g[own] - g[base] for g in groups]
+            if control:
+                metrics["accuracy_excess"] = [g[key, ""] - g[own] for g in groups]
             row = {"model": model, "dataset": "average", "method": method, "shots": shots}
-            row |= columns(key, control) | estimate_row("accuracy", stratified(groups, seed))
-            found.append(row | {"interval": f"bootstrap 95 %, mean of {len(groups)} tasks"})
+            row |= columns(key, control)
+            for metric, values in metrics.items():
+                found.append(
+                    row
+                    | estimate_row(metric, stratified(values, seed))
+                    | {"interval": f"bootstrap 95 %, mean of {len(groups)} tasks"}
+                )
     return found
