@@ -68,7 +68,7 @@ def likelihoods(lm: Any, sets: list[np.ndarray], samples: list[Any]) -> dict[str
     mixed, one = [Erasure(m) for m in sets], [Erasure(sets[0])] * len(sets)
 
     def score(erasures: list[Erasure]) -> None:
-        list(answer_likelihood(lm, prompts, answers, erasures, batch_tokens=1024))
+        list(answer_likelihood(lm, prompts, answers, erasures, batch_tokens=2048))
 
     # Padded on the right once, as a plain loop over sets would do.
     width = max(len(p) + len(a) - 1 for p, a in pairs)

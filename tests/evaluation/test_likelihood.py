@@ -9,7 +9,7 @@ import torch
 from tiny_families import FAMILIES, softmax_in_float64
 from tiny_models import ids, tiny_gptj, tiny_llama
 
-from caploc.evaluation.likelihood import answer_likelihood
+from caploc.evaluation.likelihood import answer_likelihood, sample_groups
 from caploc.interventions.erase import Erasure, Erasures, erased
 
 PROMPTS = [ids(n, n) for n in (5, 9, 5, 12)]
@@ -124,3 +124,14 @@ def test_bad_arguments(lm):
         Erasures(lm, [Erasure(np.zeros((1, 2), bool))])
     with pytest.raises(ValueError, match="at least one erasure"):
         Erasures(lm, [])
+
+
+def test_samples_of_unequal_length_go_together_only_to_fill_a_pass():
+    lengths = [3, 9, 3, 4, 9, 4, 4] + [9] * 20
+    prompts, answers = [[1] * (n - 1) for n in lengths], [[1] for _ in lengths]
+    one = sample_groups(prompts, answers, 1, 1000)
+    assert [len(group) for group in one] == [16, 11]
+    many = sample_groups(prompts, answers, 50, 100)
+    assert [[lengths[i] for i in group] for group in many] == [[3] * 2, [4] * 3, [9] * 16, [9] * 6]
+    for groups in (one, many):
+        assert sorted(i for group in groups for i in group) == list(range(len(lengths)))

@@ -1,9 +1,10 @@
 """Log-probability of gold answers under many erasures, with the work they have in common done once.
 
 log P(y | x) = sum_m log P(y_m | x, y_1..y_(m-1)), teacher-forced on the gold answer. Rows of a pass
-are pairs of an erasure and a sample. Three parts of the model are not run for every row:
+are pairs of an erasure and a sample. Four parts of the model are not run for every row:
 
 - blocks in front of the first silenced layer: one pass of the unchanged model is recorded;
+- the attention of that layer, which is still that of the unchanged model;
 - the FFN of that layer: its neurons are those of the unchanged model, so its output is the recorded
   one minus what the silenced neurons wrote;
 - the FFN of the last layer at positions that predict no answer token.
@@ -22,12 +23,12 @@ from torch import Tensor, nn
 from caploc.interventions.erase import Erasure, Erasures, erased
 from caploc.models._language_model import LanguageModel, matrix
 
-__all__ = ["Likelihood", "answer_likelihood"]
+__all__ = ["Likelihood", "answer_likelihood", "sample_groups"]
 
 # Logits held at once: 128 MiB of float32.
 _LOGITS = 1 << 25
 _BATCH = 16
-"""Samples that are recorded together; more pad more."""
+"""Most samples that are recorded together; more pad more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +81,38 @@ def answer_likelihood(
     if any(not len(x) for x in (*prompts, *answers)):
         raise ValueError("a sample needs at least one prompt token and one answer token")
     tensors = Erasures(lm, erasures)
-    order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]) + len(answers[i]), i))
-    for start in range(0, len(order), _BATCH):
-        chosen = order[start : start + _BATCH]
+    for chosen in sample_groups(prompts, answers, len(erasures), batch_tokens):
         batch = _batch(lm, [prompts[i] for i in chosen], [answers[i] for i in chosen])
         yield chosen, _scored(lm, batch, tensors, batch_tokens)
+
+
+def sample_groups(
+    prompts: Sequence[Sequence[int]],
+    answers: Sequence[Sequence[int]],
+    n_erasures: int,
+    batch_tokens: int,
+) -> list[list[int]]:
+    """Which samples `answer_likelihood` yields together.
+
+    Samples of unequal length go together, and are padded, only while too few of one length are
+    there to fill a pass.
+
+    Args:
+        prompts: token ids of each prompt.
+        answers: token ids of each answer.
+        n_erasures: rows for each sample.
+        batch_tokens: most tokens in one pass.
+    """
+    lengths = [len(x) + len(y) for x, y in zip(prompts, answers, strict=True)]
+    order = sorted(range(len(prompts)), key=lambda i: (lengths[i], len(answers[i]), i))
+    groups: list[list[int]] = []
+    for i in order:
+        last = groups[-1] if groups else []
+        full = len(last) * n_erasures * lengths[i] >= batch_tokens
+        if not last or len(last) == _BATCH or (full and lengths[i] > lengths[last[-1]]):
+            groups.append([])
+        groups[-1].append(i)
+    return groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +153,19 @@ def _batch(lm: LanguageModel, prompts: list[Sequence[int]], answers: list[Sequen
 
 @dataclass(slots=True)
 class _Recorded:
-    """The unchanged model: how a block was called, and its FFN's input and output."""
+    """The unchanged model: how a block was called, and what its parts answered.
+
+    Attributes:
+        args: arguments of the block.
+        kwargs: of the block.
+        attended: output of the module of its attention; None where that is unknown.
+        neurons: (sample, position, neuron) input of its FFN's output projection.
+        written: (sample, position, width) output of its FFN.
+    """
 
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] | None = None
+    attended: Any = None
     neurons: Tensor | None = None
     written: Tensor | None = None
 
@@ -191,11 +228,19 @@ def _record(
 
         return hook
 
+    def keep_attended(layer: int) -> Any:
+        def hook(module: Any, args: Any, found: Any) -> None:
+            calls[layer].attended = found
+
+        return hook
+
     last = lm.blocks[-1].register_forward_hook(lambda m, a, out: output.append(_first_of(out)))
     handles.append(last)
     for layer, block in enumerate(lm.blocks):
         handles.append(block.register_forward_pre_hook(before_block(layer), with_kwargs=True))
-        ffn = _ffn(lm, layer)
+        ffn, attention = _parent(lm, layer, lm.family.ffn_out), _attention(lm, layer)
+        if layer in layers and attention is not None:
+            handles.append(attention.register_forward_hook(keep_attended(layer)))
         if layer in layers and ffn is not None:
             projection = lm.projections[layer]
             handles.append(projection.register_forward_pre_hook(keep(layer, "neurons", 0)))
@@ -231,9 +276,13 @@ class _Rows:
             call = calls[layer]
             args = self._expanded(call.args[1:])
             kwargs = self._expanded(call.kwargs)
-            ffn = _ffn(lm, layer)
+            ffn = _parent(lm, layer, lm.family.ffn_out)
             if layer == first and call.written is not None and ffn is not None:
-                with _replaced(ffn, self._written(call, first, answering)):
+                answers = [(ffn, self._written(call, first, answering))]
+                attention = _attention(lm, layer)
+                if attention is not None and call.attended is not None:
+                    answers.append((attention, self._expanded(call.attended)))
+                with _answered(answers):
                     output = lm.blocks[layer](x, *args, **kwargs)
             elif layer == last and ffn is not None:
                 at_slots = torch.ones_like(slots, dtype=torch.bool)
@@ -300,28 +349,29 @@ def _judged(
     return logprob, right
 
 
-def _ffn(lm: LanguageModel, layer: int) -> nn.Module | None:
-    """The FFN of a block as a module of its own, or None where its parts lie in the block."""
-    parent = lm.family.ffn_out.rpartition(".")[0]
+def _parent(lm: LanguageModel, layer: int, path: str) -> nn.Module | None:
+    """The module around a projection, or None where it is the block itself."""
+    parent = path.rpartition(".")[0]
     return lm.blocks[layer].get_submodule(parent) if parent else None
 
 
+def _attention(lm: LanguageModel, layer: int) -> nn.Module | None:
+    return _parent(lm, layer, lm.family.attention_out)
+
+
 @contextmanager
-def _replaced(ffn: nn.Module, output: Tensor) -> Iterator[None]:
-    """Let an FFN answer `output` without running it on more than one position."""
-
-    def before(module: Any, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return (args[0][:1, :1], *args[1:])
-
-    handles = [
-        ffn.register_forward_pre_hook(before),
-        ffn.register_forward_hook(lambda module, args, found: output),
-    ]
+def _answered(answers: Sequence[tuple[nn.Module, Any]]) -> Iterator[None]:
+    """Let modules answer what is known instead of running."""
+    before = [(module, module.__dict__.get("forward")) for module, _ in answers]
+    for module, output in answers:
+        module.forward = lambda *args, output=output, **kwargs: output
     try:
         yield
     finally:
-        for handle in handles:
-            handle.remove()
+        for module, forward in before:
+            del module.forward
+            if forward is not None:
+                module.forward = forward
 
 
 @contextmanager

@@ -18,9 +18,9 @@ __all__ = ["DOSE_SERIES", "erasure", "paper"]
 
 _NO_MATCH = 0.25
 DOSE_SERIES = (
-    Series("located", "farthest from the mean score", LOCATED.colour, "circle", (1, 0)),
-    Series("activation-size", "largest activations", MIXTURE.colour, "square", (6, 3)),
-    Series("random", "random, same number in each layer", CHANCE.colour, "stroke", (2, 3)),
+    Series("located", "farthest from the mean score", LOCATED.colour, "", (1, 0)),
+    Series("activation-size", "largest activations", MIXTURE.colour, "", (6, 3)),
+    Series("random", "random, same number in each layer", CHANCE.colour, "", (2, 3)),
 )
 _ARMS = (
     ("located", "all", "", "located, at every position"),
@@ -60,7 +60,7 @@ class _Cells:
         arm, mode = where.get("arm", "located"), where.get("mode", "all")
         size = self.row(dataset, mask, "n_neurons", "", arm, mode)
         if size is not None and size["value"] == 0 and arm != "base":
-            return Number(reason="no neuron (n = 0)")
+            return Number(reason="no neuron (n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}0)")
         return number(self.row(dataset, mask, metric, **where))
 
 

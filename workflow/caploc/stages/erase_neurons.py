@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from caploc import plugins, store
 from caploc.evaluation.generate import complete
 from caploc.evaluation.judge import judge
-from caploc.evaluation.likelihood import answer_likelihood
+from caploc.evaluation.likelihood import answer_likelihood, sample_groups
 from caploc.interventions.arms import Arm, erasure_arms
 from caploc.interventions.controls import size_difference
 from caploc.interventions.erase import Erasure, Erasures
@@ -142,8 +142,8 @@ def likelihood_columns(
         batch_tokens=spec["batch_tokens"],
     )  # fmt: skip
     rows = []
-    total = len(some.samples)
-    for samples, part in tracked(work, -(-total // 16), f"{spec['task']}: {len(used)} sets"):
+    total = len(sample_groups(some.prompts, some.answers, len(used), spec["batch_tokens"]))
+    for samples, part in tracked(work, total, f"{spec['task']}: {len(used)} sets"):
         for a, i in enumerate(used):
             labels = arms[i].labels() | more
             for k, sample in enumerate(samples):
