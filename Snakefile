@@ -20,6 +20,7 @@ wildcard_constraints:
     shard=r"\d{4}",
     facts="[a-z0-9][a-z0-9-]*",
     locator="[a-z0-9_]+",
+    pairs="[a-z0-9_]+",
 
 
 include: "workflow/rules/models.smk"
@@ -31,6 +32,7 @@ include: "workflow/rules/erasure.smk"
 include: "workflow/rules/crossing.smk"
 include: "workflow/rules/enhancement.smk"
 include: "workflow/rules/facts.smk"
+include: "workflow/rules/decoupling.smk"
 
 
 onstart:

@@ -18,7 +18,7 @@ ORDER = (
     {"config", "plan", "receipts", "unfinished"},
     {"verification"},
     {"statistics", "masks", "agreement", "aggregation", "shards"},
-    {"scores", "effects", "crossing", "located", "fidelity"},
+    {"scores", "effects", "crossing", "located", "fidelity", "decoupling"},
     {"models", "tasks"},
     {"facts"},
     {"training"},
@@ -43,6 +43,7 @@ NUMBERS = (
     "scores",
     "located",
     "fidelity",
+    "decoupling",
 )
 NUMBER_STAGES = (
     "aggregate_scores",
@@ -62,6 +63,8 @@ NUMBER_STAGES = (
     "tabulate_erasure",
     "tabulate_cross_erasure",
     "tabulate_cross_overlap",
+    "measure_decoupling",
+    "tabulate_decoupling",
 )
 ENGINE = ("models", "attribution", "locators", "interventions")
 HEAVY = {"torch", "transformers", "polars", "datasets", "pandas", "altair"}

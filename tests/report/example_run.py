@@ -14,6 +14,7 @@ import pyarrow as pa
 from caploc import store
 from caploc.provenance import Job, file_digest
 from caploc.stages import _tables
+from caploc.stages._decoupling_table import DECOUPLING
 
 LAYERS, WIDTH = 4, 256
 CURVE = (1, 2, 5, 10, 20, 50, 100, 200)
@@ -61,6 +62,7 @@ EXPERIMENTS = {
     "cross_overlap": _tables.CROSS_OVERLAP,
     "enhancement": _tables.ENHANCEMENT,
     "cross_enhancement": _tables.CROSS_ENHANCEMENT,
+    "decoupling": DECOUPLING,
 }
 SPLIT_PAIRS = [
     {"a": "alpha/locate", "b": "alpha/test", "shared": 0},

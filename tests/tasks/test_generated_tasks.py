@@ -19,7 +19,7 @@ N = 500
 
 EXPECTED = {
     "word_problems", "backward_problems", "story_lookup", "number_words", "code_writing",
-    "code_running", "emotions", "reviews", "facts", "neutral",
+    "code_running", "emotions", "reviews", "facts", "neutral", "calculations", "remarks",
 }  # fmt: skip
 
 

@@ -10,8 +10,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 pytestmark = pytest.mark.workflow
 
-TABLES = ("agreement", "neurons", "base", "samples", "completeness", "erasure", "cross_erasure",
-          "cross_overlap", "enhancement", "cross_enhancement", "fidelity")  # fmt: skip
+TABLES = (
+    "agreement", "neurons", "base", "samples", "completeness", "erasure", "cross_erasure",
+    "cross_overlap", "enhancement", "cross_enhancement", "fidelity", "decoupling",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -172,6 +172,8 @@ def _check_references(config: Config) -> None:
         for name in config["experiments"]["fidelity"]["facts"]:
             _known("experiments.fidelity.facts", name, config["facts"])
     _check_enhancement(config)
+    for name in config["experiments"]["decoupling"]["families"]:
+        _known("experiments.decoupling.families", name, plugins.names("tasks"))
     for name, method in config["methods"].items():
         _known(f"methods.{name}.locator", method["locator"], plugins.names("locators"))
 

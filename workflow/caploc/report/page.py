@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from caploc.report import (
     crossing,
+    decoupling,
     enhancement,
     erasure,
     fidelity,
@@ -65,6 +66,8 @@ def render(inputs: Inputs) -> str:
         fact_tasks=fidelity.task_rows(inputs),
         controls=fidelity.CONTROLS,
         paper_fidelity=fidelity.PAPER,
+        decoupling=decoupling.decoupling_views(inputs),
+        paper_decoupling=decoupling.PAPER,
         paper_erasure=erasure.paper(),
         paper_enhancement=enhancement.paper(),
         dose_series=erasure.DOSE_SERIES,

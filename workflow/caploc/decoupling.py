@@ -1,0 +1,249 @@
+"""Coincidence rates: how many located units samples have in common, and what to compare it with.
+
+Size normalisation: units that all sets of a group have in common, divided by their mean size,
+
+    c(A_1, ..., A_m) = |A_1 and ... and A_m| / mean |A_i|        (1 for identical sets)
+
+so that a two-way and an n-way number have the same scale, although the latter can only be smaller.
+``LJ`` divides by the number of all units instead, as the paper prints it (equation 8).
+
+The matched comparison is two-way throughout. A pair has the same or another main part and the same
+or another task; every prompt comes in two forms, so that no prompt is compared with itself.
+
+Source: Huang et al., Capability Localization, ICLR 2025, section 3.3; `P_s` is not defined there.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "CELLS",
+    "EFFECTS",
+    "Matched",
+    "bootstrap_effects",
+    "chance_all",
+    "chance_pairs",
+    "coincidence",
+    "compact",
+    "counts_by_layer",
+    "curve",
+    "draw_like",
+    "effects",
+    "matched",
+    "pair_coincidence",
+    "two_way",
+]
+
+Units = NDArray[np.int32]
+Grid = NDArray[np.bool_]
+Values = NDArray[np.float64]
+
+CELLS = (
+    "same main part, same task", "same main part, other task",
+    "other main part, same task", "other main part, other task",
+)  # fmt: skip
+EFFECTS = ("main part", "task", "interaction")
+_COLUMNS = 1 << 13
+"""Columns multiplied at once."""
+
+
+def coincidence(sets: Sequence[Units]) -> float | None:
+    """c(A_1, ..., A_m) of sets of unit indices; None if one is empty (or there is none)."""
+    if not sets or any(len(units) == 0 for units in sets):
+        return None
+    common = sets[0]
+    for units in sets[1:]:
+        common = np.intersect1d(common, units, assume_unique=True)
+    return len(common) / float(np.mean([len(units) for units in sets]))
+
+
+def pair_coincidence(first: Sequence[Units], second: Sequence[Units]) -> Values:
+    """(pair,) c of the k-th sets of two lists, none of them empty."""
+    found = [coincidence(pair) for pair in zip(first, second, strict=True)]
+    return np.array([np.nan if value is None else value for value in found])
+
+
+def curve(
+    sets: Sequence[Units], sizes: Sequence[int], orders: int, seed: int
+) -> dict[int, list[float]]:
+    """C of the first m sets, for each m, in several random orders.
+
+    Args:
+        sets: none of them empty.
+        sizes: numbers of sets, each 1 to len(sets).
+        orders: number of random orders.
+        seed: of the orders.
+
+    Returns:
+        {m: value in each order}; for m = len(sets) all values are equal.
+    """
+    rng = np.random.default_rng(seed)
+    found: dict[int, list[float]] = {m: [] for m in sizes}
+    for _ in range(orders):
+        order = rng.permutation(len(sets))
+        common, total = sets[order[0]], 0
+        for m, index in enumerate(order, start=1):
+            common = np.intersect1d(common, sets[index], assume_unique=True)
+            total += len(sets[index])
+            if m in found:
+                found[m].append(len(common) / (total / m))
+    return found
+
+
+def counts_by_layer(sets: Sequence[Units], per_layer: Sequence[int]) -> NDArray[np.int64]:
+    """(set, layer) units of each set, ascending indices, in each layer."""
+    edges = np.concatenate([[0], np.cumsum(per_layer)])
+    found = [np.diff(np.searchsorted(units, edges)) for units in sets]
+    return np.array(found, dtype=np.int64).reshape(len(sets), -1)
+
+
+def chance_pairs(
+    first: NDArray[np.integer], second: NDArray[np.integer], per_layer: Sequence[int]
+) -> Values:
+    """Expected c of two random sets, for every pair of sets.
+
+    Sets drawn independently with a_l and b_l units in a layer of J_l units have sum a_l b_l / J_l
+    in common on average. Without layers, call with one layer of all units.
+
+    Args:
+        first: (set, layer) counts.
+        second: (other set, layer) counts.
+        per_layer: units in each layer.
+
+    Returns:
+        (set, other set).
+    """
+    common = (first / np.asarray(per_layer, dtype=float)) @ second.T
+    return common * 2 / (first.sum(1)[:, None] + second.sum(1)[None])
+
+
+def chance_all(counts: NDArray[np.integer], per_layer: Sequence[int]) -> float:
+    """Expected c of all sets if each were drawn at random: sum_l J_l prod_k (a_kl / J_l)."""
+    sizes = np.asarray(per_layer, dtype=float)
+    common = (sizes * np.prod(counts / sizes, axis=0)).sum()
+    return float(common / counts.sum(1).mean())
+
+
+def draw_like(
+    units: Units, per_layer: Sequence[int], generator: np.random.Generator, *, by_layer: bool
+) -> Units:
+    """A random set of as many units as `units`, in all or in every layer; ascending."""
+    if not by_layer:
+        per_layer = [int(np.sum(per_layer))]
+    counts = counts_by_layer([units], per_layer)[0]
+    first, drawn = 0, []
+    for size, n in zip(per_layer, counts, strict=True):
+        drawn.append(first + np.sort(generator.choice(size, int(n), replace=False)))
+        first += size
+    return np.concatenate(drawn).astype(np.int32)
+
+
+def compact(sets: Mapping[str, Sequence[Units]]) -> dict[str, Grid]:
+    """Boolean (set, unit) grids over the units that any of the sets has."""
+    used = np.unique(np.concatenate([np.concatenate(list(group)) for group in sets.values()]))
+    grids = {}
+    for name, group in sets.items():
+        grid = np.zeros((len(group), len(used)), dtype=np.bool_)
+        for row, units in zip(grid, group, strict=True):
+            row[np.searchsorted(used, units)] = True
+        grids[name] = grid
+    return grids
+
+
+def two_way(first: Grid, second: Grid) -> Values:
+    """C of every set of one grid with every set of another: (set, other set)."""
+    common = np.zeros((len(first), len(second)))
+    for start in range(0, first.shape[1], _COLUMNS):
+        part = slice(start, start + _COLUMNS)
+        common += first[:, part].astype(np.float32) @ second[:, part].astype(np.float32).T
+    return common * 2 / (first.sum(1)[:, None] + second.sum(1)[None])
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """All two-way numbers of n samples, of the same task and of different tasks.
+
+    Attributes:
+        same: (sample, other sample) mean over both tasks of c of the two forms.
+        other: (sample, other sample) mean over forms of c across the tasks.
+
+    On the diagonal the main part is the same, off it another one.
+    """
+
+    same: Values
+    other: Values
+
+
+def matched(pairs: Mapping[tuple[str, str], Values]) -> Matched:
+    """Put two-way matrices together.
+
+    Args:
+        pairs: {(name, name): (sample, other sample)}; names are ``<part><form>``: "10", "11" of
+            the first task, "20", "21" of the second. Needed: (10, 11), (20, 21) and all four of
+            (1., 2.).
+    """
+    same = [pairs["10", "11"], pairs["20", "21"]]
+    other = [pairs[a, b] for a in ("10", "11") for b in ("20", "21")]
+    return Matched(np.mean([_both(m) for m in same], 0), np.mean([_both(m) for m in other], 0))
+
+
+def _both(matrix: Values) -> Values:
+    """Either sample may be the one that is asked in the first form."""
+    return (matrix + matrix.T) / 2
+
+
+def effects(table: Matched, weights: NDArray[np.integer] | None = None) -> dict[str, float]:
+    """Cells of the matched comparison, and the effects of its two factors.
+
+    Effect of the main part: mean of the two cells with the same main part minus that of the two
+    with another one; of the task likewise; interaction: (same, same) - (same, other) -
+    (other, same) + (other, other).
+
+    Args:
+        table: two-way numbers, of at least two samples.
+        weights: (sample,) how often each sample counts (a bootstrap draw); None means once. A
+            sample drawn twice is never paired with itself as another main part.
+
+    Raises:
+        ValueError: no pair of different samples.
+    """
+    w = np.ones(len(table.same)) if weights is None else np.asarray(weights, dtype=float)
+    n_pairs = w.sum() ** 2 - (w**2).sum()
+    if n_pairs <= 0:
+        raise ValueError("two different samples are needed")
+    cells = []
+    for same_main in (True, False):
+        for matrix in (table.same, table.other):
+            diagonal = np.diag(matrix)
+            if same_main:
+                cells.append(float(w @ diagonal / w.sum()))
+            else:
+                cells.append(float((w @ matrix @ w - (w**2) @ diagonal) / n_pairs))
+    a, b, c, d = cells
+    found = dict(zip(CELLS, cells, strict=True))
+    return found | {
+        "main part": (a + b - c - d) / 2,
+        "task": (a + c - b - d) / 2,
+        "interaction": a - b - c + d,
+    }
+
+
+def bootstrap_effects(
+    table: Matched, *, seed: int, n_draws: int = 1_000
+) -> dict[str, tuple[float, float]]:
+    """95 % percentile intervals of `effects`, resampling samples (never pairs)."""
+    rng = np.random.default_rng(seed)
+    n = len(table.same)
+    draws: dict[str, list[float]] = {name: [] for name in (*CELLS, *EFFECTS)}
+    for _ in range(n_draws):
+        weights = np.bincount(rng.integers(n, size=n), minlength=n)
+        # One sample drawn n times has no other sample.
+        if np.count_nonzero(weights) < 2:
+            continue
+        for name, value in effects(table, weights).items():
+            draws[name].append(value)
+    ends = {name: np.quantile(values, [0.025, 0.975]) for name, values in draws.items()}
+    return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
