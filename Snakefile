@@ -32,6 +32,7 @@ include: "workflow/rules/erasure.smk"
 include: "workflow/rules/crossing.smk"
 include: "workflow/rules/enhancement.smk"
 include: "workflow/rules/facts.smk"
+include: "workflow/rules/reliability.smk"
 include: "workflow/rules/decoupling.smk"
 
 

@@ -18,7 +18,7 @@ ORDER = (
     {"config", "plan", "receipts", "unfinished"},
     {"verification"},
     {"statistics", "masks", "agreement", "aggregation", "shards"},
-    {"scores", "effects", "crossing", "located", "fidelity", "decoupling"},
+    {"scores", "effects", "crossing", "located", "fidelity", "decoupling", "reliability"},
     {"models", "tasks"},
     {"facts"},
     {"training"},
@@ -44,6 +44,7 @@ NUMBERS = (
     "located",
     "fidelity",
     "decoupling",
+    "reliability",
 )
 NUMBER_STAGES = (
     "aggregate_scores",
@@ -63,6 +64,8 @@ NUMBER_STAGES = (
     "tabulate_erasure",
     "tabulate_cross_erasure",
     "tabulate_cross_overlap",
+    "measure_reliability",
+    "tabulate_reliability",
     "measure_decoupling",
     "tabulate_decoupling",
 )

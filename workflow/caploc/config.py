@@ -168,9 +168,10 @@ def _check_references(config: Config) -> None:
         _known(f"tasks.{name}.plugin", task["plugin"], plugins.names("tasks"))
     for name, entry in config["facts"].items():
         _known(f"facts.{name}.plugin", entry["plugin"], plugins.names("facts"))
-    if "fidelity" in run["experiments"]:
-        for name in config["experiments"]["fidelity"]["facts"]:
-            _known("experiments.fidelity.facts", name, config["facts"])
+    for experiment in ("fidelity", "reliability"):
+        if experiment in run["experiments"]:
+            for name in config["experiments"][experiment]["facts"]:
+                _known(f"experiments.{experiment}.facts", name, config["facts"])
     _check_enhancement(config)
     for name in config["experiments"]["decoupling"]["families"]:
         _known("experiments.decoupling.families", name, plugins.names("tasks"))

@@ -1,8 +1,9 @@
 """Files of located sets: which units each prompt of each fact locates, by every rule of a locator.
 
-One row per (fact, prompt, rule): the flat indices of the located units. Scores of FFN neurons are
-kept too, with the first rule, because averages over facts are formed from them. Metadata: unit,
-number of units in each layer (in the order of the indices), and what was left out, with the reason.
+One row per (fact, prompt, rule): the flat indices of the located units. The scores of all units are
+kept too, with the first rule: averages over facts and rankings are formed from them. Metadata:
+unit, number of units in each layer (in the order of the indices), and what was left out, with the
+reason.
 """
 
 from collections.abc import Iterator, Sequence

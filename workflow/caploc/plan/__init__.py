@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from caploc import plugins
-from caploc.plan import decoupling, enhancement, erasure, facts, spine
+from caploc.plan import decoupling, enhancement, erasure, facts, reliability, spine
 from caploc.provenance import canonical_json, code_digest
 
 __all__ = ["EXPERIMENTS", "SPLITS", "Plan"]
@@ -17,7 +17,7 @@ __all__ = ["EXPERIMENTS", "SPLITS", "Plan"]
 SPLITS = ("locate", "train", "validation", "test")
 _SHUFFLED = ".shuffled"
 # Where the settings of a stage are: each module has one function a stage.
-_FAMILIES = (spine, erasure, enhancement, facts, decoupling)
+_FAMILIES = (spine, erasure, enhancement, facts, reliability, decoupling)
 # Stages that execute the plug-in of their task.
 _TASK_STAGES = ("prepare_samples", "evaluate_base", "erase_neurons")
 # Stages that execute the plug-ins of all tasks: to test them, or to know their capabilities.
@@ -32,6 +32,7 @@ EXPERIMENTS: dict[str, tuple[str, ...]] = {
     "cross_erasure": ("cross_erasure", "cross_overlap"),
     "enhancement": ("enhancement", "cross_enhancement"),
     "fidelity": ("fidelity",),
+    "reliability": ("reliability",),
     "decoupling": ("decoupling",),
 }
 

@@ -94,17 +94,7 @@ def _view(model: str, pairs: str, rows: list[Row]) -> DecouplingView:
         n_known=int(counts["known"]["value"]),
         shown=shown,
         accuracy=[(r["comparison"], number(r)) for r in rows if r["metric"] == "accuracy"],
-        cells=[
-            (
-                f"{main} main part",
-                *(
-                    _number(own, metric="coincidence", comparison=f"{main} main part, {task}", **k)
-                    for k in ({"control": ""}, expected)
-                    for task in ("same task", "other task")
-                ),
-            )
-            for main in ("same", "other")
-        ],  # type: ignore[misc]
+        cells=[_cell_row(own, main) for main in ("same", "other")],
         effects=[
             (name, found, _number(own, metric="effect", comparison=name, **expected))
             for name, found in zip(_EFFECTS, effects[shown], strict=True)
@@ -114,6 +104,18 @@ def _view(model: str, pairs: str, rows: list[Row]) -> DecouplingView:
         curve=_curve(own),
         remarks=list(_remarks(rows)),
     )
+
+
+def _cell_row(rows: list[Row], main: str) -> tuple[str, Number, Number, Number, Number]:
+    """Same task and other task, then both by chance."""
+    found = [
+        _number(
+            rows, metric="coincidence", comparison=f"{main} main part, {task}", control=control
+        )
+        for control in ("", "expected by layer")
+        for task in ("same task", "other task")
+    ]  # fmt: skip
+    return f"{main} main part", found[0], found[1], found[2], found[3]
 
 
 def _number(rows: list[Row], **where: Any) -> Number:

@@ -64,7 +64,7 @@ def run(job: Job) -> None:
             metadata["n_prompts"] += 1
             metadata["per_layer"] = locator.per_layer(result)
             sets = locator.located(result, **spec["choose"])
-            writer.write_table(_table(row, sets, result.scores if _averaged(locator) else None))
+            writer.write_table(_table(row, sets, result.scores))
     _LOG.info(
         "%s, %s: %d prompts located, %d left out",
         spec["model"], spec["locator"], metadata["n_prompts"], len(metadata["dropped"]),
@@ -81,11 +81,6 @@ def _common(lm: LanguageModel, locator: Any, rows: list[dict[str, Any]]) -> dict
     except ValueError:
         # No subject was found in any prompt; each is left out with that reason.
         return {}
-
-
-def _averaged(locator: Any) -> bool:
-    """Averages over facts are formed of scores of FFN neurons alone."""
-    return locator.UNIT == "ffn neuron"
 
 
 def _of_shard(rows: list[dict[str, Any]], spec: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -120,7 +115,7 @@ def _sample(row: dict[str, Any]) -> Sample:
 def _table(row: dict[str, Any], sets: dict[str, Any], scores: Any) -> pa.Table:
     """One row a rule; the scores stand with the first."""
     n = len(sets)
-    kept = [None if scores is None else scores.reshape(-1).astype(np.float32), *([None] * (n - 1))]
+    kept = [scores.reshape(-1).astype(np.float32), *([None] * (n - 1))]
     columns = {
         "fact_id": [row["fact_id"]] * n,
         "prompt_id": [row["prompt_id"]] * n,

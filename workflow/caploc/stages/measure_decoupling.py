@@ -226,7 +226,7 @@ def _drawn(
                 else decoupling.coincidence(drawn[0])
             )
             values.append(value or 0.0)
-        ends = {"ci_low": min(values), "ci_high": max(values), "n_draws": len(values)}
+        ends: Row = {"ci_low": min(values), "ci_high": max(values), "n_draws": len(values)}
         ends |= {"interval": f"range over {len(values)} draws", "n": len(groups[0])}
         yield row | {"control": control, "value": float(np.mean(values))} | ends
 
@@ -248,7 +248,8 @@ def _matched(
     chance = decoupling.matched(
         {(a, b): decoupling.chance_pairs(counts[a], counts[b], located.per_layer) for a, b in keys}
     )
-    named = {"rule": f"{spec['ratio']:g} x max", "norm": "size", "n": len(chosen), "n_sets": 2}
+    named: Row = {"rule": f"{spec['ratio']:g} x max", "norm": "size"}
+    named |= {"n": len(chosen), "n_sets": 2}
     values, ends = (
         decoupling.effects(table), decoupling.bootstrap_effects(table, seed=spec["seed"]),
     )  # fmt: skip
