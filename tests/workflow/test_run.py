@@ -12,7 +12,7 @@ pytestmark = pytest.mark.workflow
 
 TABLES = (
     "agreement", "neurons", "base", "samples", "completeness", "erasure", "cross_erasure",
-    "cross_overlap", "enhancement", "cross_enhancement", "fidelity", "decoupling",
+    "cross_overlap", "enhancement", "cross_enhancement", "fidelity", "reliability", "decoupling",
 )  # fmt: skip
 
 

@@ -83,51 +83,64 @@ class Performance:
         return cls(own, others, divisor, extra)
 
 
-def ipp(performance: Performance, weights: ArrayLike | None = None) -> dict[str, float]:
+def ipp(performance: Performance) -> dict[str, float]:
     """IPP and what stands beside it, see the module; values by the names of `KINDS`.
-
-    Args:
-        performance: of the facts.
-        weights: (fact,) how often each fact counts (a bootstrap draw); None means once.
 
     Returns:
         Fractions; `null` is missing if there is only one draw in all, `cross-fitted` if there is
         only one fact, `best per fact` if there are several parts.
     """
-    n = len(performance.located)
-    w = np.ones(n) if weights is None else np.asarray(weights, dtype=float)
-    base = performance.base
+    once = np.ones((1, len(performance.located)))
+    return {name: float(values[0]) for name, values in _weighted(performance, once).items()}
 
-    def mean(values: Values, part: Values = w) -> Values:
-        """Over facts, which are the last axis but one; then over parts."""
-        means = np.einsum("...fk,f->...k", values, part) / (base @ part)
-        return means[..., 0] if means.shape[-1] == 1 else _harmonic(means)
 
-    located, draws = float(mean(performance.located)), mean(performance.random)
-    best = float(draws.max())
+def _weighted(performance: Performance, weights: Values) -> dict[str, Values]:
+    """`ipp` of many bootstrap draws at once.
+
+    Args:
+        performance: of the facts.
+        weights: (bootstrap draw, fact) how often each fact counts.
+
+    Returns:
+        (bootstrap draw,) values by name.
+    """
+
+    def mean(values: Values, part: Values = weights) -> Values:
+        """(..., fact, part) -> (..., bootstrap draw): over facts, then over parts."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            sums = np.einsum("...fk,bf->...bk", values, part) / (part @ performance.base)[:, None]
+        return sums[..., 0] if sums.shape[-1] == 1 else _harmonic(sums)
+
+    located, draws = mean(performance.located), mean(performance.random)
+    best = draws.max(axis=0)
     found = {
         "located": located,
         "best random": best,
         "ipp": located - best,
-        "mean of random": located - float(draws.mean()),
+        "mean of random": located - draws.mean(axis=0),
     }
     if performance.located.shape[1] == 1:
-        found["best per fact"] = located - float(mean(performance.random.max(axis=0)))
+        found["best per fact"] = located - mean(performance.random.max(axis=0))
     crossed = []
-    for half in _halves(n):
-        first, second = w * half, w * ~half
+    for half in _halves(len(performance.located)):
+        first, second = weights * half, weights * ~half
+        # A bootstrap draw may have no fact in one half: it has no value there.
+        usable = (first.sum(1) > 0) & (second.sum(1) > 0)
         for choose, score in ((first, second), (second, first)):
-            if choose.sum() and score.sum():
-                r = int(mean(performance.random, choose).argmax())
-                crossed.append(
-                    float(mean(performance.located, score) - mean(performance.random[r], score))
-                )
+            chosen = np.where(usable, mean(performance.random, choose), 0.0).argmax(axis=0)
+            scored = np.take_along_axis(mean(performance.random, score), chosen[None], 0)[0]
+            crossed.append(np.where(usable, mean(performance.located, score) - scored, np.nan))
     if crossed:
-        found["cross-fitted"] = float(np.mean(crossed))
+        known = ~np.isnan(crossed)
+        total = np.where(known, crossed, 0.0).sum(axis=0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found["cross-fitted"] = total / known.sum(axis=0)
     pool = np.concatenate([draws, mean(performance.spare)])
     if len(pool) > 1:
-        others = [np.delete(pool, j).max() for j in range(len(pool))]
-        found["null"] = float(np.mean(pool - others))
+        top = np.sort(pool, axis=0)
+        # The best of the others: the second best for the best one itself.
+        is_best = np.arange(len(pool))[:, None] == pool.argmax(axis=0)
+        found["null"] = (pool - np.where(is_best, top[-2], top[-1])).mean(axis=0)
     return found
 
 
@@ -157,14 +170,13 @@ def ipp_intervals(
     """`ipp` with 95 % percentile intervals over facts; every maximum is taken anew in each draw."""
     rng = np.random.default_rng(seed)
     n = len(performance.located)
-    drawn: dict[str, list[float]] = {}
-    for _ in range(n_draws):
-        weights = np.bincount(rng.integers(n, size=n), minlength=n)
-        for name, value in ipp(performance, weights).items():
-            drawn.setdefault(name, []).append(value)
+    weights = np.stack(
+        [np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(n_draws)]
+    ).astype(float)
+    drawn = _weighted(performance, weights)
     result = {}
     for name, value in ipp(performance).items():
-        low, high = np.quantile(drawn[name], [0.025, 0.975])
+        low, high = np.nanquantile(drawn[name], [0.025, 0.975])
         result[name] = Estimate(value, float(low), float(high), n)
     return result
 
