@@ -15,6 +15,7 @@ from caploc import store
 from caploc.provenance import Job, file_digest
 from caploc.stages import _tables
 from caploc.stages._decoupling_table import DECOUPLING
+from caploc.stages._reliability_table import RELIABILITY
 
 LAYERS, WIDTH = 4, 256
 CURVE = (1, 2, 5, 10, 20, 50, 100, 200)
@@ -62,6 +63,7 @@ EXPERIMENTS = {
     "cross_overlap": _tables.CROSS_OVERLAP,
     "enhancement": _tables.ENHANCEMENT,
     "cross_enhancement": _tables.CROSS_ENHANCEMENT,
+    "reliability": RELIABILITY,
     "decoupling": DECOUPLING,
 }
 SPLIT_PAIRS = [

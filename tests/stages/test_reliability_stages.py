@@ -196,21 +196,23 @@ def test_circuits_run_alone_beside_connected_ones(facts, make_job, folder):
     everything = list(range(graph.n_edges))
     path = located(
         facts / "c.pq", "edge", np.bincount(graph.edge_layer).tolist(),
-        lambda i: [0.0] * graph.n_edges, {"all": lambda i: everything, "none": lambda i: []},
+        lambda i: [0.0] * graph.n_edges,
+        {"100 % of edges": lambda i: everything, "1 % of edges": lambda i: [],
+         "5 % of edges": lambda i: [0]},
     )  # fmt: skip
     out = facts / "out.pq"
-    spec = NAMED | {"draws": 2, "ablation": "zero"}
+    spec = NAMED | {"draws": 2, "ablation": "zero", "shares": [1.0, 0.01]}
     job = make_job("validate_circuit", spec, inputs_of(facts, path), {"outcomes": out})
     validate_circuit.run(job)
     table = pl.read_parquet(out)
     assert len(table) == 3 * 2 * 4
-    whole = table.filter(rule="all", control="", fact_id="f0").to_dicts()[0]
+    whole = table.filter(rule="100 % of edges", control="", fact_id="f0").to_dicts()[0]
     ids = torch.tensor([lm.tokenizer("a b =")["input_ids"][:-1]])
     z = lm.model(input_ids=ids).logits[0, -1]
     target = lm.tokenizer.convert_tokens_to_ids("one")
     assert whole["rank"] == int((z >= z[target]).sum())
     assert whole["n_units"] == graph.n_edges
-    assert set(table.filter(rule="none")["n_units"]) == {0}
+    assert set(table.filter(rule="1 % of edges")["n_units"]) == {0}
 
 
 def test_every_layer_is_edited_and_the_model_comes_back(facts, make_job, folder):

@@ -51,7 +51,7 @@ def validate_kn(plan: "Plan", model: str, facts: str) -> dict[str, Any]:
 def validate_circuit(plan: "Plan", model: str, facts: str) -> dict[str, Any]:
     settings = _settings(plan)
     named = _named(plan, model, facts) | {"draws": settings["draws"]} | place(plan, model)
-    return named | {"ablation": settings["circuit"]["ablation"]}
+    return named | {key: settings["circuit"][key] for key in ("ablation", "shares")}
 
 
 def edit_facts(plan: "Plan", model: str, facts: str) -> dict[str, Any]:

@@ -11,11 +11,18 @@ from markupsafe import Markup
 from caploc.report import (
     crossing,
     decoupling,
+<<<<<<< HEAD
     enhancement,
+=======
+>>>>>>> 9256440 (Reliability: report section)
     erasure,
     fidelity,
     figures,
     formatting,
+<<<<<<< HEAD
+=======
+    reliability,
+>>>>>>> 9256440 (Reliability: report section)
     sections,
 )
 from caploc.report.comparisons import pair_verdict
@@ -66,6 +73,8 @@ def render(inputs: Inputs) -> str:
         fact_tasks=fidelity.task_rows(inputs),
         controls=fidelity.CONTROLS,
         paper_fidelity=fidelity.PAPER,
+        reliability=reliability.reliability_views(inputs),
+        paper_reliability=reliability.PAPER,
         decoupling=decoupling.decoupling_views(inputs),
         paper_decoupling=decoupling.PAPER,
         paper_erasure=erasure.paper(),

@@ -1,7 +1,8 @@
 """Run the circuit of each fact alone, and random connected circuits of equal size.
 
 Settings: ``model``, ``family``, ``dtype``, ``device``; ``facts`` (id), ``draws`` (R; one more is
-drawn for the null row), ``ablation`` (what cut edges carry), ``seed``. Inputs: ``manifest``,
+drawn for the null row), ``ablation`` (what cut edges carry), ``shares``
+(of edges: which rules), ``seed``. Inputs: ``manifest``,
 ``prompts``, ``located`` (all shards of circuit). Output: ``outcomes``, one row per fact, rule and
 circuit; facts the model does not know are left out.
 """
@@ -44,7 +45,8 @@ def run(job: Job) -> None:
     spec = job.spec
     lm = model_of(job.input("manifest"), spec)
     known = known_facts(job.input("prompts"))
-    found = list(with_sets(known, job.inputs["located"]))
+    rules = {f"{100 * share:g} % of edges" for share in spec["shares"]}
+    found = [item for item in with_sets(known, job.inputs["located"]) if item[1] in rules]
     empty = sum(not grid.any() for _, _, grid in found)
     rows: list[dict[str, Any]] = []
     for row, rule, grid in tracked(found, len(found), "circuits: facts and rules"):
