@@ -11,18 +11,12 @@ from markupsafe import Markup
 from caploc.report import (
     crossing,
     decoupling,
-<<<<<<< HEAD
     enhancement,
-=======
->>>>>>> 9256440 (Reliability: report section)
     erasure,
     fidelity,
     figures,
     formatting,
-<<<<<<< HEAD
-=======
     reliability,
->>>>>>> 9256440 (Reliability: report section)
     sections,
 )
 from caploc.report.comparisons import pair_verdict
