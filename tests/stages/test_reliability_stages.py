@@ -373,3 +373,6 @@ def test_nothing_located_is_an_empty_table_of_numbers(measure):
     table = measure([], [], [], dropped={"not traced": 4})
     assert value(table, metric="dropped", locator="rome")["value"] == 4
     assert value(table, metric="dropped", locator="kn")["interval"] == "locates no neuron"
+    missing = table.filter(pl.col("metric") == "ipp")
+    assert sorted(missing["locator"]) == ["circuit", "kn", "rome"]
+    assert set(missing["interval"]) == {"not computed: n = 0, needs 2"}

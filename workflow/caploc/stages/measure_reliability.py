@@ -85,6 +85,9 @@ def _kn(
     yield {"metric": "facts", "value": about["n_known"], "n": about["n_known"]}
     if about["empty"]:
         yield {"metric": "dropped", "interval": "locates no neuron", "value": about["empty"]}
+    if not rows:
+        missing = {"control": "layer", "measure": "suppress and enhance", "metric": "ipp"}
+        yield missing | not_computed(0, spec["minimum"])
     for rule in dict.fromkeys(r["rule"] for r in rows):
         units = [r["n_units"] for r in rows if r["rule"] == rule and not r["control"]]
         size = {"rule": rule, "metric": "located_count", "n": len(units)}
@@ -110,6 +113,9 @@ def _circuit(
 ) -> Iterator[Row]:
     yield {"metric": "facts", "value": about["n_known"], "n": about["n_known"]}
     rules = list(dict.fromkeys(r["rule"] for r in rows))
+    if not rules:
+        missing = {"control": "connected", "measure": f"Hit@{_HITS[-1]}", "metric": "ipp"}
+        yield missing | not_computed(0, spec["minimum"])
     for rule in rules:
         own = [r for r in rows if r["rule"] == rule and not r["control"]]
         empty = sum(r["n_units"] == 0 for r in own)
