@@ -89,7 +89,8 @@ def test_second_moments_go_on_after_a_kill_and_cover_every_layer(
         assert torch.allclose(found, whole.mean(layer), rtol=1e-12)
     written = store.read_json(output)
     assert (written["n_texts"], written["n_tokens"]) == (9, whole.n_tokens)
-    file = output.with_name(written["layers"]["1"]["file"])
+    file = output.with_name("layer-0001.safetensors")
+    assert file.name in written["files"]
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     with pytest.raises(DataError, match=r"its content changed; delete .*moments\.json"):
         sum_keys.read_moment(output, 1)

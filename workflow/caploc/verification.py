@@ -28,6 +28,8 @@ _COMMAND = "Shell command: "
 _MANY = 40
 # Written by Snakemake, or with times in them: no job's output.
 _UNTRACKED = ("timings", "config.json")
+# Outputs that name further files, with the digest of each.
+_NAME_FILES = ("manifest.json", "moments.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +186,7 @@ def _problem(path: Path, job: Job) -> tuple[str, str] | None:
             return "foreign", "has no receipt: its job did not finish, or somebody else made it"
         if receipt["sha256"] != file_digest(path):
             return "damaged", f"its content is not what {receipt['stage']} wrote"
-        damage = _damaged_model(path)
+        damage = _damaged_files(path)
     except DataError as error:
         return "damaged", str(error)
     if damage is not None:
@@ -198,19 +200,19 @@ def _problem(path: Path, job: Job) -> tuple[str, str] | None:
     return None
 
 
-def _damaged_model(manifest: Path) -> str | None:
-    """The first file of a model that differs from its manifest; None for any other file too."""
-    for path, digest in _model_files(manifest):
+def _damaged_files(manifest: Path) -> str | None:
+    """The first file that differs from what its manifest says; None for any other output too."""
+    for path, digest in _named_files(manifest):
         if not path.is_file():
             return f"{path} is missing"
         if file_digest(path) != digest:
-            return f"the content of {path} is not what the manifest says"
+            return f"the content of {path} is not what {manifest.name} says"
     return None
 
 
-def _model_files(manifest: Path) -> Iterator[tuple[Path, str]]:
+def _named_files(manifest: Path) -> Iterator[tuple[Path, str]]:
     """Files that a manifest names, with their digests."""
-    if manifest.name != "manifest.json":
+    if manifest.name not in _NAME_FILES:
         return
     try:
         found = json.loads(manifest.read_text(encoding="utf-8"))
@@ -250,6 +252,7 @@ def _strangers(root: Path, jobs: Sequence[Job]) -> Iterator[Finding]:
     """Files in the folder of a run that no job makes."""
     outputs = {path for job in jobs for path in job.outputs.values()}
     expected = outputs | {receipt_of(path) for path in outputs}
+    expected |= {path for output in outputs for path, _ in _named_files(output)}
     # The files of a model belong to its manifest, which says what is wrong with them.
     models = {path.parent for path in outputs if path.name == "manifest.json"}
     for path in sorted(root.rglob("*")):

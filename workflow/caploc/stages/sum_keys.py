@@ -44,20 +44,18 @@ def run(job: Job) -> None:
     lm = model_of(job.input("manifest"), spec)
     output = job.outputs["moments"]
     at_once = max(1, spec["memory_mb"] * 1_000_000 // (8 * lm.n_neurons**2))
-    layers: dict[str, Any] = {}
+    files: dict[str, str] = {}
     with partial_work(job) as partial:
         for first in range(0, lm.n_layers, at_once):
             group = list(range(first, min(first + at_once, lm.n_layers)))
             moments = _summed(lm, job.inputs["samples"], group, partial, spec)
             for layer in group:
-                name = f"layer-{layer:04d}.safetensors"
-                with store.atomic_path(output.with_name(name)) as path:
+                file = _file_of(output, layer)
+                with store.atomic_path(file) as path:
                     save_file({"moment": moments.mean(layer)}, path)
-                layers[str(layer)] = {
-                    "file": name, "sha256": file_digest(output.with_name(name)),
-                }  # fmt: skip
+                files[file.name] = file_digest(file)
         facts = {"n_texts": moments.n_texts, "n_tokens": moments.n_tokens}
-        store.write_json({"origin": job.origin(), "layers": layers} | facts, output)
+        store.write_json({"origin": job.origin(), "files": files} | facts, output)
     _LOG.info("second moments over %d texts, %d tokens", moments.n_texts, moments.n_tokens)
 
 
@@ -71,11 +69,14 @@ def read_moment(path: Path, layer: int) -> torch.Tensor:
     Raises:
         DataError: a file is missing or is not the one that was written.
     """
-    entry = store.read_json(path)["layers"][str(layer)]
-    file = path.with_name(entry["file"])
-    if file_digest(file) != entry["sha256"]:
-        raise DataError(f"{file}: its content changed; delete {path} and run again")
+    file = _file_of(path, layer)
+    if not file.is_file() or file_digest(file) != store.read_json(path)["files"][file.name]:
+        raise DataError(f"{file}: missing, or its content changed; delete {path} and run again")
     return load_file(file)["moment"]
+
+
+def _file_of(output: Path, layer: int) -> Path:
+    return output.with_name(f"layer-{layer:04d}.safetensors")
 
 
 def _summed(
