@@ -276,7 +276,8 @@ def write_run(
     inputs["splits"] = [root / "samples" / "disjoint.json"]
     store.write_json({"pairs": SPLIT_PAIRS}, inputs["splits"][0])
     code = "feedfeedfeedfeed"
-    return Job("write_report", settings, code, inputs, {"report": root / "report.html"})
+    outputs = {"report": root / "report.html", "figures": root / "figures" / "manifest.json"}
+    return Job("write_report", settings, code, inputs, outputs)
 
 
 def _manifest(root: Path, model: str) -> Path:

@@ -62,8 +62,8 @@ def test_no_two_series_share_a_colour_or_a_shape(series):
 
 def test_a_map_puts_layer_0_at_the_bottom_and_bars_beside_their_layer():
     points = [
-        {"layer": 0, "neuron": 0, "series": "own"},
-        {"layer": 3, "neuron": 9, "series": "one"},
+        {"layer": 0, "neuron": 0, "series": "own", "label": "layer 0, neuron 0"},
+        {"layer": 3, "neuron": 9, "series": "one", "label": "layer 3, neuron 9, <&"},
     ]
     bars = [{"layer": 0, "percent": 50.0}, {"layer": 3, "percent": 50.0}]
     chart = charts.neuron_map(points, bars, "t", (4, 10), 50.0)
@@ -71,6 +71,8 @@ def test_a_map_puts_layer_0_at_the_bottom_and_bars_beside_their_layer():
     root = ElementTree.fromstring(inline_svg(chart, "m", "m"))
     marks = [e for e in root.iter("path") if e.attrib.get("fill") in (
         palette.SHARING[0].colour, palette.SHARING[1].colour)]  # fmt: skip
+    titles = [e.text for mark in marks for e in mark.iter("title")]
+    assert titles == ["layer 0, neuron 0", "layer 3, neuron 9, <&"]  # what the pointer shows
     places = [e.attrib["transform"] for e in marks if "transform" in e.attrib]
     assert len(places) == 2
     (_, low), (_, high) = (map(float, re.findall(r"-?[\d.]+", p)[:2]) for p in places)

@@ -4,6 +4,7 @@ import json
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -30,7 +31,8 @@ def test_the_command_line_writes_the_page(job, monkeypatch):
     arguments = ["write_report", "--spec", json.dumps(job.spec), "--code", "c"]
     for name, paths in job.inputs.items():
         arguments += ["--input", f"{name}={paths[0]}", *map(str, paths[1:])]
-    arguments += ["--output", f"report={job.outputs['report']}"]
+    for name, path in job.outputs.items():
+        arguments += ["--output", f"{name}={path}"]
     assert cli.main(arguments) == 0
     text = job.outputs["report"].read_text(encoding="utf-8")
     assert text.startswith("<!doctype html>")
@@ -79,3 +81,27 @@ def test_an_incomplete_json_file_is_named(job, name, content, message):
     store.write_json(content, job.inputs[name][0])
     with pytest.raises(DataError, match=message):
         write_report.run(job)
+
+
+def test_every_figure_is_also_a_file_that_opens_by_itself(job):
+    stale = job.outputs["figures"].parent / "v0-0-map-9.svg"
+    stale.parent.mkdir(parents=True)
+    stale.touch()
+    write_report.run(job)
+    files = store.read_json(job.outputs["figures"])["files"]
+    folder = job.outputs["figures"].parent
+    assert sorted(files) == sorted(path.name for path in folder.glob("*.svg"))
+    assert files.keys() >= {"v0-0-agreement.svg", "m0-loss.svg", "v0-0-map-0.svg"}
+    page = job.outputs["report"].read_text(encoding="utf-8")
+    assert len(files) == page.count('<svg class="chart"')
+    for name in files:
+        root = ElementTree.parse(folder / name).getroot()
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        bottom = max(
+            float(e.attrib["y"]) for e in root.iter("{http://www.w3.org/2000/svg}text")
+            if "y" in e.attrib
+        ) if "map" in name or "agreement" in name else 0.0  # fmt: skip
+        assert bottom < float(root.attrib["height"])
+    legend = (folder / "v0-0-map-0.svg").read_text(encoding="utf-8")
+    assert "shared with one other" in legend
+    assert "layer 0, neuron 3: score 0.01, +7.5 standard deviations from the mean; also" in legend

@@ -126,6 +126,7 @@ rule write_report:
         splits=f"{R}/samples/disjoint.json",
     output:
         report=f"{R}/report.html",
+        figures=f"{R}/figures/manifest.json",
     log:
         f"{LOGS}/write_report.log",
     conda:
@@ -144,4 +145,4 @@ rule write_report:
         "caploc write_report --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
         " {params.tables} --input models={input.models:q}"
         " --input losses={input.losses:q} --input splits={input.splits:q}"
-        " --output report={output.report:q}"
+        " --output report={output.report:q} --output figures={output.figures:q}"

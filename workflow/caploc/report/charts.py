@@ -148,7 +148,7 @@ def neuron_map(
     """Where the located neurons of one data set are, and how they spread over the layers.
 
     Args:
-        points: ``layer``, ``neuron``, ``series`` (own, one, more).
+        points: ``layer``, ``neuron``, ``series`` (own, one, more), ``label`` (shown on hovering).
         layers: ``layer`` and ``percent`` of this data set's located neurons.
         title: name of the data set.
         grid: number of layers and of neurons in a layer: the axes of every panel.
@@ -166,8 +166,11 @@ def neuron_map(
         scale=alt.Scale(domain=[0, n_neurons], nice=False),
         axis=alt.Axis(tickCount=4, grid=False, format="d"),
     )
-    dots = alt.Chart(_data(points)).mark_point(filled=True, size=30, opacity=0.9)
-    places = dots.encode(x=x, y=y, **_looks(SHARING)).properties(width=200, height=height)
+    # What the pointer shows; `inline_svg` makes titles of descriptions.
+    dots = alt.Chart(_data(points)).mark_point(filled=True, size=30, opacity=0.9, aria=True)
+    places = dots.encode(
+        x=x, y=y, description=alt.Description("label:N"), **_looks(SHARING)
+    ).properties(width=200, height=height)
     bar = alt.Chart(_data(layers)).mark_bar(
         orient="horizontal",
         color=SHARING[0].colour,

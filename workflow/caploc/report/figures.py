@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from caploc.report import charts
-from caploc.report.formatting import Number, count, percent
+from caploc.report.formatting import Number, count, joined, percent
 from caploc.report.inputs import Inputs, Task
 from caploc.report.palette import CHANCE, LOCATED, SHARING
 from caploc.report.sections import base_rows
@@ -182,10 +182,11 @@ def neuron_panels(view: View) -> list[Panel]:
         if not places:
             panels.append(Panel(task.title, None, view.why_no_neurons(task)))
             continue
-        strongest = sorted(places, key=lambda place: (-abs(places[place]["value"]), place))
+        strongest = sorted(places, key=lambda place: (-abs(places[place]["z"]), place))
         drawn = sorted(strongest[:MOST_POINTS])
         points = [
             {"layer": layer, "neuron": neuron, "series": _sharing(places[layer, neuron])}
+            | {"label": _neuron_label(view, layer, neuron, places[layer, neuron])}
             for layer, neuron in drawn
         ]
         shares = spreads[task]
@@ -201,6 +202,13 @@ def neuron_panels(view: View) -> list[Panel]:
 def _sharing(row: Any) -> str:
     n_others = len([name for name in (row["shared_by"] or "").split(";") if name])
     return SHARING[min(n_others, 2)].key
+
+
+def _neuron_label(view: View, layer: int, neuron: int, row: Any) -> str:
+    others = [view.inputs.title(name) for name in (row["shared_by"] or "").split(";") if name]
+    shared = f"also located by {joined(others)}" if others else "located by this data set alone"
+    score = f"score {row['score']:.3g}, {row['z']:+.1f} standard deviations from the mean"
+    return f"layer {layer}, neuron {neuron}: {score}; {shared}"
 
 
 def _map_note(places: Any, drawn: list[tuple[int, int]]) -> str:

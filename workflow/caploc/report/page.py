@@ -20,6 +20,7 @@ from caploc.report import (
     sections,
 )
 from caploc.report.comparisons import pair_verdict
+from caploc.report.experiment_findings import experiment_findings, silencing_tile
 from caploc.report.findings import USEFUL, findings, tiles
 from caploc.report.formatting import Number
 from caploc.report.inputs import Inputs
@@ -86,8 +87,8 @@ def _view(view: View) -> dict[str, Any]:
     """Everything the template shows of one model and method."""
     return {
         "view": view,
-        "tiles": tiles(view),
-        "findings": findings(view),
+        "tiles": [*tiles(view)[:3], silencing_tile(view) or tiles(view)[3]],
+        "findings": [*findings(view), *experiment_findings(view)],
         "agreement": figures.agreement_figure(view),
         "stability": sections.stability_rows(view),
         "references": sections.reference_rows(view),

@@ -36,7 +36,8 @@ def inline_svg(chart: alt.TopLevelMixin, name: str, label: str) -> Markup:
         label: what a screen reader says in place of the drawing.
 
     Returns:
-        An ``<svg>`` element; its text comes from Vega, which escapes it.
+        An ``<svg>`` element; its text comes from Vega, which escapes it. A mark with a description
+        carries it as its title.
     """
     text = vl_convert.vegalite_to_svg({**chart.to_dict(), "config": THEME})
     head, _, body = text.partition(">")
@@ -48,11 +49,23 @@ def inline_svg(chart: alt.TopLevelMixin, name: str, label: str) -> Markup:
     body = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", body)
     # Vega prints 15 digits of a pixel; two are enough and make the page a third smaller.
     body = re.sub(r'\b(?:d|transform)="[^"]*"', _rounded, body)
+    body = _MARK.sub(_titled, body)
     body = re.sub(r' (?:aria-hidden|pointer-events|font-family)="[^"]*"', "", body)
     return Markup(
-        f'<svg class="chart" role="img" aria-label="{escape(label)}" width="{width}" '
+        f'<svg class="chart" id="{name}" role="img" aria-label="{escape(label)}" width="{width}" '
         f'height="{height}" viewBox="0 0 {width} {height}">{body}'
     )
+
+
+_MARK = re.compile(
+    r'<path aria-label="(?P<label>[^"]*)" role="[^"]*" aria-roledescription="[^"]*"'
+    r"(?P<rest>[^>]*)/>"
+)
+
+
+def _titled(match: re.Match[str]) -> str:
+    """A described mark with its description as a title, which browsers show on hovering."""
+    return f"<path{match['rest']}><title>{match['label']}</title></path>"
 
 
 def _rounded(match: re.Match[str]) -> str:

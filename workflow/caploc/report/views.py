@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from caploc.report.cells import EMPTY, Cells
 from caploc.report.formatting import Number
@@ -23,7 +24,7 @@ class View:
         model: id.
         method: id.
         cells: the table `agreement`, by mask id.
-        neurons: located neurons by (mask id, data set): (layer, neuron) -> row.
+        neurons: located neurons by (mask id, data set): (layer, neuron) -> score, z, shared_by.
     """
 
     inputs: Inputs
@@ -150,10 +151,11 @@ def views(inputs: Inputs) -> list[View]:
                 mask["id"]: Cells(tables["agreement"], model, method, mask["id"])
                 for mask in spec["masks"]
             }
-            neurons: dict[tuple[str, str], dict[tuple[int, int], Row]] = {}
+            neurons: dict[tuple[str, str], dict[tuple[int, int], dict[str, Any]]] = {}
             for row in tables["neurons"]:
-                if (row["model"], row["method"], row["metric"]) == (model, method, "z"):
+                if (row["model"], row["method"]) == (model, method):
                     places = neurons.setdefault((row["mask"], row["dataset"]), {})
-                    places[row["layer"], row["neuron"]] = row
+                    place = places.setdefault((row["layer"], row["neuron"]), {})
+                    place |= {"shared_by": row["shared_by"], row["metric"]: row["value"]}
             result.append(View(inputs, model, method, cells, neurons))
     return result

@@ -1,11 +1,15 @@
-"""All tables of a run to one page: ``report.html`` needs no other file and no network."""
+"""All tables of a run to one page: ``report.html`` needs no other file and no network.
+
+Its figures are also written as files, for papers.
+"""
 
 import logging
 
 from caploc import store
-from caploc.provenance import Job
+from caploc.provenance import Job, file_digest
 from caploc.report.inputs import read_inputs
 from caploc.report.page import render
+from caploc.report.standalone import figures_of
 
 __all__ = ["run"]
 
@@ -16,8 +20,19 @@ def run(job: Job) -> None:
     """Write the page.
 
     Inputs: the tables agreement, neurons, base, samples and completeness, ``models`` (manifests),
-    ``losses`` (may be none) and ``splits``. Output: ``report``. Further inputs are only listed.
+    ``losses`` (may be none) and ``splits``. Outputs: ``report``, and ``figures``, the manifest of
+    a folder with every figure of the page as SVG. Further inputs are only listed.
     """
     page = render(read_inputs(job))
+    manifest = job.outputs["figures"]
+    digests = {}
+    for name, text in figures_of(page).items():
+        path = manifest.parent / f"{name}.svg"
+        store.write_text(text, path)
+        digests[path.name] = file_digest(path)
+    for old in manifest.parent.glob("*.svg"):
+        if old.name not in digests:  # of an earlier run with other settings
+            old.unlink()
+    store.write_json({"path": "", "files": digests, "origin": job.origin()}, manifest)
     store.write_text(page, job.outputs["report"])
     log.info("report of %d kB: %s", len(page.encode()) // 1024, job.outputs["report"])
