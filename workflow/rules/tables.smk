@@ -1,4 +1,5 @@
 # Tidy tables, one number a row, and the report. `snakemake --cores 2 tabulate_agreement` makes one.
+from caploc.plan.spine import example_files
 
 
 rule tabulate_agreement:
@@ -121,6 +122,7 @@ rule tabulate_completeness:
 rule write_report:
     input:
         **{table: f"{R}/tables/{table}.parquet" for table in PLAN.tables},
+        **example_files(PLAN),
         models=expand(f"{R}/models/{{model}}/manifest.json", model=PLAN.run["models"]),
         losses=expand(f"{R}/models/{{model}}/loss.parquet", model=PLAN.trained_models),
         splits=f"{R}/samples/disjoint.json",
@@ -139,7 +141,8 @@ rule write_report:
         code=code("write_report"),
         # ids only, nothing to quote
         tables=" ".join(
-            f"--input {table}={R}/tables/{table}.parquet" for table in PLAN.tables
+            [f"--input {table}={R}/tables/{table}.parquet" for table in PLAN.tables]
+            + [f"--input {name}={path}" for name, path in example_files(PLAN).items()]
         ),
     shell:
         "caploc write_report --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"

@@ -132,4 +132,33 @@ def write_report(plan: "Plan") -> dict[str, Any]:
         "headline_mask": plan.run["headline_mask"],
         "pairs": plan.run["pairs"],
         "neutral": plan.run["neutral"],
-    }
+    } | _examples(plan)
+
+
+def _examples(plan: "Plan") -> dict[str, Any]:
+    """What made the worked examples of the page."""
+    settings, run = plan.config["experiments"], plan.run["experiments"]
+    found = {}
+    if "fidelity" in run:
+        found["example_locator"] = settings["fidelity"]["locators"][0]
+    if "decoupling" in run:
+        found["example_rule"] = (
+            f"neurons above {settings['decoupling']['kn']['ratio']:g} of the maximum"
+        )
+    return found
+
+
+def example_files(plan: "Plan") -> dict[str, str]:
+    """Files of the worked examples of the page: first model, first facts, first locator, ..."""
+    settings, run = plan.config["experiments"], plan.run["experiments"]
+    model, root = plan.run["models"][0], plan.root
+    found = {}
+    if "fidelity" in run:
+        of, locator = settings["fidelity"]["facts"][0], settings["fidelity"]["locators"][0]
+        found["fact_prompts"] = root / "facts" / of / model / "prompts.parquet"
+        found["fact_sets"] = root / "located" / model / of / locator / "shard-0000.parquet"
+    if "decoupling" in run:
+        pairs = root / "pairs" / settings["decoupling"]["families"][0]
+        found["pair_samples"] = pairs / "samples.parquet"
+        found["pair_sets"] = pairs / model / "shard-0000.parquet"
+    return {name: str(path) for name, path in found.items()}

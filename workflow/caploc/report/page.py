@@ -67,6 +67,7 @@ def render(inputs: Inputs) -> str:
         fidelity=fidelity.fidelity_views(inputs),
         fact_tasks=fidelity.task_rows(inputs),
         controls=fidelity.CONTROLS,
+        locators=fidelity.LOCATORS,
         paper_fidelity=fidelity.PAPER,
         reliability=reliability.reliability_views(inputs),
         paper_reliability=reliability.PAPER,
@@ -79,6 +80,7 @@ def render(inputs: Inputs) -> str:
         drops=sections.drop_rows(inputs),
         splits=sections.split_check(inputs.splits),
         settings=sections.flat(inputs.spec["config"]),
+        used=sections.used_settings(inputs.spec["config"]),
         versions=_versions(),
     )
 

@@ -28,6 +28,7 @@ __all__ = [
     "sigma_rows",
     "split_check",
     "stability_rows",
+    "used_settings",
 ]
 
 
@@ -258,6 +259,31 @@ def flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
             for line in flat(value[key], f"{prefix}.{key}" if prefix else str(key))
         ]
     return [(prefix, json.dumps(value, ensure_ascii=False, sort_keys=True))]
+
+
+_AGREEMENT = (
+    "methods", "masks", "headline_mask", "splits", "shuffled", "mixture", "neutral", "seed",
+    "minimum_samples",
+)  # fmt: skip
+
+
+def used_settings(config: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
+    """What the sections were run with: by experiment, and for `agreement` and `methods`.
+
+    Args:
+        config: the whole checked configuration.
+    """
+    run = config.get("run", {})
+    found = {
+        name: flat(config.get("experiments", {}).get(name, {}))
+        for name in (
+            "erasure", "cross_erasure", "enhancement", "fidelity", "reliability", "decoupling"
+        )
+    }  # fmt: skip
+    found["agreement"] = [(f"run.{k}", json.dumps(run[k])) for k in _AGREEMENT if k in run]
+    used = {name: config.get("methods", {}).get(name, {}) for name in run.get("methods", [])}
+    found["methods"] = flat(used)
+    return {name: [line for line in lines if line[0]] for name, lines in found.items()}
 
 
 def paper() -> dict[str, Any]:
