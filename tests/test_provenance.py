@@ -42,7 +42,8 @@ def package(tmp_path, monkeypatch):
 
 
 def clear():
-    provenance._facts.cache_clear()
+    for remembered in ("_sources", "_facts", "_imports", "_modules_hash"):
+        getattr(provenance, remembered).cache_clear()
 
 
 def digest_after(package: Path, name: str, text: str, module: str = "caploc.folder.stage") -> str:

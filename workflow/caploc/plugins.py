@@ -3,6 +3,7 @@
 Listing reads file names only, so the Snakefile can list tasks without importing torch.
 """
 
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -14,8 +15,14 @@ __all__ = ["load", "module_name", "names"]
 
 def names(kind: str) -> list[str]:
     """Names of all plug-ins of a kind (`tasks`, `models`, `locators`, ...), sorted."""
-    folder = Path(__file__).parent / kind
-    return sorted(p.stem for p in folder.glob("*.py") if not p.stem.startswith("_"))
+    return list(_listed(__file__, kind))
+
+
+@cache
+def _listed(beside: str, kind: str) -> tuple[str, ...]:
+    """Every job of a workflow asks for its plug-in: one look at the folder is enough."""
+    folder = Path(beside).parent / kind
+    return tuple(sorted(p.stem for p in folder.glob("*.py") if not p.stem.startswith("_")))
 
 
 def module_name(kind: str, name: str) -> str:

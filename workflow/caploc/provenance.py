@@ -90,12 +90,19 @@ def code_digest(*modules: str, files: Iterable[Path] = ()) -> str:
     Returns:
         16 hexadecimal digits, equal for equal code on any machine and Python 3.11 to 3.13.
     """
-    total = hashlib.sha256()
-    for module in sorted(imported_modules(*modules)):
-        total.update(f"{module}:{_facts(module).digest}\n".encode())
+    total = _modules_hash(frozenset(modules)).copy()
     for path in sorted(files):
         total.update(f"{path.name}:{file_digest(path)}\n".encode())
     return total.hexdigest()[:16]
+
+
+# Hundreds of jobs of a workflow run a few dozen different sets of modules.
+@cache
+def _modules_hash(modules: frozenset[str]) -> "hashlib._Hash":
+    total = hashlib.sha256()
+    for module in sorted(imported_modules(*modules)):
+        total.update(f"{module}:{_facts(module).digest}\n".encode())
+    return total
 
 
 def imported_modules(*modules: str) -> set[str]:
@@ -110,25 +117,28 @@ def imported_modules(*modules: str) -> set[str]:
     return found
 
 
-def _source(module: str) -> Path | None:
-    path = _ROOT.joinpath(*module.split(".")[1:])
-    if path.with_suffix(".py").is_file():
-        return path.with_suffix(".py")
-    # A package's __init__ holds only its contract (or, at the top, lazy exports), never behaviour.
-    return path / "__init__.py" if (path / "__init__.py").is_file() else None
+@cache
+def _sources() -> dict[str, Path]:
+    """File of every module of the package, by its dotted name."""
+    found = {}
+    for path in _ROOT.rglob("*.py"):
+        parts = [_PACKAGE, *path.relative_to(_ROOT).with_suffix("").parts]
+        # A package's __init__ holds only its contract (or, at the top, lazy exports), no behaviour.
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
 
 
 @cache
 def _facts(module: str) -> Source:
-    path = _source(module)
+    path = _sources().get(module)
     if path is None:
         raise ValueError(f"no module {module!r} in {_ROOT}")
     return read_source(path)
 
 
-def _imports(module: str) -> set[str]:
-    own = {n for n in _facts(module).imports if n.startswith(f"{_PACKAGE}.")}
-    return {n for n in own if _source(n) is not None}
+@cache
+def _imports(module: str) -> frozenset[str]:
+    return _facts(module).imports & _sources().keys() - {_PACKAGE}
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,8 +89,9 @@ class Plan:
 
     def shards(self, model: str, task: str, method: str) -> list[str]:
         """Attribution files of one task."""
-        folder = self.root / "attributions" / model / task / method
-        return [str(folder / f"shard-{i:04d}.parquet") for i in range(self.n_shards(task))]
+        folder = str(self.root / "attributions" / model / task / method)
+        # Thousands of them: joined as text, which is many times faster than as paths.
+        return [f"{folder}/shard-{i:04d}.parquet" for i in range(self.n_shards(task))]
 
     def scores(self, model: str, task: str, method: str) -> str:
         """File of the mean scores of one task."""
