@@ -61,6 +61,7 @@ NUMBER_STAGES = (
     "measure_fidelity",
     "measure_kn_on_tasks",
     "tabulate_fidelity",
+    "tabulate_tracing",
     "tabulate_erasure",
     "tabulate_cross_erasure",
     "tabulate_cross_overlap",

@@ -12,7 +12,8 @@ pytestmark = pytest.mark.workflow
 
 TABLES = (
     "agreement", "neurons", "base", "samples", "completeness", "erasure", "cross_erasure",
-    "cross_overlap", "enhancement", "cross_enhancement", "fidelity", "reliability", "decoupling",
+    "cross_overlap", "enhancement", "cross_enhancement", "fidelity", "tracing",
+    "reliability", "decoupling",
 )  # fmt: skip
 
 

@@ -1,9 +1,10 @@
 """Files of located sets: which units each prompt of each fact locates, by every rule of a locator.
 
 One row per (fact, prompt, rule): the flat indices of the located units. The scores of all units are
-kept too, with the first rule: averages over facts and rankings are formed from them. Metadata:
-unit, number of units in each layer (in the order of the indices), and what was left out, with the
-reason.
+kept too, with the first rule: averages over facts and rankings are formed from them. Causal tracing
+adds its map: the tokens of the prompt, the first and last one of the subject, and the effects of
+all (state, token, layer), flat. Metadata: unit, number of units in each layer (in the order of the
+indices), and what was left out, with the reason.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from caploc import store
 from caploc.records import DataError
 
-__all__ = ["LOCATED", "Located", "read_located", "stream_scores"]
+__all__ = ["LOCATED", "Located", "TokenMap", "read_located", "stream_maps", "stream_scores"]
 
 LOCATED = pa.schema(
     [
@@ -27,6 +28,9 @@ LOCATED = pa.schema(
         ("rule", pa.string()),
         ("units", pa.list_(pa.int32())),
         ("scores", pa.list_(pa.float32())),
+        ("tokens", pa.list_(pa.string())),
+        ("subject", pa.list_(pa.int32())),
+        ("effects", pa.list_(pa.float32())),
     ]
 )
 _AGAIN = "delete it and run the same snakemake command again, only this file is made anew"
@@ -109,6 +113,44 @@ def stream_scores(paths: Sequence[Path]) -> Iterator[tuple[str, int, NDArray[np.
                         yield batch["fact_id"][0].as_py(), batch["prompt_id"][0].as_py(), values
             except (pa.ArrowInvalid, OSError) as error:
                 raise _damaged(path, error) from None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenMap:
+    """What causal tracing found for one prompt.
+
+    Attributes:
+        fact_id: of the fact.
+        prompt_id: of the prompt.
+        tokens: (token,) text of each token of the prompt.
+        subject: index of the first and of the last subject token.
+        effects: (state, token, layer) indirect effects; states as in `caploc.locators.rome`.
+    """
+
+    fact_id: str
+    prompt_id: int
+    tokens: list[str]
+    subject: tuple[int, int]
+    effects: NDArray[np.float32]
+
+
+def stream_maps(paths: Sequence[Path]) -> Iterator[TokenMap]:
+    """Maps of every prompt that has one, in the order of the files.
+
+    Raises:
+        DataError: a damaged file.
+    """
+    names = ["fact_id", "prompt_id", "tokens", "subject", "effects"]
+    for path in paths:
+        n_layers = len(store.read_metadata(path)["per_layer"])
+        for row in _rows(path, names):
+            if row["effects"] is not None:
+                effects = np.array(row["effects"], dtype=np.float32)
+                first, last = row["subject"]
+                yield TokenMap(
+                    row["fact_id"], row["prompt_id"], row["tokens"], (first, last),
+                    effects.reshape(-1, len(row["tokens"]), n_layers),
+                )  # fmt: skip
 
 
 def _rows(path: Path, columns: list[str]) -> list[dict[str, Any]]:

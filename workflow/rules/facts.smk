@@ -132,3 +132,25 @@ rule tabulate_fidelity:
         "caploc tabulate_fidelity --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
         " --input parts={input.parts:q}"
         " --output csv={output.csv:q} --output parquet={output.parquet:q}"
+
+
+rule tabulate_tracing:
+    input:
+        **facts_plan.traced(PLAN),
+    output:
+        csv=f"{R}/tables/tracing.csv",
+        parquet=f"{R}/tables/tracing.parquet",
+    log:
+        f"{LOGS}/tabulate_tracing.log",
+    conda:
+        "../../envs/caploc.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        spec=spec("tabulate_tracing"),
+        code=code("tabulate_tracing"),
+    shell:
+        "caploc tabulate_tracing --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
+        " --input prompts={input.prompts:q} --input located={input.located:q}"
+        " --output csv={output.csv:q} --output parquet={output.parquet:q}"

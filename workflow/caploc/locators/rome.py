@@ -24,6 +24,7 @@ __all__ = [
     "located",
     "per_layer",
     "select",
+    "token_map",
 ]
 
 UNIT = "layer"
@@ -168,6 +169,15 @@ def located(result: Tracing, *, top: int = 5) -> dict[str, NDArray[np.bool_]]:
     if 1 < top < len(result.scores):
         found[f"top {top} layers"] = select(result.scores, top)
     return found
+
+
+def token_map(result: Tracing) -> dict[str, NDArray[np.generic] | list[str]]:
+    """The whole map as columns of a file of located sets, see `caploc.located`."""
+    return {
+        "tokens": list(result.tokens),
+        "subject": np.array(result.subject, dtype=np.int32),
+        "effects": result.effects.reshape(-1).astype(np.float32),
+    }
 
 
 def per_layer(result: Tracing) -> list[int]:

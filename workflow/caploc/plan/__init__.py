@@ -31,7 +31,7 @@ EXPERIMENTS: dict[str, tuple[str, ...]] = {
     "erasure": ("erasure",),
     "cross_erasure": ("cross_erasure", "cross_overlap"),
     "enhancement": ("enhancement", "cross_enhancement"),
-    "fidelity": ("fidelity",),
+    "fidelity": ("fidelity", "tracing"),
     "reliability": ("reliability",),
     "decoupling": ("decoupling",),
 }

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from caploc.plan import Plan
 
-__all__ = ["located_shards", "parts", "task_shards"]
+__all__ = ["located_shards", "parts", "task_shards", "traced"]
 
 # Settings of `locate` of each locator; what else its config has says which units are located.
 _LOCATE = {
@@ -49,6 +49,17 @@ def parts(plan: "Plan") -> list[str]:
         for locator in settings["locators"]
     ]
     return of_facts + [_root(plan, "fidelity", m, "tasks.parquet") for m in plan.run["models"]]
+
+
+def traced(plan: "Plan") -> dict[str, list[str]]:
+    """Inputs of the table `tracing`: none where causal tracing does not run."""
+    settings = _settings(plan)
+    runs = "fidelity" in plan.run["experiments"] and "rome" in settings["locators"]
+    pairs = [(m, f) for m in plan.run["models"] for f in settings["facts"]] if runs else []
+    return {
+        "prompts": [_root(plan, "facts", f, m, "prompts.parquet") for m, f in pairs],
+        "located": [p for m, f in pairs for p in located_shards(plan, m, f, "rome")],
+    }
 
 
 def prepare_facts(plan: "Plan", facts: str) -> dict[str, Any]:
@@ -112,3 +123,7 @@ def measure_kn_on_tasks(plan: "Plan", model: str) -> dict[str, Any]:
 
 def tabulate_fidelity(plan: "Plan") -> dict[str, Any]:
     return {}
+
+
+def tabulate_tracing(plan: "Plan") -> dict[str, Any]:
+    return {"shown": 3, "minimum": _settings(plan)["minimum"], "seed": plan.run["seed"]}

@@ -13,6 +13,7 @@ from caploc.report.formatting import Number, percent
 from caploc.report.inputs import Inputs, Row
 from caploc.report.palette import CHANCE, LOCATED, MIXTURE, NEUTRAL, SHUFFLED
 from caploc.report.svg import inline_svg
+from caploc.report.tracing import TracingView, tracing_view
 
 __all__ = ["CONTROLS", "PAPER", "FactRow", "FactView", "fidelity_views", "task_rows"]
 
@@ -85,6 +86,7 @@ class FactView:
         own: why there are no rewrites by the model itself; empty if there are.
         dropped: what was left out: (what, reason, count).
         verdicts: (locator, sentence) for the first rule of each locator.
+        tracing: maps of causal tracing, None without.
     """
 
     model: str
@@ -100,6 +102,7 @@ class FactView:
     own: str
     dropped: list[tuple[str, str, int]]
     verdicts: list[tuple[str, str]]
+    tracing: TracingView | None
 
 
 def fidelity_views(inputs: Inputs) -> list[FactView]:
@@ -155,6 +158,7 @@ def _view(inputs: Inputs, model: str, facts: str, rows: list[Row]) -> FactView:
         own=own,
         dropped=[(what, reason, n) for (what, reason), n in sorted(dropped.items())],
         verdicts=list(_verdicts(known if shown == "known" else everything)),
+        tracing=tracing_view(inputs, model, facts),
     )
 
 

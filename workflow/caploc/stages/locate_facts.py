@@ -64,7 +64,8 @@ def run(job: Job) -> None:
             metadata["n_prompts"] += 1
             metadata["per_layer"] = locator.per_layer(result)
             sets = locator.located(result, **spec["choose"])
-            writer.write_table(_table(row, sets, result.scores))
+            token_map = locator.token_map(result) if hasattr(locator, "token_map") else {}
+            writer.write_table(_table(row, sets, result.scores, token_map))
     _LOG.info(
         "%s, %s: %d prompts located, %d left out",
         spec["model"], spec["locator"], metadata["n_prompts"], len(metadata["dropped"]),
@@ -112,15 +113,18 @@ def _sample(row: dict[str, Any]) -> Sample:
     return Sample(name, row["prompt"], " " + row["object"], meta)
 
 
-def _table(row: dict[str, Any], sets: dict[str, Any], scores: Any) -> pa.Table:
-    """One row a rule; the scores stand with the first."""
+def _table(
+    row: dict[str, Any], sets: dict[str, Any], scores: Any, token_map: dict[str, Any]
+) -> pa.Table:
+    """One row a rule; scores and map stand with the first."""
     n = len(sets)
-    kept = [scores.reshape(-1).astype(np.float32), *([None] * (n - 1))]
+    once = token_map | {"scores": scores.reshape(-1).astype(np.float32)}
     columns = {
         "fact_id": [row["fact_id"]] * n,
         "prompt_id": [row["prompt_id"]] * n,
         "rule": list(sets),
         "units": [np.flatnonzero(grid).astype(np.int32) for grid in sets.values()],
-        "scores": kept,
     }
+    for name in ("scores", "tokens", "subject", "effects"):
+        columns[name] = [once.get(name), *([None] * (n - 1))]
     return pa.table(columns, schema=LOCATED)

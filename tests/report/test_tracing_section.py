@@ -1,0 +1,72 @@
+"""The maps of causal tracing stand in the section about single facts, and say what they show."""
+
+import example_run
+import pyarrow as pa
+import pytest
+from page_reader import Reader
+from test_fidelity_section import rows as fidelity_rows
+
+from caploc import store
+from caploc.report.inputs import read_inputs
+from caploc.report.page import render
+from caploc.report.tracing import tracing_view
+from caploc.stages._fidelity_table import FIDELITY
+from caploc.stages._tables import rows as as_table
+from caploc.stages.tabulate_tracing import ROLES, STATES, TRACING
+
+
+def rows():
+    """Known: the FFN of layer 1 at the last subject token brings back 40 points, all else 1."""
+    base = {"model": "tiny", "dataset": "invented", "metric": "indirect_effect"}
+    found = []
+    for group in ("known", "all"):
+        for state in STATES:
+            for role in ROLES:
+                for layer in range(3):
+                    top = (state, role, layer) == ("ffn", "last subject token", 1)
+                    value = 0.4 if top and group == "known" else 0.01
+                    ends = {"ci_low": value - 0.005, "ci_high": value + 0.005}
+                    named = {"facts": group, "state": state, "role": role, "layer": layer}
+                    found.append(base | named | ends | {"value": value, "n": 9})
+    words = ["Capital", "Ġof", 'Ġ"Bel</svg>', "Ġis"]
+    for state in STATES:
+        for token, text in enumerate(words):
+            role = "last subject token" if token == 2 else "" if token < 2 else "last token"
+            for layer in range(3):
+                cell = {"fact": "f1", "facts": "known", "state": state, "token": token}
+                cell |= {"text": text, "role": role, "layer": layer}
+                found.append(base | cell | {"value": (token - 1) * 0.1, "n": 1})
+    return found
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    job = example_run.write_run(tmp_path)
+    empty = {f.name: "" if pa.types.is_string(f.type) else None for f in FIDELITY}
+    fidelity = pa.Table.from_pylist([empty | r for r in fidelity_rows()], schema=FIDELITY)
+    for name, table in (("fidelity", fidelity), ("tracing", as_table(rows(), TRACING))):
+        path = tmp_path / f"tables/{name}.parquet"
+        origin = {"stage": f"tabulate_{name}", "spec": {}, "code": "0" * 16, "inputs": {}}
+        store.write_table(table, path, {"origin": origin})
+        job.inputs[name] = [path]
+    return read_inputs(job)
+
+
+def test_the_maps_and_their_peak(inputs):
+    view = tracing_view(inputs, "tiny", "invented")
+    assert view.group == "known"
+    assert [panel.title for panel in view.averaged] == ["Output of the block", "FFN", "Attention"]
+    assert view.peaks[1] == "FFN: 40.0 points (39.5 to 40.5) at the last subject token, layer 1"
+    ((title, panels),) = view.facts
+    assert title == 'Capital of "Bel</svg> is' and len(panels) == 3
+    html = render(inputs)
+    Reader(html)
+    text = html[html.index('id="fidelity"') :]
+    assert "40.0 points (39.5 to 40.5) at the last subject token" in text
+    figure = text[text.index("<figure>") :]
+    for words in (">layer<", ">points<", ">last subject token<", ">is<", "Bel&lt;/svg&gt;*"):
+        assert words in figure, words
+
+
+def test_no_maps_without_the_locator(inputs):
+    assert tracing_view(inputs, "tiny", "other") is None
