@@ -5,7 +5,9 @@ BIN := $(VENV)/bin
 CORES ?= all
 SOURCES := workflow/caploc tests benchmarks
 
-.PHONY: demo test check format bench clean
+PLUGIN := $(VENV)/slurm
+
+.PHONY: demo test test-fast slurm-test check format bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed  ## train, locate, report: the whole default run
@@ -15,6 +17,18 @@ demo: $(VENV)/.installed  ## train, locate, report: the whole default run
 
 test: $(VENV)/.installed-dev check  ## the whole test suite; never runs the demo
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-fast: $(VENV)/.installed-dev  ## below 5 minutes: all but the workflow, Slurm and real data
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest \
+	  -m "not workflow and not slurm and not shared" $(PYTEST_ARGS)
+
+slurm-test: $(VENV)/.installed-dev  ## the workflow on a throwaway Slurm cluster of two nodes
+	@PATH="$$PATH:/usr/sbin:/sbin"; for program in munged slurmctld slurmd sbatch; do \
+	  command -v $$program >/dev/null || { \
+	    echo "make slurm-test needs $$program; on Debian: apt-get install --no-install-recommends slurm-wlm munge"; \
+	    exit 1; }; \
+	done
+	CAPLOC_REQUIRE=slurm HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slurm tests/slurm $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-dev  ## format, lint, types, workflow lint
 	$(BIN)/ruff format --check $(SOURCES)
@@ -45,7 +59,11 @@ $(VENV)/.installed: envs/requirements.txt envs/constraints.txt pyproject.toml | 
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-$(VENV)/.installed-dev: envs/requirements-dev.txt $(VENV)/.installed
+# The executor for Slurm goes beside the environment: inside, it would slow every call of Snakemake.
+$(VENV)/.installed-dev: envs/requirements-dev.txt envs/requirements-slurm.txt $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  -r envs/requirements-dev.txt -c envs/constraints.txt
+	rm -rf $(PLUGIN)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	  --target $(PLUGIN) -r envs/requirements-slurm.txt
 	@touch $@

@@ -1,5 +1,6 @@
 """Fixtures for tests of several folders."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,25 @@ settings.register_profile("suite", derandomize=True, deadline=None)
 settings.load_profile("suite")
 
 ShardWriter = Callable[..., Path]
+Need = Callable[[str, bool, str], None]
+
+
+@pytest.fixture(scope="session")
+def need() -> Need:
+    """Ask for something outside Python: a test skips without it, or fails where it is required.
+
+    The environment variable CAPLOC_REQUIRE lists, with commas, what must be there: so a test run
+    that should cover everything cannot pass by skipping.
+    """
+
+    def check(name: str, present: bool, remedy: str) -> None:
+        if present:
+            return
+        if name in os.environ.get("CAPLOC_REQUIRE", "").split(","):
+            pytest.fail(f"CAPLOC_REQUIRE lists {name}: {remedy}")
+        pytest.skip(remedy)
+
+    return check
 
 
 @pytest.fixture

@@ -17,6 +17,11 @@ import pytest
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
+NEEDED = (
+    "chromium",
+    CHROMIUM is not None,
+    "no Chromium on this machine (apt-get install chromium)",
+)
 WIDTHS = (400, 1400)
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -77,9 +82,8 @@ def _show(text: str, folder: Path, *flags: str) -> tuple[list[dict], list[str]]:
 
 
 @pytest.fixture(scope="module")
-def shown(html, tmp_path_factory):
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine (apt-get install chromium)")
+def shown(html, tmp_path_factory, need):
+    need(*NEEDED)
     return _show(html, tmp_path_factory.mktemp("browser"))
 
 
@@ -110,10 +114,9 @@ def test_every_figure_is_drawn_and_no_label_is_cut(shown, index):
 HOSTILE = """</td></svg><script>parent.pwned = 1</script><img src=x onerror="parent.pwned = 1">"'"""
 
 
-def test_markup_in_data_stays_text(changed, tmp_path):
+def test_markup_in_data_stays_text(changed, tmp_path, need):
     """In titles, and in every cell of text of a table: nothing becomes an element or runs."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine (apt-get install chromium)")
+    need(*NEEDED)
     tasks = [task | {"title": HOSTILE} for task in example_run.TASKS]
     text = changed(tasks=tasks, title=HOSTILE)[2]
     frames, console = _show(text, tmp_path)
@@ -125,9 +128,8 @@ def test_markup_in_data_stays_text(changed, tmp_path):
     assert min(frame["scripts"] for frame in frames) >= 2
 
 
-def test_an_overflow_would_be_seen(html, tmp_path):
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine (apt-get install chromium)")
+def test_an_overflow_would_be_seen(html, tmp_path, need):
+    need(*NEEDED)
     wide = '<p style="width:1500px;max-width:none">too wide</p></main>'
     frames, _ = _show(html.replace("</main>", wide), tmp_path)
     for frame in frames:

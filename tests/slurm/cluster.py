@@ -53,14 +53,15 @@ class Cluster:
         lines = [
             "ClusterName=test", f"SlurmctldHost={host}(127.0.0.1)", f"SlurmctldPort={controller}",
             f"SlurmUser={user}", f"SlurmdUser={user}", "AuthType=auth/munge",
-            f"AuthInfo=socket={folder}/munge.sock", "CredType=cred/munge",
+            # a requeued job waits until its old credential has expired, two minutes by default
+            f"AuthInfo=socket={folder}/munge.sock,cred_expire=5", "CredType=cred/munge",
             f"StateSaveLocation={folder}/state", f"SlurmdSpoolDir={folder}/spool-%n",
             f"SlurmctldPidFile={folder}/slurmctld.pid", f"SlurmdPidFile={folder}/slurmd-%n.pid",
             f"SlurmctldLogFile={folder}/slurmctld.log", f"SlurmdLogFile={folder}/slurmd-%n.log",
             "ProctrackType=proctrack/linuxproc", "TaskPlugin=task/none", "MpiDefault=none",
             "JobAcctGatherType=jobacct_gather/none",
             "AccountingStorageType=accounting_storage/none", "SelectType=select/cons_tres",
-            "SelectTypeParameters=CR_CPU_Memory", "ReturnToService=2", "MinJobAge=300",
+            "SelectTypeParameters=CR_CPU_Memory", "ReturnToService=2", "MinJobAge=7200",
             "SchedulerParameters=batch_sched_delay=0,sched_interval=2", "KillWait=2",
             "PropagateResourceLimits=NONE", "SlurmdParameters=config_overrides", "GresTypes=gpu",
             "SlurmdTimeout=10", "JobRequeue=1",
@@ -86,18 +87,35 @@ class Cluster:
         self._daemon("slurmctld", "-D", "-f", str(folder / "slurm.conf"), "-c")
         for node in NODES:
             self.start_node(node)
-        self._wait("nodes", lambda: self.call("sinfo", "-h", "-o", "%T").split() == ["idle"])
+        self._wait("nodes", lambda: self._states() == {"idle"})
 
     def start_node(self, node: str) -> None:
         self._daemon("slurmd", "-D", "-f", str(self.folder / "slurm.conf"), "-N", node, name=node)
 
     def lose_node(self, node: str) -> None:
         """Kill the daemon of a node and all that runs on it, as a power cut does."""
-        self._kill_tree(self.daemons.pop(node).pid)
+        daemon = self.daemons.pop(node)
+        daemon.kill()
+        daemon.wait()
+        while found := self._processes_of(node):
+            for pid in found:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.1)
         self.call("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
 
+    def return_node(self, node: str) -> None:
+        self.start_node(node)
+        self.call("scontrol", "update", f"nodename={node}", "state=resume")
+        self._wait("node", lambda: self._states() == {"idle"})
+
     def stop(self) -> None:
-        self.call("scancel", "--me", check=False)
+        if "slurmctld" in self.daemons:
+            self.call("scancel", "--me", check=False)
+            for _ in range(100):
+                if not self.call("squeue", "-h", check=False):
+                    break
+                time.sleep(0.1)
         for name in (*NODES, "slurmctld", "munged"):
             daemon = self.daemons.pop(name, None)
             if daemon is not None:
@@ -115,11 +133,27 @@ class Cluster:
         assert done.returncode == 0 or not check, f"{words}: {done.stdout}{done.stderr}"
         return done.stdout
 
-    def jobs(self) -> list[dict[str, str]]:
-        """Jobs that Slurm knows, finished ones too."""
-        text = self.call("squeue", "-h", "-t", "all", "-o", "%i|%T|%N|%b|%r|%k")
-        names = ("id", "state", "node", "gres", "reason", "comment")
-        return [dict(zip(names, line.split("|", 5), strict=True)) for line in text.splitlines()]
+    def jobs(self, name: str = "") -> list[dict[str, str]]:
+        """Jobs that Slurm knows, finished ones too, whose comment holds a name; oldest first.
+
+        The comment of the executor is ``rule_<rule or group>_wildcards_<values>``.
+        """
+        names = {
+            "id": "%i", "state": "%T", "node": "%N", "memory": "%m", "minutes": "%l",
+            "cpus": "%C", "comment": "%k",
+        }  # fmt: skip
+        text = self.call("squeue", "-h", "-t", "all", "-S", "i", "-o", "|".join(names.values()))
+        rows = [line.split("|", len(names) - 1) for line in text.splitlines()]
+        jobs = [dict(zip(names, row, strict=True)) for row in rows]
+        return [job for job in jobs if name in job["comment"]]
+
+    def details(self, job: str) -> dict[str, str]:
+        """All that Slurm says of one job."""
+        words = self.call("scontrol", "show", "job", job, "-o").split()
+        return dict(word.split("=", 1) for word in words if "=" in word)
+
+    def _states(self) -> set[str]:
+        return set(self.call("sinfo", "-h", "-N", "-o", "%T").split())
 
     def _daemon(self, program: str, *options: str, name: str | None = None) -> None:
         path = shutil.which(program, path=_PATH)
@@ -142,14 +176,18 @@ class Cluster:
         files = [*self.folder.glob("*.out"), *self.folder.glob("*.log")]
         return "\n".join(f"{path.name}:\n{path.read_text()[-1500:]}" for path in files)
 
-    def _kill_tree(self, pid: int) -> None:
-        children = Path(f"/proc/{pid}/task/{pid}/children")
-        found = children.read_text().split() if children.exists() else []
-        # Job steps of a node are children of its daemon, or (slurmstepd) carry its name.
-        for child in map(int, found):
-            self._kill_tree(child)
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    def _processes_of(self, node: str) -> set[int]:
+        """Daemon, job steps (they log where it does) and jobs (they know their node) of a node."""
+        log = f"{self.folder}/slurmd-{node}.log"
+        marks = {f"SLURMD_NODENAME={node}", f"SLURM_CONF={self.folder}/slurm.conf"}
+        found = set()
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                variables = (process / "environ").read_bytes().decode(errors="replace").split("\0")
+                files = (process / "fd").iterdir()
+                if marks <= set(variables) or any(log == os.readlink(file) for file in files):
+                    found.add(int(process.name))
+        return found
 
 
 def _free_ports(count: int) -> list[int]:

@@ -14,8 +14,8 @@ rule attribute_shard:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grows(4000),
+        runtime=grows(60),
         gpu=lambda wildcards: PLAN.n_gpus(wildcards.model),
     params:
         spec=spec("attribute_shard"),
@@ -43,8 +43,8 @@ rule score_converged:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grows(4000),
+        runtime=grows(60),
         gpu=lambda wildcards: PLAN.n_gpus(wildcards.model),
     params:
         spec=spec("score_converged"),
@@ -68,8 +68,8 @@ rule aggregate_scores:
         "../../envs/caploc.yaml"
     threads: 2
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=grows(2000),
+        runtime=grows(30),
     params:
         spec=spec("aggregate_scores"),
         code=code("aggregate_scores"),
@@ -93,8 +93,8 @@ rule aggregate_mixture:
         "../../envs/caploc.yaml"
     threads: 2
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=grows(2000),
+        runtime=grows(30),
     params:
         spec=spec("aggregate_mixture"),
         code=code("aggregate_mixture"),

@@ -19,8 +19,15 @@ except DataError as error:
 
 R = PLAN.root.as_posix()
 LOGS = f"logs/{PLAN.run['name']}"
-# Jobs call `caploc` from the environment that runs Snakemake, activated or not.
-shell.prefix(f'PATH={quote(str(Path(sys.executable).parent))}:"$PATH"; ')
+# Jobs call `caploc` from the environment that runs Snakemake, activated or not. With conda each rule
+# has an environment of its own, which holds what caploc needs, but not caploc.
+LIBRARY = quote(str(Path(workflow.basedir) / "workflow"))
+if "conda" in map(str, workflow.deployment_settings.deployment_method):
+    shell.prefix(
+        f'caploc() {{{{ PYTHONPATH={LIBRARY} python -m caploc.cli "$@"; }}}}; '
+    )
+else:
+    shell.prefix(f'PATH={quote(str(Path(sys.executable).parent))}:"$PATH"; ')
 
 
 def spec(stage):
@@ -31,6 +38,11 @@ def spec(stage):
 def code(stage):
     """Digest of the code a job of this stage executes, by its wildcards."""
     return lambda wildcards: PLAN.code(stage, **dict(wildcards.items()))
+
+
+def grows(amount):
+    """Memory in MB or time in minutes of the first attempt; a retry gets once more of it each time."""
+    return lambda wildcards, attempt: amount * attempt
 
 
 def any_of(names):

@@ -20,8 +20,8 @@ rule cross_erase:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=grows(4000),
+        runtime=grows(120),
         gpu=lambda wildcards: PLAN.n_gpus(wildcards.model),
     params:
         spec=spec("cross_erase"),
@@ -44,8 +44,8 @@ rule tabulate_cross_erasure:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=grows(2000),
+        runtime=grows(20),
     params:
         spec=spec("tabulate_cross_erasure"),
         code=code("tabulate_cross_erasure"),
@@ -71,8 +71,8 @@ rule tabulate_cross_overlap:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=grows(2000),
+        runtime=grows(20),
     params:
         spec=spec("tabulate_cross_overlap"),
         code=code("tabulate_cross_overlap"),

@@ -11,8 +11,8 @@ rule prepare_pairs:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grows(2000),
+        runtime=grows(10),
     params:
         spec=spec("prepare_pairs"),
         code=code("prepare_pairs"),
@@ -34,8 +34,8 @@ rule locate_pairs:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grows(4000),
+        runtime=grows(60),
         gpu=lambda wildcards: PLAN.n_gpus(wildcards.model),
     params:
         spec=spec("locate_pairs"),
@@ -58,8 +58,8 @@ rule measure_decoupling:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grows(4000),
+        runtime=grows(60),
     params:
         spec=spec("measure_decoupling"),
         code=code("measure_decoupling"),
@@ -83,8 +83,8 @@ rule tabulate_decoupling:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grows(2000),
+        runtime=grows(10),
     params:
         spec=spec("tabulate_decoupling"),
         code=code("tabulate_decoupling"),

@@ -31,8 +31,8 @@ rule enhance_task:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=4000,
-        runtime=600,
+        mem_mb=grows(4000),
+        runtime=grows(600),
         gpu=lambda wildcards: PLAN.n_gpus(wildcards.model),
     params:
         spec=spec("enhance_task"),
@@ -60,8 +60,8 @@ rule tabulate_enhancement:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grows(2000),
+        runtime=grows(10),
     params:
         spec=spec("tabulate_enhancement"),
         code=code("tabulate_enhancement"),
@@ -82,8 +82,8 @@ rule tabulate_cross_enhancement:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grows(2000),
+        runtime=grows(10),
     params:
         spec=spec("tabulate_cross_enhancement"),
         code=code("tabulate_cross_enhancement"),

@@ -17,8 +17,8 @@ rule weigh_neurons:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grows(4000),
+        runtime=grows(60),
         gpu=lambda wildcards: PLAN.n_gpus(wildcards.model),
     params:
         spec=spec("weigh_neurons"),
@@ -56,8 +56,8 @@ rule erase_neurons:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=grows(4000),
+        runtime=grows(120),
         gpu=lambda wildcards: PLAN.n_gpus(wildcards.model),
     params:
         spec=spec("erase_neurons"),
@@ -84,8 +84,8 @@ rule tabulate_erasure:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=grows(2000),
+        runtime=grows(20),
     params:
         spec=spec("tabulate_erasure"),
         code=code("tabulate_erasure"),

@@ -10,8 +10,8 @@ rule prepare_facts:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=grows(2000),
+        runtime=grows(60),
     params:
         spec=spec("prepare_facts"),
         code=code("prepare_facts"),
@@ -31,8 +31,8 @@ rule recall_facts:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grows(4000),
+        runtime=grows(60),
         gpu=lambda wildcards: PLAN.n_gpus(wildcards.model),
     params:
         spec=spec("recall_facts"),
@@ -56,8 +56,8 @@ rule locate_facts:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grows(4000),
+        runtime=grows(60),
         gpu=lambda wildcards: PLAN.n_gpus(wildcards.model),
     params:
         spec=spec("locate_facts"),
@@ -81,8 +81,8 @@ rule measure_fidelity:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grows(4000),
+        runtime=grows(60),
     params:
         spec=spec("measure_fidelity"),
         code=code("measure_fidelity"),
@@ -102,8 +102,8 @@ rule measure_kn_on_tasks:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grows(4000),
+        runtime=grows(60),
     params:
         spec=spec("measure_kn_on_tasks"),
         code=code("measure_kn_on_tasks"),
@@ -123,8 +123,8 @@ rule tabulate_fidelity:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grows(2000),
+        runtime=grows(10),
     params:
         spec=spec("tabulate_fidelity"),
         code=code("tabulate_fidelity"),
@@ -145,8 +145,8 @@ rule tabulate_tracing:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grows(2000),
+        runtime=grows(10),
     params:
         spec=spec("tabulate_tracing"),
         code=code("tabulate_tracing"),

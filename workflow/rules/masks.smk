@@ -13,8 +13,8 @@ rule build_mask:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grows(1000),
+        runtime=grows(10),
     params:
         spec=spec("build_mask"),
         code=code("build_mask"),
@@ -39,8 +39,8 @@ rule measure_agreement:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grows(2000),
+        runtime=grows(10),
     params:
         spec=spec("measure_agreement"),
         code=code("measure_agreement"),
@@ -64,8 +64,8 @@ rule measure_overlap:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grows(2000),
+        runtime=grows(10),
     params:
         spec=spec("measure_overlap"),
         code=code("measure_overlap"),

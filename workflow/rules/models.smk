@@ -17,8 +17,8 @@ rule train_model:
         "../../envs/caploc.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=grows(4000),
+        runtime=grows(30),
     params:
         spec=spec("train_model"),
         code=code("train_model"),
@@ -38,8 +38,8 @@ rule fetch_model:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=grows(4000),
+        runtime=grows(240),
     params:
         spec=spec("fetch_model"),
         code=code("fetch_model"),
@@ -61,8 +61,8 @@ rule evaluate_base:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grows(4000),
+        runtime=grows(60),
         gpu=lambda wildcards: PLAN.n_gpus(wildcards.model),
     params:
         spec=spec("evaluate_base"),

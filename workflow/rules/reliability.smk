@@ -14,8 +14,8 @@ rule sum_keys:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=6000,
-        runtime=240,
+        mem_mb=grows(6000),
+        runtime=grows(240),
         gpu=lambda wildcards: PLAN.n_gpus(wildcards.model),
     params:
         spec=spec("sum_keys"),
@@ -40,8 +40,8 @@ rule validate_kn:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grows(4000),
+        runtime=grows(60),
         gpu=lambda wildcards: PLAN.n_gpus(wildcards.model),
     params:
         spec=spec("validate_kn"),
@@ -66,8 +66,8 @@ rule validate_circuit:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=grows(4000),
+        runtime=grows(120),
         gpu=lambda wildcards: PLAN.n_gpus(wildcards.model),
     params:
         spec=spec("validate_circuit"),
@@ -96,8 +96,8 @@ rule edit_facts:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=6000,
-        runtime=240,
+        mem_mb=grows(6000),
+        runtime=grows(240),
         gpu=lambda wildcards: PLAN.n_gpus(wildcards.model),
     params:
         spec=spec("edit_facts"),
@@ -121,8 +121,8 @@ rule measure_reliability:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=grows(2000),
+        runtime=grows(30),
     params:
         spec=spec("measure_reliability"),
         code=code("measure_reliability"),
@@ -147,8 +147,8 @@ rule tabulate_reliability:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grows(2000),
+        runtime=grows(10),
     params:
         spec=spec("tabulate_reliability"),
         code=code("tabulate_reliability"),

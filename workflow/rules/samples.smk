@@ -14,8 +14,8 @@ rule prepare_samples:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=grows(2000),
+        runtime=grows(60),
     params:
         spec=spec("prepare_samples"),
         code=code("prepare_samples"),
@@ -37,8 +37,8 @@ rule shuffle_answers:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grows(2000),
+        runtime=grows(10),
     params:
         spec=spec("shuffle_answers"),
         code=code("shuffle_answers"),
@@ -62,8 +62,8 @@ rule check_splits:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grows(2000),
+        runtime=grows(10),
     params:
         spec=spec("check_splits"),
         code=code("check_splits"),

@@ -13,8 +13,8 @@ rule tabulate_agreement:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grows(2000),
+        runtime=grows(10),
     params:
         spec=spec("tabulate_agreement"),
         code=code("tabulate_agreement"),
@@ -35,8 +35,8 @@ rule tabulate_neurons:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grows(2000),
+        runtime=grows(10),
     params:
         spec=spec("tabulate_neurons"),
         code=code("tabulate_neurons"),
@@ -61,8 +61,8 @@ rule tabulate_base:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grows(2000),
+        runtime=grows(10),
     params:
         spec=spec("tabulate_base"),
         code=code("tabulate_base"),
@@ -86,8 +86,8 @@ rule tabulate_samples:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grows(2000),
+        runtime=grows(10),
     params:
         spec=spec("tabulate_samples"),
         code=code("tabulate_samples"),
@@ -108,8 +108,8 @@ rule tabulate_completeness:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grows(2000),
+        runtime=grows(10),
     params:
         spec=spec("tabulate_completeness"),
         code=code("tabulate_completeness"),
@@ -134,8 +134,8 @@ rule write_report:
     conda:
         "../../envs/caploc.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grows(2000),
+        runtime=grows(10),
     params:
         spec=spec("write_report"),
         code=code("write_report"),
