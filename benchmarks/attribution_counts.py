@@ -19,6 +19,8 @@ from typing import Any
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from caploc.estimate.shape import DecoderShape
+
 __all__ = ["Counter", "Shape"]
 
 
@@ -39,13 +41,19 @@ class Shape:
     gated: bool = True
 
     @property
+    def decoder(self) -> DecoderShape:
+        return DecoderShape(
+            self.layers, self.hidden, self.ffn, self.heads, self.kv_heads, self.vocabulary,
+            gated=self.gated,
+        )  # fmt: skip
+
+    @property
     def block(self) -> float:
-        attention = self.hidden**2 * (2 + 2 * self.kv_heads / self.heads)
-        return attention + (3 if self.gated else 2) * self.hidden * self.ffn
+        return self.decoder.block
 
     @property
     def head(self) -> float:
-        return float(self.hidden * self.vocabulary)
+        return self.decoder.head
 
     def naive(self, m: int, layer: int, *, last_only: bool) -> float:
         length = self.prompt + m
@@ -66,8 +74,11 @@ class Shape:
             "naive, full logits": sum(self.naive(*pair, last_only=False) for pair in pairs),
             "naive, last logits": sum(self.naive(*pair, last_only=True) for pair in pairs),
             "cached": read + sum(self.cached(layer) for _, layer in pairs),
-            "ours": read + self.answer * self._ours_per_token(),
-        }
+            "ours": self.decoder.attribution(
+                self.prompt, self.answer, self.answer, self.points - int(self.shares_one),
+                self.shares_one,
+            ),
+        }  # fmt: skip
 
     def attention_of_ours(self) -> float:
         """Products of rows with recorded keys and values, two forward and two back."""
@@ -77,15 +88,6 @@ class Shape:
             rows += self.layers - 1
         length = self.prompt + self.answer - 2
         return 8 * self.hidden * length * rows * self.answer
-
-    def _ours_per_token(self) -> float:
-        n = self.points - int(self.shares_one)
-        behind = n * self.layers * (self.layers - 1) / 2
-        rows = n * self.layers
-        if self.shares_one:
-            behind, rows = behind + self.layers - 1, rows + 1
-        projection = 4 * self.layers * self.hidden * self.ffn
-        return 4 * self.block * behind + 4 * self.head * rows + projection
 
 
 class Counter(TorchDispatchMode):

@@ -26,7 +26,8 @@ ORDER = (
     {"locators"},
     {"interventions"},
     {"evaluation"},
-    {"report"},
+    {"estimate"},
+    {"report", "comparison"},
     {"stages"},
     {"commands"},
     {"cli"},
@@ -164,6 +165,11 @@ def test_numbers_need_numpy_and_pyarrow_alone(module):
 @pytest.mark.parametrize("stage", NUMBER_STAGES)
 def test_stages_for_numbers_start_fast(stage):
     assert not third_party(f"caploc.stages.{stage}") & HEAVY
+
+
+@pytest.mark.parametrize("command", ["plan", "compare"])
+def test_commands_about_runs_start_fast(command):
+    assert not third_party(f"caploc.commands.{command}") & HEAVY
 
 
 def test_a_process_of_numbers_loads_nothing_heavy():

@@ -1,7 +1,11 @@
 """The small run from nothing: every rule, every table, and nothing left to do afterwards."""
 
+import csv
 import json
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -94,3 +98,20 @@ def _rule_text(folder):
     for target in ("all", "models", "samples", "attributions", "masks", "tables"):
         text = text.replace(f"rule {target}:", "")
     return text
+
+
+def test_a_run_compared_with_itself_has_every_row_once(finished, tmp_path):
+    """Also: the identifying columns of every table tell all its rows apart."""
+    run = finished.folder / "results/test"
+    done = subprocess.run(
+        [Path(sys.executable).parent / "caploc", "compare", run, run, "--out", tmp_path / "both"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "both.csv").open(newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    assert all(float(row["difference"] or 0) == 0 for row in rows)
+    for path in sorted((run / "tables").glob("*.csv")):
+        with path.open(newline="") as handle:
+            own = [row for row in csv.DictReader(handle) if not row.get("neuron")]
+        assert sum(row["table"] == path.stem for row in rows) == len(own), path.stem

@@ -1,7 +1,7 @@
 """`caploc <stage>`: what the rules call. `caploc --help` lists the stages.
 
-For people: `caploc verify` checks the files of a run, `caploc apply` writes an erased or enhanced
-model.
+For people: `caploc plan` says what a run would take, `caploc verify` checks the files of a run,
+`caploc compare` puts two runs side by side, `caploc apply` writes an erased or enhanced model.
 """
 
 import argparse
@@ -132,8 +132,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="caploc",
         description="Run one stage of the workflow. Normally Snakemake does this for you; the log "
         "of each job shows the exact command, which can be repeated by hand.",
-        epilog="caploc verify [--configfile FILE ...] checks the files of a run; "
-        "caploc apply --help: write an erased or enhanced model.",
+        epilog="caploc plan [CONFIG ...] says what a run would take; caploc verify [--configfile "
+        "FILE ...] checks the files of a run; caploc compare RUN_A RUN_B puts the tables of two "
+        "runs side by side; caploc apply --help: write an erased or enhanced model.",
     )
     parser.add_argument("stage", choices=plugins.names("stages"), metavar="STAGE",
                         help=", ".join(plugins.names("stages")))  # fmt: skip

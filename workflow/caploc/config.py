@@ -164,6 +164,11 @@ def _check_references(config: Config) -> None:
             )
         if ("train" in model) != ("architecture" in model):
             raise DataError(f"config models.{name}: `train` and `architecture` go together")
+        if "train" in model and "shape" in model:
+            raise DataError(
+                f"config models.{name}: `shape` is of models that are fetched; `architecture` "
+                "says what is trained, take `shape` out"
+            )
         for plugin in model.get("train", {}).get("mixture", {}):
             _known(f"models.{name}.train.mixture", plugin, plugins.names("tasks"))
     for name, task in config["tasks"].items():

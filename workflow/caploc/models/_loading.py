@@ -7,7 +7,7 @@ weights is reported in a second, not after gigabytes were read.
 import json
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from caploc.models._language_model import (
 )
 from caploc.records import DataError
 
-__all__ = ["LanguageModel", "load_model", "read_architecture"]
+__all__ = ["LanguageModel", "check_shape", "load_model", "read_architecture"]
 
 _LOG = logging.getLogger(__name__)
 _DTYPES = {name: getattr(torch, name) for name in ("float32", "float64", "bfloat16", "float16")}
@@ -98,6 +98,38 @@ def read_architecture(folder: Path) -> tuple[Any, Family]:
             "weight)"
         )
     return config, family_of(config.architectures[0])
+
+
+def check_shape(folder: Path, shape: Mapping[str, Any], where: str) -> None:
+    """Compare the size that a configuration states with config.json; reads no weights.
+
+    Args:
+        folder: of the model.
+        shape: any of layers, hidden, ffn, heads, kv_heads, vocabulary, tied.
+        where: key of the configuration, for messages.
+
+    Raises:
+        DataError: a number differs; the message has both.
+    """
+    config, family = read_architecture(folder)
+    heads = config.num_attention_heads
+    kv_heads = getattr(config, "num_key_value_heads", None) or getattr(config, "num_kv_heads", None)
+    found = {
+        "layers": config.num_hidden_layers,
+        "hidden": config.hidden_size,
+        "ffn": config_width(config, family),
+        "heads": heads,
+        "kv_heads": kv_heads or heads,
+        "vocabulary": config.vocab_size,
+        "tied": bool(config.tie_word_embeddings),
+    }
+    wrong = [key for key, value in shape.items() if found[key] != value]
+    if wrong:
+        told = ", ".join(f"{where}.{key} is {shape[key]}, found {found[key]}" for key in wrong)
+        raise DataError(
+            f"{told} in {folder}/config.json; correct the shape, or `repo` and `path` if this is "
+            "not the model you mean"
+        )
 
 
 def _folder(path: str | Path, revision: str | None) -> Path:

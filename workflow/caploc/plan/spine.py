@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from caploc.plan import Plan
 
-# Keys of a task that only the report shows: changing them prepares nothing anew.
-_SHOWN = ("title", "capability")
+# Keys of a task that only the report shows or `caploc plan` reads: changing them prepares nothing
+# anew.
+_SHOWN = ("title", "capability", "tokens")
 
 
 def train_model(plan: "Plan", model: str) -> dict[str, Any]:
@@ -22,9 +23,9 @@ def train_model(plan: "Plan", model: str) -> dict[str, Any]:
 
 def fetch_model(plan: "Plan", model: str) -> dict[str, Any]:
     entry = plan.config["models"][model]
-    return {"model": model, "repo": entry.get("repo"), "path": entry.get("path")} | {
-        key: entry[key] for key in ("family", "revision", "dtype")
-    }
+    spec = {"model": model, "repo": entry.get("repo"), "path": entry.get("path")}
+    spec |= {key: entry[key] for key in ("family", "revision", "dtype")}
+    return spec | ({"shape": entry["shape"]} if "shape" in entry else {})
 
 
 def prepare_samples(plan: "Plan", task: str) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Find a model in a local folder or on the hub and describe it; the weights stay where they are.
 
 Settings: ``model`` (id), one of ``repo`` (hub id) and ``path`` (local folder), ``revision``,
-``dtype``, ``family``. Output: ``manifest``, with the commit that was found and the SHA-256 of
-every file.
+``dtype``, ``family``, optional ``shape`` (what the config says of its size). Output: ``manifest``,
+with the commit that was found and the SHA-256 of every file.
 """
 
 import logging
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from caploc import store
 from caploc.models._hub import snapshot
-from caploc.models._loading import load_model
+from caploc.models._loading import check_shape, load_model
 from caploc.provenance import Job, file_digest
 from caploc.records import DataError
 
@@ -34,6 +34,7 @@ def run(job: Job) -> None:
         folder, commit = snapshot(repo, spec.get("revision"))
     else:
         folder = _local(str(path))
+    check_shape(folder, spec.get("shape", {}), f"models.{spec['model']}.shape")
     lm = load_model(folder, dtype=spec["dtype"])
     if spec.get("family", lm.family.name) != lm.family.name:
         raise DataError(

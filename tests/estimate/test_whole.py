@@ -1,0 +1,135 @@
+"""The estimate of a run: every job of it, and what the settings do."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from caploc.config import check, read_schema
+from caploc.estimate.devices import DEVICES, device_named
+from caploc.estimate.run import of_plan
+from caploc.estimate.whole import levers, stages
+from caploc.plan import Plan
+from caploc.records import DataError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+GOLDEN = REPOSITORY / "tests/workflow/golden"
+SCHEMA = read_schema(REPOSITORY / "workflow/schemas/config.schema.yaml")
+NAMES = sorted(path.stem for path in GOLDEN.glob("*.txt"))
+
+
+def merged(base, over):
+    if not (isinstance(base, dict) and isinstance(over, dict)):
+        return over
+    return base | {key: merged(base.get(key), value) for key, value in over.items()}
+
+
+def plan_of(name: str, **run) -> Plan:
+    config = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
+    over = yaml.safe_load((REPOSITORY / f"config/{name}.yaml").read_text())
+    return Plan(check(merged(merged(config, over), {"run": run}), SCHEMA))
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """No results of earlier runs."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_jobs_are_those_that_snakemake_plans(name):
+    lines = (GOLDEN / f"{name}.txt").read_text().splitlines()
+    golden = {rule: int(n) for rule, _, n in (x.partition(" ") for x in lines) if n.isdigit()}
+    del golden["all"], golden["total"]
+    assert {stage.name: stage.jobs for stage in stages(plan_of(name))} == golden
+
+
+@pytest.mark.parametrize("name", [*NAMES, "test", "full"])
+def test_every_number_is_usable(name):
+    for stage in stages(plan_of(name)):
+        for device in DEVICES.values():
+            assert 0 < stage.seconds(device) < 1e9, stage
+        assert stage.host > 0 and stage.disk >= 0 and stage.scratch >= 0
+
+
+def test_time_goes_with_what_is_asked_for():
+    """Twice the samples of an erasure cost twice the operations; half the path, about half."""
+    plan = plan_of("llama2-7b")
+    h100 = device_named("h100")
+    before = {s.name: s for s in stages(plan)}
+    config = copy.deepcopy(plan.config)
+    config["methods"]["cnl"]["steps"] = 9
+    config["experiments"]["cross_erasure"]["samples"] = 200
+    after = {s.name: s for s in stages(Plan(config))}
+    ratio = after["attribute_shard"].operations / before["attribute_shard"].operations
+    assert 0.45 < ratio < 0.55
+    ratio = after["cross_erase"].operations / before["cross_erase"].operations
+    assert ratio == pytest.approx(2, rel=0.01)
+    assert after["enhance_task"] == before["enhance_task"]
+    assert before["enhance_task"].seconds(h100) < before["enhance_task"].seconds(DEVICES["l40s"])
+
+
+def test_levers_name_settings_that_halve_the_stage():
+    plan, device = plan_of("llama2-13b"), device_named("h100")
+    found = levers(plan, "attribute_shard", device)
+    assert "methods.cnl.steps" in [lever[0] for lever in found]
+    _, old, new, left = next(x for x in found if x[0] == "methods.cnl.steps")
+    assert (old, new) == (19, 9) and 0.45 < left < 0.6
+    # What the lever promises is what the changed configuration gives.
+    config = copy.deepcopy(plan.config)
+    config["methods"]["cnl"]["steps"] = 9
+    seconds = [
+        next(s for s in stages(p) if s.name == "attribute_shard").seconds(device)
+        for p in (plan, Plan(config))
+    ]
+    assert seconds[1] / seconds[0] == pytest.approx(left)
+
+
+def test_two_models_are_added_up():
+    one, three = plan_of("full", models=["embedded"]), plan_of("full")
+    count = [{s.name: s.jobs for s in stages(plan)} for plan in (one, three)]
+    assert count[1]["train_model"] == 3 * count[0]["train_model"] == 3
+    assert count[1]["attribute_shard"] == 3 * count[0]["attribute_shard"]
+    assert count[1]["prepare_samples"] == count[0]["prepare_samples"]
+
+
+def test_lengths_of_the_config_count():
+    plan = plan_of("llama2-7b")
+    config = copy.deepcopy(plan.config)
+    config["tasks"]["gsm8k"]["tokens"] = {"prompt": 200, "answer": 3}
+    (run,) = of_plan(Plan(config))
+    assert (run.lengths["gsm8k"].prompt, run.lengths["gsm8k"].source) == (200, "config")
+    assert run.lengths["imdb"].source == "typical"
+
+
+def test_a_model_without_a_shape():
+    plan = plan_of("llama2-7b")
+    del plan.config["models"]["llama2-7b"]["shape"]
+    with pytest.raises(DataError, match=r"models\.llama2-7b: its size is not known.*add shape: "):
+        stages(plan)
+
+
+def test_unknown_devices_are_answered_with_those_there_are():
+    with pytest.raises(DataError, match=r"no rate is known; known: cpu, a100-40, .*h100.*--flops"):
+        device_named("tpu")
+    with pytest.raises(DataError, match="--flops -1: expected operations in a second"):
+        device_named("h100", -1)
+
+
+def test_no_gpu_pretends_to_be_measured():
+    for device in DEVICES.values():
+        measured = device.source.startswith("measured")
+        assert measured == (device.name == "cpu"), device.name
+    assert device_named("h100", 3e14).source == "--flops"
+
+
+def test_the_recorded_comparison_is_within_the_bounds():
+    """benchmarks/plan.py, last run: 1.5 for time, 1.2 for memory and disk."""
+    runs = json.loads((REPOSITORY / "benchmarks/results/plan.json").read_text())["runs"]
+    assert len(runs) == 3
+    for name, run in runs.items():
+        assert 1 / 1.5 <= run["time_ratio"] <= 1.5, name
+        assert 1 / 1.2 <= run["memory_ratio"] <= 1.2, name
+        assert 1 / 1.2 <= run.get("disk_ratio", 1) <= 1.2, name

@@ -1,0 +1,184 @@
+"""Say what a run would take, before it takes anything: jobs, operations, hours, memory, disk.
+
+    caploc plan config/llama2-7b.yaml --device h100
+    caploc plan                                        the default run, on one processor thread
+
+The configuration is laid over config.yaml, as Snakemake does. No network, no model: sizes come from
+the key `shape` of a model. Lengths of samples come from the run where it has them, from the key
+`tokens` of a task, or from a table of typical lengths; `--json` says which.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from caploc.config import check, read_schema
+from caploc.estimate.devices import DEVICES, Device, device_named
+from caploc.estimate.run import of_plan
+from caploc.estimate.whole import Lever, levers, stages
+from caploc.estimate.work import Stage
+from caploc.plan import Plan
+from caploc.records import DataError
+
+__all__ = ["add_arguments", "run"]
+
+_SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
+_GIB = 2**30
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("config", nargs="*", type=Path, help="YAML laid over config.yaml, in order")
+    parser.add_argument("--base", type=Path, default=Path("config.yaml"), help=argparse.SUPPRESS)
+    parser.add_argument("--device", help=f"one of {', '.join(DEVICES)}; default by the model's key")
+    parser.add_argument("--flops", type=float, help="operations in a second that you measured")
+    parser.add_argument("--at-once", type=int, default=1, help="jobs (or GPUs) side by side")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Estimate and print.
+
+    Raises:
+        DataError: a bad configuration, a model without a shape, an unknown device.
+    """
+    if options.at_once < 1:
+        raise DataError(f"--at-once {options.at_once}: expected at least 1")
+    config: dict[str, Any] = {}
+    for path in (options.base, *options.config):
+        config = _merged(config, _read(path))
+    plan = Plan(check(config, read_schema(_SCHEMA)))
+    cuda = any(r.cuda for r in of_plan(plan))
+    device = device_named(options.device or ("a100-80" if cuda else "cpu"), options.flops)
+    found = stages(plan)
+    worst = max(found, key=lambda stage: stage.seconds(device))
+    saving = levers(plan, worst.name, device)
+    if options.json:
+        text = json.dumps(_as_json(plan, found, device, saving), indent=1)
+    else:
+        text = "\n".join(_lines(plan, found, device, options.at_once, saving))
+    sys.stdout.write(text + "\n")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); run this in the folder of the Snakefile, "
+            "with a file such as config/llama2-7b.yaml"
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(found, dict):
+        raise DataError(f"{path}: holds no settings; expected keys such as run: and models:")
+    return found
+
+
+def _merged(base: Any, over: Any) -> Any:
+    """Dictionaries are merged, everything else replaces, as in Snakemake."""
+    if not (isinstance(base, dict) and isinstance(over, dict)):
+        return over
+    return base | {key: _merged(base.get(key), value) for key, value in over.items()}
+
+
+def _lines(
+    plan: Plan, found: list[Stage], device: Device, at_once: int, saving: list[Lever]
+) -> list[str]:
+    """The table, then what it comes to."""
+    seconds = {stage.name: stage.seconds(device) for stage in found}
+    total = sum(seconds.values())
+    lines = [f"{plan.run['name']} on {device.name} ({device.source})", ""]
+    head = ("stage", "jobs", "operations", "hours", "GPU GiB", "RAM GiB", "disk GiB", "scratch GiB")
+    lines.append(_row(head))
+    small = [s for s in found if seconds[s.name] < 0.005 * total and s.accelerator is None]
+    for stage in found:
+        if stage not in small:
+            lines.append(_row(_cells(stage, seconds[stage.name])))
+    if small:
+        rest = Stage(
+            f"{len(small)} small stages", sum(s.jobs for s in small), (), None,
+            max(s.host for s in small), sum(s.disk for s in small),
+        )  # fmt: skip
+        lines.append(_row(_cells(rest, sum(seconds[s.name] for s in small))))
+    accelerator = max(s.accelerator or 0.0 for s in found)
+    host, disk = max(s.host for s in found), sum(s.disk for s in found)
+    scratch = max(s.scratch for s in found)
+    operations = sum(s.operations for s in found)
+    lines.append(_row(("all", str(sum(s.jobs for s in found)), f"{operations:.2g}", _hours(total),
+                       _gib(accelerator), _gib(host), _gib(disk), _gib(scratch))))  # fmt: skip
+    worst = max(found, key=lambda stage: seconds[stage.name])
+    share = seconds[worst.name] / total
+    lines += ["", f"{worst.name} takes {share:.0%} of the time."]
+    for key, old, new, left in saving:
+        lines.append(f"  {key}: {old} -> {new} leaves {left:.0%} of it")
+    if at_once > 1:
+        jobs = sum(s.jobs for s in found if s.name == worst.name)
+        shortest = max(total / at_once, seconds[worst.name] / max(jobs, 1))
+        lines.append(f"{at_once} jobs at once: {_hours(shortest)} hours at best.")
+    lines += _warnings(found, device, accelerator)
+    sources = {x.source for r in of_plan(plan) for x in r.lengths.values()}
+    lines.append(f"Lengths of samples: {', '.join(sorted(sources))}. See docs/scaling.md.")
+    return lines
+
+
+def _warnings(found: list[Stage], device: Device, accelerator: float) -> list[str]:
+    """What does not fit."""
+    if device.memory is None or accelerator <= device.memory:
+        return []
+    large = [s.name for s in found if (s.accelerator or 0) > device.memory]
+    room = f"{device.memory / _GIB:.0f} GiB"
+    return [
+        f"Does not fit {device.name} ({room}): {', '.join(large)}. Lower methods.*.batch_rows "
+        "(neuron scores), batch_tokens and answered_rows (erasure), leave out the arms rest and "
+        "full (enhancement), or take a larger device."
+    ]
+
+
+def _cells(stage: Stage, seconds: float) -> tuple[str, ...]:
+    operations = f"{stage.operations:.2g}" if stage.operations else ""
+    return (stage.name, str(stage.jobs), operations, _hours(seconds),
+            _gib(stage.accelerator or 0.0), _gib(stage.host), _gib(stage.disk),
+            _gib(stage.scratch))  # fmt: skip
+
+
+def _row(cells: tuple[str, ...]) -> str:
+    name, *numbers = cells
+    return f"{name:<24}" + "".join(f"{cell:>12}" for cell in numbers)
+
+
+def _hours(seconds: float) -> str:
+    hours = seconds / 3600
+    return f"{hours:.3f}" if hours < 0.1 else f"{hours:.2f}" if hours < 10 else f"{hours:.0f}"
+
+
+def _gib(n: float) -> str:
+    gib = n / _GIB
+    return "" if gib < 0.005 else f"{gib:.2f}" if gib < 10 else f"{gib:.0f}"
+
+
+def _as_json(plan: Plan, found: list[Stage], device: Device, saving: list[Lever]) -> dict[str, Any]:
+    return {
+        "run": plan.run["name"],
+        "device": {"name": device.name, "source": device.source},
+        "lengths": {
+            r.model: {
+                task: {"prompt": x.prompt, "answer": x.answer, "source": x.source}
+                for task, x in r.lengths.items()
+            }
+            for r in of_plan(plan)
+        },
+        "stages": [
+            {
+                "name": s.name, "jobs": s.jobs, "operations": s.operations,
+                "seconds": s.seconds(device), "accelerator_bytes": s.accelerator,
+                "host_bytes": s.host, "disk_bytes": s.disk, "scratch_bytes": s.scratch,
+            }
+            for s in found
+        ],
+        "levers": [dict(zip(("key", "now", "tried", "left"), x, strict=True)) for x in saving],
+    }  # fmt: skip

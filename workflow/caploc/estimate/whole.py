@@ -1,0 +1,144 @@
+"""All stages of a run, what dominates, and which setting would halve it."""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from caploc.estimate import enhancement, facts, tasks
+from caploc.estimate.devices import Device
+from caploc.estimate.passes import numbers
+from caploc.estimate.run import of_plan
+from caploc.estimate.work import Stage
+from caploc.plan import Plan
+
+__all__ = ["Lever", "levers", "stages"]
+
+# Once for the run, whatever the number of models.
+_ONCE = ("prepare_samples", "shuffle_answers", "check_splits", "prepare_facts", "prepare_pairs")
+_REPORT = 4e5
+_TABLE = 3e4
+_FILES = 3e3
+"""Bytes of a job beside its numbers: footers, receipts, timings."""
+
+Lever = tuple[str, Any, Any, float]
+"""Key, value today, value that is tried, share of the dominating stage's time that is left."""
+
+
+def stages(plan: Plan) -> list[Stage]:
+    """Every rule of the run with its work, in the order in which they run.
+
+    Args:
+        plan: of a checked configuration.
+
+    Raises:
+        DataError: a model does not say its size.
+    """
+    found: dict[str, Stage] = {}
+    for run in of_plan(plan):
+        for stage in [*tasks.stages(run), *facts.stages(run), *enhancement.stages(run)]:
+            if stage.name not in found:
+                found[stage.name] = stage
+            elif stage.name not in _ONCE:
+                found[stage.name] = _both(found[stage.name], stage)
+    for table in plan.tables:
+        found[f"tabulate_{table}"] = numbers(f"tabulate_{table}", 1, disk=_TABLE)
+    found["write_report"] = numbers("write_report", 1, disk=_REPORT)
+    return [replace(stage, disk=stage.disk + _FILES * stage.jobs) for stage in found.values()]
+
+
+def _both(one: Stage, other: Stage) -> Stage:
+    """The jobs of two models."""
+    memory = [x.accelerator for x in (one, other) if x.accelerator is not None]
+    return replace(
+        one,
+        jobs=one.jobs + other.jobs,
+        work=one.work + other.work,
+        accelerator=max(memory) if memory else None,
+        host=max(one.host, other.host),
+        disk=one.disk + other.disk,
+        scratch=max(one.scratch, other.scratch),
+    )
+
+
+def levers(plan: Plan, stage: str, device: Device, most: int = 3) -> list[Lever]:
+    """Settings that, halved, leave the least of the time of one stage.
+
+    Args:
+        plan: of a checked configuration.
+        stage: name of the rule.
+        device: on which it runs.
+        most: how many to name.
+    """
+    before = _seconds(plan, stage, device)
+    found = []
+    for key, old, new, config in _halved(plan):
+        left = _seconds(Plan(config), stage, device) / before if before else 1.0
+        if left < 0.95:
+            found.append((key, old, new, left))
+    return sorted(found, key=lambda lever: lever[3])[:most]
+
+
+def _seconds(plan: Plan, stage: str, device: Device) -> float:
+    return sum(s.seconds(device) for s in stages(plan) if s.name == stage)
+
+
+def _halved(plan: Plan) -> Iterator[tuple[str, Any, Any, dict[str, Any]]]:
+    """(key, old value, new value, whole configuration) for every number worth halving."""
+    for path in _numbers(plan):
+        config = copy.deepcopy(plan.config)
+        *parents, last = path
+        inside = config
+        for key in parents:
+            inside = inside[key]
+        old = inside[last]
+        new = old[: -(-len(old) // 2)] if isinstance(old, list) else old // 2
+        if not new or new == old:
+            continue
+        inside[last] = new
+        yield ".".join(path), old, new, config
+    samples = {task: plan.config["tasks"][task]["samples"] for task in plan.run["tasks"]}
+    for split in ("locate", "train", "test"):
+        config = copy.deepcopy(plan.config)
+        for task in samples:
+            config["tasks"][task]["samples"][split] //= 2
+        sizes = sorted({s[split] for s in samples.values()})
+        told = sizes[0] if len(sizes) == 1 else sizes
+        yield f"tasks.*.samples.{split}", told, "half", config
+    if plan.run["shuffled"]:
+        config = copy.deepcopy(plan.config)
+        config["run"]["shuffled"] = False
+        yield "run.shuffled", True, False, config
+
+
+def _numbers(plan: Plan) -> Iterator[tuple[str, ...]]:
+    """Paths of settings that take time in proportion, at least about."""
+    for method in plan.run["methods"]:
+        yield "methods", method, "steps"
+        yield "methods", method, "max_answer_tokens"
+    of = {
+        "erasure": ("samples", "draws", "exploratory_draws", "answered", "dose_draws"),
+        "cross_erasure": ("samples", "draws"),
+        "enhancement": ("draws", "rates", "epochs", "train_samples", "test_samples", "arms"),
+        "decoupling": ("pairs", "kn"),
+        "fidelity": ("kn", "circuit", "rome"),
+        "reliability": ("draws", "rome"),
+    }
+    inner = ("steps", "noise_samples", "fluency_tokens", "batch_facts", "texts")
+    for experiment in plan.run["experiments"]:
+        settings = plan.config["experiments"][experiment]
+        for key in of[experiment]:
+            if isinstance(settings[key], dict):
+                yield from (
+                    ("experiments", experiment, key, name)
+                    for name in inner
+                    if name in settings[key]
+                )
+            elif settings[key] is not None and key != "arms":
+                yield "experiments", experiment, key
+    used = {
+        name
+        for experiment in ("fidelity", "reliability") if experiment in plan.run["experiments"]
+        for name in plan.config["experiments"][experiment]["facts"]
+    }  # fmt: skip
+    yield from (("facts", name, "n") for name in sorted(used))
