@@ -40,7 +40,9 @@ onstart:
     from caploc.store import write_text  # here, because it imports pyarrow
 
     # What this call ran with, after merging and defaults; provenance is in the files themselves.
-    write_text(PLAN.shown() + "\n", PLAN.root / "config.json")
+    text, path = PLAN.shown() + "\n", PLAN.root / "config.json"
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        write_text(text, path)
 
 
 localrules:

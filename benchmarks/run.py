@@ -19,6 +19,8 @@ COMMANDS = (
     "tracing",
     "circuits",
     "enhancement",
+    "load",
+    "faults",
 )
 
 for command in COMMANDS:

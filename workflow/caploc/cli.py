@@ -119,8 +119,17 @@ _REMEDIES = {
 }
 
 
+_MEMORY = (
+    "lower batch_rows of the method, or batch_tokens, batch or batch_facts of the experiment, in "
+    "the config and run again; or use a device with more memory"
+)
+
+
 def _remedy(error: Exception) -> str | None:
-    """What to do about a disk that takes no more, however a library says so."""
+    """What to do about a full disk or memory, however a library says so."""
+    # By its name: torch is not imported here. Without a device it raises a RuntimeError instead.
+    if type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error):
+        return _MEMORY
     for number, remedy in _REMEDIES.items():
         if getattr(error, "errno", None) == number or os.strerror(number) in str(error):
             return remedy

@@ -6,6 +6,9 @@ damaged or edited afterwards. `caploc verify` compares receipts with today's set
 Snakemake's own records, in ``.snakemake``, may be lost.
 """
 
+import glob
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +16,19 @@ from caploc import store
 from caploc.provenance import Job, file_digest
 from caploc.records import DataError
 
-__all__ = ["check_inputs", "is_finished", "read_receipt", "receipt_of", "void", "write_receipts"]
+__all__ = [
+    "check_inputs",
+    "is_finished",
+    "named_files",
+    "read_receipt",
+    "receipt_of",
+    "void",
+    "write_receipts",
+]
 
 _SUFFIX = ".receipt"
+# Outputs that name further files, with the digest of each.
+_NAME_FILES = ("manifest.json", "moments.json")
 
 
 def receipt_of(path: Path) -> Path:
@@ -53,9 +66,15 @@ def write_receipts(job: Job, origin: dict[str, Any]) -> None:
 
 
 def void(job: Job) -> None:
-    """Remove the receipts of outputs that are about to be made anew."""
+    """Remove the receipts of outputs that are about to be made anew, and what a kill left of them.
+
+    Call it where nobody else makes these outputs (see `exclusive.alone`).
+    """
     for path in job.outputs.values():
         receipt_of(path).unlink(missing_ok=True)
+        for name in (path.name, receipt_of(path).name):
+            for part in path.parent.glob(f".{glob.escape(name)}.*.part"):
+                part.unlink(missing_ok=True)
 
 
 def is_finished(job: Job, origin: dict[str, Any]) -> bool:
@@ -69,18 +88,35 @@ def is_finished(job: Job, origin: dict[str, Any]) -> bool:
     return True
 
 
+def named_files(path: Path) -> Iterator[tuple[Path, str]]:
+    """Files that a manifest names, with their digests; none for any other file."""
+    if path.name not in _NAME_FILES:
+        return
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    folder = path.parent / found.get("path", "")
+    for name, digest in found.get("files", {}).items():
+        yield folder / name, digest
+
+
 def check_inputs(job: Job) -> None:
-    """Refuse an input that is no longer what its job wrote.
+    """Refuse an input that is no longer what its job wrote, the weights that it names included.
 
     Raises:
-        DataError: the content of a file differs from its receipt.
+        DataError: the content of a file differs from its receipt, or from the manifest naming it.
     """
-    for paths in job.inputs.values():
-        for path in paths:
-            found = read_receipt(path)
-            if found is not None and found["sha256"] != file_digest(path):
+    for path in (path for paths in job.inputs.values() for path in paths):
+        found = read_receipt(path)
+        if found is not None and found["sha256"] != file_digest(path):
+            raise DataError(
+                f"{path}: damaged or edited, its content is not what {found['stage']} wrote; "
+                "delete it and run the same snakemake command again, only this file is made anew"
+            )
+        for file, digest in named_files(path):
+            if file_digest(file) != digest:
                 raise DataError(
-                    f"{path}: damaged or edited, its content is not what {found['stage']} wrote; "
-                    "delete it and run the same snakemake command again, only this file is made "
-                    "anew"
+                    f"{file}: damaged or edited, its content is not what {path} says; delete "
+                    f"{path} and run the same snakemake command again"
                 )

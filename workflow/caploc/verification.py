@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from caploc.provenance import Job, file_digest
-from caploc.receipts import read_receipt, receipt_of
+from caploc.receipts import named_files, read_receipt, receipt_of
 from caploc.records import DataError
 
 __all__ = ["BAD", "Finding", "command", "findings", "remedies"]
@@ -28,8 +28,6 @@ _COMMAND = "Shell command: "
 _MANY = 40
 # Written by Snakemake, or with times in them: no job's output.
 _UNTRACKED = ("timings", "config.json")
-# Outputs that name further files, with the digest of each.
-_NAME_FILES = ("manifest.json", "moments.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,25 +200,12 @@ def _problem(path: Path, job: Job) -> tuple[str, str] | None:
 
 def _damaged_files(manifest: Path) -> str | None:
     """The first file that differs from what its manifest says; None for any other output too."""
-    for path, digest in _named_files(manifest):
+    for path, digest in named_files(manifest):
         if not path.is_file():
             return f"{path} is missing"
         if file_digest(path) != digest:
             return f"the content of {path} is not what {manifest.name} says"
     return None
-
-
-def _named_files(manifest: Path) -> Iterator[tuple[Path, str]]:
-    """Files that a manifest names, with their digests."""
-    if manifest.name not in _NAME_FILES:
-        return
-    try:
-        found = json.loads(manifest.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return
-    folder = manifest.parent / found.get("path", "")
-    for name, digest in found.get("files", {}).items():
-        yield folder / name, digest
 
 
 def _changed_input(path: Path, job: Job) -> str | None:
@@ -252,7 +237,7 @@ def _strangers(root: Path, jobs: Sequence[Job]) -> Iterator[Finding]:
     """Files in the folder of a run that no job makes."""
     outputs = {path for job in jobs for path in job.outputs.values()}
     expected = outputs | {receipt_of(path) for path in outputs}
-    expected |= {path for output in outputs for path, _ in _named_files(output)}
+    expected |= {path for output in outputs for path, _ in named_files(output)}
     # The files of a model belong to its manifest, which says what is wrong with them.
     models = {path.parent for path in outputs if path.name == "manifest.json"}
     for path in sorted(root.rglob("*")):

@@ -1,0 +1,178 @@
+"""Every job of a run that uses every setting: what each is told, and what it imports."""
+
+import copy
+import inspect
+from itertools import product
+from pathlib import Path
+
+import yaml
+
+import caploc.plan
+from caploc import plugins
+from caploc.config import check, read_schema
+from caploc.plan import Plan
+from caploc.provenance import imported_modules
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SCHEMA = read_schema(REPOSITORY / "workflow/schemas/config.schema.yaml")
+CONFIG = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
+# Beside the default run: models from elsewhere, records of one's own, facts of the hub.
+CONFIG["run"] |= {"models": ["embedded", "hub", "local"], "methods": ["cnl", "other"]}
+CONFIG["run"]["tasks"] += ["mine", "remote"]
+CONFIG["methods"]["other"] = {"locator": "cnl", "rule": "adaptive"}
+CONFIG["models"]["embedded"]["train"]["seed"] = 1
+CONFIG["models"]["hub"] = {
+    "family": "llama", "repo": "a/b", "revision": "main",
+    "shape": {"layers": 2, "hidden": 8, "ffn": 16, "heads": 2, "kv_heads": 2, "vocabulary": 9},
+}  # fmt: skip
+CONFIG["models"]["local"] = {"family": "gpt2", "path": "folder"}
+CONFIG["tasks"]["mine"] = {
+    "plugin": "generic", "files": "mine.csv", "format": "csv", "header": ["q", "a"],
+    "columns": {"q": "question"}, "labels": ["yes", "no"], "prompt": "{q}", "answer": "{a}",
+    "title": "Mine", "capability": "mine",
+    "tokens": {"prompt": 9.0, "answer": 3.0},
+}  # fmt: skip
+CONFIG["tasks"]["remote"] = {"plugin": "gsm8k", "repo": "a/b", "revision": "main"}
+CONFIG["facts"]["mine"] = {
+    "plugin": "zsre", "title": "Mine", "files": "mine.csv", "format": "csv", "columns": {"a": "b"},
+    "n": 20,
+}  # fmt: skip
+CONFIG["facts"]["remote"] = {"plugin": "counterfact", "repo": "a/b", "revision": "main"}
+for experiment in ("fidelity", "reliability"):
+    CONFIG["experiments"][experiment]["facts"] = ["invented", "mine", "remote"]
+
+
+def checked(config=CONFIG):
+    return check(copy.deepcopy(config), SCHEMA)
+
+
+def leaves(schema=SCHEMA, where=()):
+    """Dotted names of all settings; `*` is an id, `[]` an item of a list."""
+    if "$ref" in schema:
+        schema = SCHEMA["$defs"][schema["$ref"].rsplit("/", 1)[1]] | schema
+    found = []
+    for key, inner in schema.get("properties", {}).items():
+        found += leaves(inner, (*where, key))
+    for key, inner in (("*", schema.get("additionalProperties")), ("[]", schema.get("items"))):
+        if isinstance(inner, dict) and (key == "*" or "properties" in inner or "$ref" in inner):
+            found += leaves(inner, (*where, key))
+    return found or [".".join(where)]
+
+
+def jobs(plan):
+    """Stage and wildcards of every job; of shards, the first."""
+    run, experiments = plan.run, plan.config["experiments"]
+    values = {
+        "model": run["models"], "task": run["tasks"], "method": run["methods"],
+        "mask": run["masks"], "shard": ["0000"], "facts": experiments["fidelity"]["facts"],
+        "locator": experiments["fidelity"]["locators"],
+        "pairs": experiments["decoupling"]["families"],
+    }  # fmt: skip
+    for stage in plugins.names("stages"):
+        function = next(getattr(f, stage) for f in caploc.plan._FAMILIES if hasattr(f, stage))
+        names = [name for name in inspect.signature(function).parameters if name != "plan"]
+        own = values | {
+            "train_model": {"model": plan.trained_models},
+            "fetch_model": {"model": [m for m in run["models"] if m not in plan.trained_models]},
+            "prepare_samples": {"task": plan.tasks},
+            "attribute_shard": {"task": plan.scored},
+        }.get(stage, {})
+        for chosen in product(*(own[name] for name in names)):
+            yield stage, dict(zip(names, chosen, strict=True))
+
+
+def told(config):
+    """Settings that every job is told."""
+    plan = Plan(config)
+    return {
+        (stage, *wildcards.items()): plan.spec(stage, **wildcards)
+        for stage, wildcards in jobs(plan)
+    }
+
+
+def stages_of_modules(monkeypatch):
+    """Stages by the module of the library whose edit changes the code of one of their jobs."""
+    found = {}
+    plan = Plan(checked())
+    named = []
+    monkeypatch.setattr(caploc.plan, "code_digest", lambda *names, **_: named.append(names) or "")
+    for stage, wildcards in jobs(plan):
+        plan.code(stage, **wildcards)
+        for module in imported_modules(*named.pop()):
+            found.setdefault(module, set()).add(stage)
+    return found
+
+
+def changed(key):
+    """The checked configuration with another value of a setting, in every entry that holds it."""
+    config = checked()
+    *parents, last = key.split(".")
+    places = [config]
+    for part in parents:
+        places = [inner for place in places for inner in _inside(place, part)]
+    for place in places:
+        if last == "[]":
+            place[:] = [_other(key, item) for item in place]
+        for name in [last] if last != "*" else list(place):
+            if isinstance(place, dict) and name in place:
+                place[name] = _other(key, place[name])
+    return config
+
+
+def _inside(place, part):
+    if part in ("*", "[]"):
+        return [v for v in (place.values() if isinstance(place, dict) else place)]
+    return [place[part]] if part in place else []
+
+
+# Where no other value follows from the type.
+_OTHERS = {
+    "run.models": ["hub"],
+    "run.tasks": ["emotions", "reviews"],
+    "run.methods": ["other"],
+    "run.masks": ["s6", "s12"],
+    "run.headline_mask": "s3",
+    "run.neutral": None,
+    "run.experiments": ["erasure"],
+    "models.*.family": "mistral",
+    "models.*.dtype": "float64",
+    "tasks.*.plugin": "imdb",
+    "tasks.*.format": "tsv",
+    "methods.*.rule": "left",
+    "masks.*.dispersion": "var",
+    "masks.*.sign": "positive",
+    "facts.*.plugin": "lre",
+    "facts.*.format": "tsv",
+    "experiments.fidelity.facts": ["mine"],
+    "experiments.fidelity.locators": ["kn"],
+    "experiments.fidelity.kn.rule": "left",
+    "experiments.fidelity.circuit.rule": "left",
+    "experiments.reliability.facts": ["mine"],
+    "experiments.reliability.rome.layer": 2,
+    "experiments.reliability.rome.prefixes": [[1, 1]],
+    "experiments.reliability.circuit.ablation": "counterfactual",
+    "experiments.decoupling.families": ["remarks"],
+    "experiments.decoupling.kn.rule": "left",
+    "experiments.enhancement.tasks": ["emotions"],
+    "experiments.enhancement.masks": ["s3"],
+    "experiments.enhancement.part": "in",
+    "methods.*.locator": "kn_activation",
+    "methods.*.site": "pre",
+}
+
+
+def _other(key, value):
+    if key in _OTHERS:
+        return _OTHERS[key]
+    match value:
+        case bool():
+            return not value
+        case int() | float():
+            return value + 1
+        case str():
+            return f"{value}x"
+        case list():
+            return value[:-1]
+        case None:
+            return 3
+    raise AssertionError(f"name another value of {key}, now {value!r}")
