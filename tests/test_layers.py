@@ -18,7 +18,16 @@ ORDER = (
     {"config", "plan", "receipts", "unfinished"},
     {"verification"},
     {"statistics", "masks", "agreement", "aggregation", "shards"},
-    {"scores", "effects", "crossing", "located", "fidelity", "decoupling", "reliability"},
+    {
+        "scores",
+        "effects",
+        "crossing",
+        "located",
+        "fidelity",
+        "decoupling",
+        "reliability",
+        "budgets",
+    },
     {"models", "tasks"},
     {"facts"},
     {"training"},
@@ -46,6 +55,7 @@ NUMBERS = (
     "fidelity",
     "decoupling",
     "reliability",
+    "budgets",
 )
 NUMBER_STAGES = (
     "aggregate_scores",
@@ -67,6 +77,7 @@ NUMBER_STAGES = (
     "tabulate_cross_erasure",
     "tabulate_cross_overlap",
     "measure_reliability",
+    "measure_ablation",
     "tabulate_reliability",
     "measure_decoupling",
     "tabulate_decoupling",

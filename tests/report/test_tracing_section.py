@@ -64,7 +64,13 @@ def test_the_maps_and_their_peak(inputs):
     text = html[html.index('id="fidelity"') :]
     assert "40.0 points (39.5 to 40.5) at the last subject token" in text
     figure = text[text.index("<figure>") :]
-    for words in (">layer<", ">points<", ">last subject token<", ">is<", "Bel&lt;/svg&gt;*"):
+    for words in (
+        ">layer<",
+        ">effect, points<",
+        ">last subject token<",
+        ">is<",
+        "Bel&lt;/svg&gt;*",
+    ):
         assert words in figure, words
 
 

@@ -75,7 +75,8 @@ def test_a_setting_of_one_locator_reruns_that_locator_only(copy_of_finished):
     )
     assert copy_of_finished.planned() == {
         "locate_facts": 1, "measure_fidelity": 1, "tabulate_fidelity": 1, "validate_kn": 1,
-        "measure_reliability": 1, "tabulate_reliability": 1, "write_report": 1,
+        "ablate_units": 1, "measure_ablation": 1, "measure_reliability": 1,
+        "tabulate_reliability": 1, "write_report": 1,
     }  # fmt: skip
 
 

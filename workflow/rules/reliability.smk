@@ -132,6 +132,59 @@ rule measure_reliability:
         " --output part={output.part:q}"
 
 
+rule ablate_units:
+    input:
+        unpack(
+            lambda wildcards: reliability_plan.ablation_inputs(
+                PLAN, wildcards.model, wildcards.facts, wildcards.shard
+            )
+        ),
+        manifest=f"{R}/models/{{model}}/manifest.json",
+        prompts=f"{R}/facts/{{facts}}/{{model}}/prompts.parquet",
+    output:
+        outcomes=f"{R}/reliability/{{model}}/{{facts}}/ablated/shard-{{shard}}.parquet",
+    log:
+        f"{LOGS}/ablate_units/{{model}}/{{facts}}/{{shard}}.log",
+    benchmark:
+        f"{R}/timings/ablate_units/{{model}}/{{facts}}/{{shard}}.jsonl"
+    conda:
+        "../../envs/caploc.yaml"
+    resources:
+        mem_mb=grows(4000),
+        runtime=grows(240),
+        gpu=lambda wildcards: PLAN.n_gpus(wildcards.model),
+    params:
+        spec=spec("ablate_units"),
+        code=code("ablate_units"),
+    shell:
+        "caploc ablate_units --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
+        " --input manifest={input.manifest:q} --input prompts={input.prompts:q}"
+        " --input kn={input.kn:q} --input rome={input.rome:q} --input circuit={input.circuit:q}"
+        " --input neutral={input.neutral:q} --output outcomes={output.outcomes:q}"
+
+
+rule measure_ablation:
+    input:
+        outcomes=lambda wildcards: reliability_plan.ablated_shards(
+            PLAN, wildcards.model, wildcards.facts
+        ),
+    output:
+        part=f"{R}/reliability/{{model}}/{{facts}}/shared.parquet",
+    log:
+        f"{LOGS}/measure_ablation/{{model}}/{{facts}}.log",
+    conda:
+        "../../envs/caploc.yaml"
+    resources:
+        mem_mb=grows(4000),
+        runtime=grows(30),
+    params:
+        spec=spec("measure_ablation"),
+        code=code("measure_ablation"),
+    shell:
+        "caploc measure_ablation --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
+        " --input outcomes={input.outcomes:q} --output part={output.part:q}"
+
+
 rule tabulate_reliability:
     input:
         parts=(

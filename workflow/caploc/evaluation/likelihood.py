@@ -8,6 +8,8 @@ are pairs of an erasure and a sample. Four parts of the model are not run for ev
 - the FFN of that layer: its neurons are those of the unchanged model, so its output is the recorded
   one minus what the silenced neurons wrote;
 - the FFN of the last layer at positions that predict no answer token.
+
+Where heads are silenced too, the second and third do not hold and that layer is run as it is.
 """
 
 from collections.abc import Iterator, Sequence
@@ -177,8 +179,10 @@ def _scored(lm: LanguageModel, batch: _Batch, erasures: Erasures, batch_tokens: 
     n_right = torch.zeros(n, n_samples, dtype=torch.int32)
     hidden, recorded = _record(lm, batch, sorted(set(erasures.first)))
     samples = torch.arange(n_samples, device=lm.device)
-    for layer, calls in recorded.items():
-        which = [i for i in range(n) if erasures.first[i] == layer]
+    kinds = list(zip(erasures.first, erasures.with_heads, strict=True))
+    for layer, with_heads in sorted(set(kinds)):
+        calls = recorded[layer]
+        which = [i for i in range(n) if kinds[i] == (layer, with_heads)]
         step = max(1, batch_tokens // (n_samples * length))
         n_rows = max(1, batch_tokens // length)
         for part in (which[k : k + step] for k in range(0, len(which), step)):
@@ -277,7 +281,8 @@ class _Rows:
             args = self._expanded(call.args[1:])
             kwargs = self._expanded(call.kwargs)
             ffn = _parent(lm, layer, lm.family.ffn_out)
-            if layer == first and call.written is not None and ffn is not None:
+            is_known = layer == first and not self.erasures.with_heads[int(self.rows[0])]
+            if is_known and call.written is not None and ffn is not None:
                 answers = [(ffn, self._written(call, first, answering))]
                 attention = _attention(lm, layer)
                 if attention is not None and call.attended is not None:

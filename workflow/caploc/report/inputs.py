@@ -26,8 +26,9 @@ _COLUMNS = {
 }  # fmt: skip
 # Tables of experiments: read where the run has them.
 _EXPERIMENTS = {
-    "reliability": ("model", "dataset", "locator", "rule", "control", "measure", "layer", "metric",
-                    "value", "ci_low", "ci_high", "interval", "n", "n_draws", "role"),
+    "reliability": ("model", "dataset", "locator", "rule", "control", "measure", "layer", "budget",
+                    "metric", "value", "ci_low", "ci_high", "interval", "n", "n_draws", "p",
+                    "role"),
     "decoupling": ("model", "dataset", "pairs", "rule", "norm", "comparison", "control", "n_sets",
                    "metric", "value", "ci_low", "ci_high", "interval", "n", "role"),
     "fidelity": ("model", "dataset", "locator", "unit", "rule", "rewrite", "averaged_facts",

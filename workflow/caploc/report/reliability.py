@@ -8,6 +8,7 @@ from caploc.report.cells import number
 from caploc.report.fidelity import LOCATORS
 from caploc.report.formatting import Number, percent
 from caploc.report.inputs import Inputs, Row
+from caploc.report.shared_metric import SharedView, shared_view
 
 __all__ = ["KINDS", "PAPER", "IppRow", "ReliabilityView", "reliability_views"]
 
@@ -56,6 +57,7 @@ class ReliabilityView:
         layers: (layer or "unedited", numbers in the order of efficacy, paraphrase, ...).
         explained: R squared by the tracing effect, by the layer, by both.
         remarks: what was left out or regularised, in words.
+        shared: all locators by one metric, None without.
     """
 
     model: str
@@ -66,6 +68,7 @@ class ReliabilityView:
     layers: list[tuple[str, list[Number]]]
     explained: list[tuple[str, Number]]
     remarks: list[str]
+    shared: SharedView | None
 
 
 def reliability_views(inputs: Inputs) -> list[ReliabilityView]:
@@ -93,6 +96,7 @@ def _view(model: str, facts: str, rows: list[Row]) -> ReliabilityView:
             for name in _EXPLAINED
         ],
         remarks=list(_remarks(rows)),
+        shared=shared_view(rows),
     )
 
 

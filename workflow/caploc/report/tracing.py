@@ -10,7 +10,7 @@ import altair as alt
 from caploc.report.figures import Panel
 from caploc.report.formatting import percent
 from caploc.report.inputs import Inputs, Row
-from caploc.report.palette import LOCATED, MIXTURE
+from caploc.report.palette import INK, LOCATED, MIXTURE, SOFT
 from caploc.report.svg import inline_svg
 
 __all__ = ["TracingView", "tracing_view"]
@@ -115,8 +115,10 @@ def _map(
     names = json.dumps(list(labels), ensure_ascii=False)
     y = alt.Y(
         "line:O",
-        title=None,
-        axis=alt.Axis(labelExpr=f"{names}[datum.value]", ticks=False, domain=False),
+        title="token",
+        axis=alt.Axis(
+            labelExpr=f"{names}[datum.value]", ticks=False, domain=False, titlePadding=16
+        ),
     )
     layers = sorted({cell["layer"] for cell in cells})
     every = layers[:: 1 if len(layers) <= 16 else 4]
@@ -131,8 +133,9 @@ def _map(
         "size:Q",
         scale=alt.Scale(domain=[0, most or 1.0], range=[0.04, 1.0]),
         legend=alt.Legend(
-            title="points", orient="right", tickCount=4, symbolType="square",
-            symbolFillColor=LOCATED.colour, symbolStrokeWidth=0,
+            title="effect, points", orient="right", tickCount=4, symbolType="square",
+            symbolFillColor=LOCATED.colour, symbolStrokeWidth=0, labelColor=SOFT, titleColor=INK,
+            titleFontWeight="normal",
         ),
     )  # fmt: skip
     colour = alt.condition(falls, alt.value(MIXTURE.colour), alt.value(LOCATED.colour))

@@ -17,9 +17,17 @@ _COLUMNS = (
 
 
 def known_facts(path: Path) -> list[dict[str, Any]]:
-    """Rows of the original prompts that are answered; from `recall_facts`."""
+    """Rows of the original prompts that are answered; from `recall_facts`.
+
+    ``place`` is the number of the fact among all facts, by which shards are cut.
+    """
     rows = store.read_table(path, _COLUMNS).select(_COLUMNS).to_pylist()
-    return [row for row in rows if row["prompt_id"] == 0 and row["correct"]]
+    places = {fact_id: i for i, fact_id in enumerate(dict.fromkeys(r["fact_id"] for r in rows))}
+    return [
+        row | {"place": places[row["fact_id"]]}
+        for row in rows
+        if row["prompt_id"] == 0 and row["correct"]
+    ]
 
 
 def sample_of(row: dict[str, Any]) -> Sample:
