@@ -26,7 +26,7 @@ def rows():
                     top = (state, role, layer) == ("ffn", "last subject token", 1)
                     value = 0.4 if top and group == "known" else 0.01
                     ends = {"ci_low": value - 0.005, "ci_high": value + 0.005}
-                    named = {"facts": group, "state": state, "role": role, "layer": layer}
+                    named = {"facts": group, "state": state, "position": role, "layer": layer}
                     found.append(base | named | ends | {"value": value, "n": 9})
     words = ["Capital", "Ġof", 'Ġ"Bel</svg>', "Ġis"]
     for state in STATES:
@@ -34,7 +34,7 @@ def rows():
             role = "last subject token" if token == 2 else "" if token < 2 else "last token"
             for layer in range(3):
                 cell = {"fact": "f1", "facts": "known", "state": state, "token": token}
-                cell |= {"text": text, "role": role, "layer": layer}
+                cell |= {"text": text, "position": role, "layer": layer}
                 found.append(base | cell | {"value": (token - 1) * 0.1, "n": 1})
     return found
 

@@ -72,7 +72,7 @@ def test_means_by_role_and_single_facts(tables):
 
     def value(role, group, state, layer):
         row = table.filter(
-            pl.col("fact") == "", role=role, facts=group, state=STATES[state], layer=layer
+            pl.col("fact") == "", position=role, facts=group, state=STATES[state], layer=layer
         )
         assert len(row) == 1
         return row.to_dicts()[0]
@@ -89,14 +89,14 @@ def test_means_by_role_and_single_facts(tables):
         (maps["a"][0, 1, 0] + maps["c"][0, 0, 0]) / 2, abs=1e-6
     )
     lone = run(minimum=1).filter(
-        pl.col("fact") == "", role="further tokens", facts="known", state="residual", layer=1
+        pl.col("fact") == "", position="further tokens", facts="known", state="residual", layer=1
     )
     assert lone["value"].to_list() == [pytest.approx(maps["a"][0, 3:5, 1].mean(), abs=1e-6)]
     single = table.filter(pl.col("fact") != "")
     assert set(single["fact"]) == {"a"} and len(single) == 3 * 6 * LAYERS
     cell = single.filter(state="attention", token=4, layer=1).to_dicts()[0]
     assert cell["value"] == pytest.approx(maps["a"][2, 4, 1], abs=1e-6)
-    assert cell["text"] == "a4" and cell["role"] == "further tokens"
+    assert cell["text"] == "a4" and cell["position"] == "further tokens"
 
 
 def test_without_tracing_the_table_is_empty(tmp_path, make_job):

@@ -14,10 +14,22 @@ from caploc.provenance import _sources
 
 HERE = Path(__file__).parent
 LOADING = {
-    "attribute_shard", "cross_erase", "edit_facts", "enhance_task", "erase_neurons",
-    "evaluate_base", "locate_facts", "locate_pairs", "recall_facts", "score_converged", "sum_keys",
-    "validate_circuit", "validate_kn", "weigh_neurons",
-}  # fmt: skip
+    "ablate_units",
+    "attribute_shard",
+    "cross_erase",
+    "edit_facts",
+    "enhance_task",
+    "erase_neurons",
+    "evaluate_base",
+    "locate_facts",
+    "locate_pairs",
+    "recall_facts",
+    "score_converged",
+    "sum_keys",
+    "validate_circuit",
+    "validate_kn",
+    "weigh_neurons",
+}
 EVERY = set(plugins.names("stages"))
 
 

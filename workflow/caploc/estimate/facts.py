@@ -113,6 +113,7 @@ def _measured(run: Run) -> list[Stage]:
     grids = n * _PROMPTS * (settings["n_draws"] + settings["partners"]) * run.shape.neurons
     jobs = len(settings["locators"]) * len(settings["facts"])
     return [
+        numbers("tabulate_tracing", 1),
         numbers("measure_fidelity", jobs, grids, host=n * _PROMPTS * run.shape.neurons),
         numbers("measure_kn_on_tasks", 1, grids * settings["task_samples"] / n / _PROMPTS),
     ]
@@ -134,7 +135,27 @@ def _reliability(run: Run) -> list[Stage]:
         Stage("validate_circuit", len(sets), (circuit,), **memory(run, 0.0)),
         _edits(run, sets, n),
         numbers("measure_reliability", len(sets)),
+        _ablations(run, sets, n),
+        numbers("measure_ablation", len(sets)),
     ]
+
+
+def _ablations(run: Run, sets: list[str], n: int) -> Stage:
+    """The shared metric: sets of every budget on every fact and on neutral text."""
+    shared = run.settings("reliability")["shared"]
+    neutral = run.plan.run["neutral"]
+    told = shared["texts"] * run.length(neutral).total if neutral else 0
+    budgets, fact = len(shared["budgets"]), run.fact
+    # Located: one set of each of four locators, per fact. Random: as many sets for each of their
+    # three kinds of units, on all facts at once.
+    tokens = 4 * budgets * n * (fact.total + told)
+    tokens += 3 * budgets * shared["draws"] * (n * fact.total + told)
+    jobs = sum(
+        ceil(run.config["facts"][name]["n"] / run.settings("fidelity")["shard_size"])
+        for name in sets
+    )
+    work = reading(run, tokens, tokens / fact.total, _BATCH_TOKENS)
+    return Stage("ablate_units", jobs, (work,), **memory(run, 0.0), disk=n * 12 * budgets * 100)
 
 
 def _moments(run: Run) -> Stage:

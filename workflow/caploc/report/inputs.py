@@ -34,7 +34,7 @@ _EXPERIMENTS = {
     "fidelity": ("model", "dataset", "locator", "unit", "rule", "rewrite", "averaged_facts",
                  "facts", "comparison", "fact", "metric", "value", "ci_low", "ci_high", "interval",
                  "n", "role"),
-    "tracing": ("model", "dataset", "facts", "fact", "state", "role", "token", "text", "layer",
+    "tracing": ("model", "dataset", "facts", "fact", "state", "position", "token", "text", "layer",
                 "value", "ci_low", "ci_high", "interval", "n"),
     "erasure": ("model", "dataset", "method", "mask", "arm", "mode", "control", "share", "shots",
                 "metric", "value", "ci_low", "ci_high", "interval", "n", "n_draws", "p", "p_holm"),

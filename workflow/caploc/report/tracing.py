@@ -54,10 +54,10 @@ def tracing_view(inputs: Inputs, model: str, facts: str) -> TracingView | None:
     if not means and not single:
         return None
     slug = f"tracing-{model}-{facts}"
-    labels = [role for role in ROLES if any(r["role"] == role for r in means)]
+    labels = [role for role in ROLES if any(r["position"] == role for r in means)]
     return TracingView(
         group=group,
-        averaged=list(_panels(means, labels, [labels.index(r["role"]) for r in means], slug)),
+        averaged=list(_panels(means, labels, [labels.index(r["position"]) for r in means], slug)),
         facts=list(_facts(single, slug)),
         peaks=list(_peaks(means)),
     )
@@ -77,7 +77,7 @@ def _label(row: Row) -> str:
     text = row["text"]
     for mark in _SPACES:
         text = text.replace(mark, "")
-    return f"{text}*" if "subject" in row["role"] else text
+    return f"{text}*" if "subject" in row["position"] else text
 
 
 def _panels(
@@ -151,6 +151,6 @@ def _peaks(rows: Sequence[Row]) -> Iterator[str]:
             top = max(own, key=lambda r: r["value"])
             low, high = (percent(top[end]) for end in ("ci_low", "ci_high"))
             yield (
-                f"{title}: {percent(top['value'])} points ({low} to {high}) at the {top['role']}, "
-                f"layer {top['layer']}"
+                f"{title}: {percent(top['value'])} points ({low} to {high}) at the "
+                f"{top['position']}, layer {top['layer']}"
             )

@@ -25,7 +25,7 @@ __all__ = ["ROLES", "STATES", "TRACING", "role_of", "run"]
 _NUMBER, _TEXT, _COUNT = pa.float64(), pa.string(), pa.int32()
 TRACING = pa.schema(
     [
-        *((name, _TEXT) for name in ("model", "dataset", "facts", "fact", "state", "role")),
+        *((name, _TEXT) for name in ("model", "dataset", "facts", "fact", "state", "position")),
         ("token", _COUNT),
         ("text", _TEXT),
         ("layer", pa.int16()),
@@ -84,7 +84,7 @@ def _rows(spec: dict[str, Any], maps: list[TokenMap], known: set[str]) -> Iterat
             yield {
                 "facts": "known" if answered else "all",
                 "fact": shown.fact_id, "state": STATES[state], "token": token,
-                "text": shown.tokens[token], "role": role_of(shown, token), "layer": layer,
+                "text": shown.tokens[token], "position": role_of(shown, token), "layer": layer,
                 "value": float(value), "n": 1,
             }  # fmt: skip
 
@@ -102,7 +102,7 @@ def _averages(spec: dict[str, Any], maps: list[TokenMap]) -> Iterator[Row]:
         for state, name in enumerate(STATES):
             for layer in range(means[0].shape[1] if means else 0):
                 values = [float(mean[state, layer]) for mean in means]
-                row = {"role": role, "state": name, "layer": layer}
+                row = {"position": role, "state": name, "layer": layer}
                 yield row | averaged(values, spec["minimum"], spec["seed"])
 
 
