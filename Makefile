@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
-SOURCES := workflow/caploc tests benchmarks
+SOURCES := workflow/caploc workflow/snakemake_logger_plugin_caploc tests benchmarks examples
 
 PLUGIN := $(VENV)/slurm
 

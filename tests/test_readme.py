@@ -1,6 +1,7 @@
 """What README shows is true of the files: settings, targets, names."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import yaml
@@ -20,10 +21,11 @@ def merged(base, over):
 
 
 def test_the_example_settings_are_valid():
-    (example,) = re.findall(r"```yaml\n(.*?)```", README, flags=re.S)
+    """They are run too, by tests/workflow/test_newcomer.py."""
+    examples = re.findall(r"```yaml\n(.*?)```", README, flags=re.S)
     config = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
-    checked = check(merged(config, yaml.safe_load(example)), SCHEMA)
-    assert checked["run"]["tasks"] == ["questions", "gsm8k"]
+    tasks = [check(merged(config, yaml.safe_load(e)), SCHEMA)["run"]["tasks"] for e in examples]
+    assert tasks == [["questions"], ["questions", "gsm8k"]]
 
 
 def test_every_command_names_a_target_that_exists():
@@ -53,3 +55,23 @@ def test_every_exported_name_can_be_imported():
 def test_files_named_exist():
     for path in re.findall(r"`((?:workflow|envs|benchmarks|tests|config)/[\w/.-]*)`", README):
         assert (REPOSITORY / path).exists(), path
+
+
+def test_every_page_of_docs_is_in_the_index():
+    _, _, index = README.partition("## More to read\n")
+    index = index.partition("\n## ")[0]
+    pages = {p.relative_to(REPOSITORY).as_posix() for p in (REPOSITORY / "docs").glob("*.md")}
+    named = set(re.findall(r"\]\(([\w./-]+)\)", index))
+    assert named == pages | {"CHANGELOG.md", "CITATION.cff"}
+    for text in (p.read_text() for p in [REPOSITORY / "README.md", *REPOSITORY.glob("docs/*.md")]):
+        for path in re.findall(r"\]\(([\w.][\w./-]*)(?:#[\w-]+)?\)", text):
+            assert any((REPOSITORY / start / path).exists() for start in ("", "docs")), path
+
+
+def test_the_citation_names_this_version():
+    cited = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    assert cited["version"] == project["version"]
+    assert cited["preferred-citation"]["url"] in README
+    changes = (REPOSITORY / "CHANGELOG.md").read_text()
+    assert re.search(r"^## (\S+)", changes, flags=re.M)[1] == project["version"]

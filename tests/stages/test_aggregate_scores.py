@@ -148,11 +148,23 @@ def test_a_wanted_half_and_curve_are_kept_to_what_the_samples_suffice_for(
         aggregate([shard], curve=[0, 1])
 
 
-@pytest.mark.parametrize("n", [0, 3, 19])
-def test_too_few_samples_are_reported_not_an_error(write_shard, aggregate, scores, n):
+@pytest.mark.parametrize("n", [1, 3, 19])
+def test_too_few_samples_have_a_mean_and_no_halves(write_shard, aggregate, scores, n):
     path = aggregate([write_shard("a", scores[:n])])
     metadata = store.read_metadata(path)
-    assert metadata["not_computed"] == f"n = {n}, needs 20"
+    assert metadata["too_few"] == f"n = {n}, needs 20"
+    assert "not_computed" not in metadata
+    found = read_scores(path)
+    np.testing.assert_allclose(found.whole, scores[:n].astype(np.float64).mean(0), rtol=1e-6)
+    assert (found.halves, found.curve, found.n_splits) == ({}, [], 0)
+    assert read_scores(path, halves=False).metadata["n_samples"] == n
+
+
+def test_no_sample_is_reported_not_an_error(write_shard, aggregate, scores):
+    path = aggregate([write_shard("a", scores[:0])])
+    metadata = store.read_metadata(path)
+    assert metadata["not_computed"] == "n = 0, needs 20"
+    assert "too_few" not in metadata
     assert store.read_table(path).num_rows == 0
 
 

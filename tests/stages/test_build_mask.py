@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from caploc import store
-from caploc.masks import outliers, read_mask
+from caploc.masks import outliers, read_mask, unusable
 from caploc.records import DataError
 from caploc.stages import aggregate_scores, build_mask
 
@@ -28,7 +28,8 @@ def build(make_job, write_shard, tmp_path):
             {"mask": tmp_path / "mask"},
         )
         build_mask.run(job)
-        return tmp_path / "mask", scores.astype(np.float64).mean(axis=0).astype(np.float32)
+        mean = scores.astype(np.float64).mean(axis=0).astype(np.float32) if n else None
+        return tmp_path / "mask", mean
 
     return call
 
@@ -51,9 +52,19 @@ def test_an_empty_mask_is_written(build):
 
 
 def test_not_computed_travels_on(build):
-    path, _ = build(n=3)
+    path, _ = build(n=0)
     metadata = store.read_metadata(path)
-    assert metadata["not_computed"] == "n = 3, needs 20"
-    assert metadata["n_samples"] == 3
-    with pytest.raises(DataError, match="n = 3, needs 20"):
+    assert metadata["not_computed"] == unusable(metadata) == "n = 0, needs 20"
+    assert metadata["n_samples"] == 0
+    with pytest.raises(DataError, match="n = 0, needs 20"):
         read_mask(path)
+
+
+def test_a_mask_of_few_samples_is_made_and_says_so(build):
+    path, mean = build(n=3)
+    np.testing.assert_array_equal(read_mask(path), outliers(mean, **RULE))
+    metadata = store.read_metadata(path)
+    assert metadata["too_few"] == unusable(metadata) == "n = 3, needs 20"
+    assert metadata["n_samples"] == 3
+    path, _ = build(n=20)
+    assert unusable(store.read_metadata(path)) is None

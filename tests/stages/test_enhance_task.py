@@ -208,9 +208,12 @@ def test_too_few_samples(run, make_job, tmp_path):
     assert row["interval"] == "not computed: n = 8 in train, needs 20"
 
 
-def test_a_batch_larger_than_the_train_split(run):
-    with pytest.raises(DataError, match=r"sums: 8 samples to train on, a batch has 9; lower exp"):
-        run(batch=9)
+def test_a_batch_larger_than_the_train_split(run, make_job, tmp_path):
+    outputs = run(batch=9, arms=["located"])
+    cells = tabulated(outputs, make_job, tmp_path)
+    row = cells["s3", "sums", "located", "shared", 1, "", "accuracy"]
+    assert (row["value"], row["n"]) == (None, 0)
+    assert row["interval"] == "not computed: n = 8 in train, a batch needs 9"
 
 
 def test_a_full_disk_keeps_finished_trainings(run, monkeypatch, tmp_path):

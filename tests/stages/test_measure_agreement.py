@@ -177,15 +177,23 @@ def test_empty_masks_are_results(average, measure):
             assert row["n"] == 0
 
 
-def test_not_computed_is_one_row_with_the_reason(average, measure):
-    few = average("few", n=3)
-    (row,) = rows_of(measure(few))
+@pytest.mark.parametrize("n", [0, 3])
+def test_not_computed_is_one_row_with_the_reason(average, measure, n):
+    """What few samples do have is the size of their mask."""
+    few, reason = average("few", n=n), f"not computed: n = {n}, needs 20"
+    row, *others = rows_of(measure(few))
     assert (row["metric"], row["value"], row["n"]) == ("overlap", None, 0)
-    assert row["interval"] == "not computed: n = 3, needs 20"
+    assert row["interval"] == reason
+    assert [other["metric"] for other in others] == ["located_share_whole"] * (n > 0)
+    for other in others:
+        share = len(located(read_scores(few).whole)) / (N_LAYERS * N_NEURONS)
+        assert (other["value"], other["n"]) == (share, 1)
     part = measure(average("scores"), few)
-    assert len(rows_of(part, arm="shuffled")) == 1
+    assert len(rows_of(part, arm="shuffled")) == 1 + len(others)
     (row,) = rows_of(part, comparison="shuffled-mask")
-    assert row["interval"] == "not computed: n = 3, needs 20"
+    assert row["interval"] == reason
+    (row,) = rows_of(measure(few, average("other")), comparison="shuffled-mask")
+    assert row["interval"] == reason
 
 
 def test_same_input_same_bytes(average, measure):

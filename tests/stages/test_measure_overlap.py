@@ -60,8 +60,9 @@ def test_one_task_gives_an_empty_part(mask, measure):
     assert measure(["a"], [mask("a", [(0, 0)])]) == []
 
 
-def test_not_computed_is_said(mask, measure, tmp_path):
-    origin = {"origin": {"spec": {"task": "few"}}, "not_computed": "n = 3, needs 20"}
+@pytest.mark.parametrize("key", ["not_computed", "too_few"])
+def test_not_computed_is_said(mask, measure, tmp_path, key):
+    origin = {"origin": {"spec": {"task": "few"}}, key: "n = 3, needs 20"}
     store.write_table(pa.table({"layer": [], "neuron": []}), tmp_path / "few", origin)
     rows = measure(["a", "few"], [mask("a", [(0, 0)]), tmp_path / "few"])
     assert [(r["metric"], r["value"], r["n"], r["interval"]) for r in rows] == [

@@ -88,13 +88,23 @@ def test_dropped_rows_are_counted_once(tmp_path):
     assert all(not splits[name].dropped for name in SPLITS[1:])
 
 
-def test_too_few_samples_is_an_error(tmp_path):
-    path = own_rows(tmp_path, "few.jsonl", [f"q {i}" for i in range(30)] + ["q 1"])
+@pytest.mark.parametrize("n", [1, 3, 30])
+def test_few_samples_are_enough_to_go_on(tmp_path, n):
+    """Experiments say what they lack; the first twenty are to locate with."""
+    path = own_rows(tmp_path, "few.jsonl", [f"q {i}" for i in range(n)])
+    splits = prepare(gsm8k.TASK, {"task": "g", "files": path}, WANTED, 0)
+    assert sum(len(split.samples) for split in splits.values()) == n
+    assert len(splits["locate"].samples) == min(n, 20)
+
+
+def test_no_sample_to_locate_with_is_an_error(tmp_path):
+    path = tmp_path / "none.jsonl"
+    path.write_text('{"question": "q", "answer": "no number"}\n' * 2)
     with pytest.raises(
         DataError,
-        match=r"task 'g': 12 samples to locate with, needs 20; dropped rows: 1 duplicate prompt;",
+        match=r"task 'g': no sample to locate with; dropped rows: 2 no number after ####; correct",
     ):
-        prepare(gsm8k.TASK, {"task": "g", "files": path}, WANTED, 0)
+        prepare(gsm8k.TASK, {"task": "g", "files": str(path)}, WANTED, 0)
 
 
 def test_own_templates_and_labels(tmp_path):

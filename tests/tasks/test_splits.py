@@ -41,9 +41,25 @@ def test_more_than_wanted_is_left_over():
     assert [len(r) for r in cut(50, {"locate": 4, "test": 5}).values()] == [4, 5]
 
 
-@pytest.mark.parametrize("n", [0, 1, 7, 99])
+@pytest.mark.parametrize("n", [0, 40, 67, 99])
 def test_a_shortage_is_shared_in_proportion(n):
     ranges = cut(n, {"locate": 50, "train": 30, "test": 20})
     assert sum(len(r) for r in ranges.values()) == n
     assert abs(len(ranges["train"]) - 0.3 * n) <= 1
     assert abs(len(ranges["locate"]) - 0.5 * n) <= 2
+
+
+@pytest.mark.parametrize(
+    ("n", "sizes"),
+    [(1, (1, 0, 0)), (3, (3, 0, 0)), (20, (20, 0, 0)), (30, (20, 6, 4)), (37, (20, 11, 6)),
+     (41, (21, 12, 8))],
+)  # fmt: skip
+def test_few_samples_are_to_locate_with(n, sizes):
+    ranges = cut(n, {"locate": 50, "train": 30, "test": 20})
+    assert tuple(len(r) for r in ranges.values()) == sizes
+    assert sorted(i for r in ranges.values() for i in r) == list(range(n))
+
+
+def test_no_split_gets_more_than_it_wants_of_few():
+    assert [len(r) for r in cut(9, {"locate": 4, "train": 5, "test": 5}).values()] == [4, 3, 2]
+    assert [len(r) for r in cut(3, {"test": 50}).values()] == [3]

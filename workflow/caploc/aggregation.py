@@ -20,7 +20,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["HALVES", "Halves", "MeanScores", "assign_halves", "default_curve", "hash_order"]
+__all__ = [
+    "HALVES",
+    "Halves",
+    "MeanScores",
+    "assign_halves",
+    "default_curve",
+    "hash_order",
+    "no_halves",
+]
 
 HALVES = ("a", "b")
 
@@ -93,6 +101,12 @@ def assign_halves(keys: Sequence[str], n_splits: int, curve: Sequence[int], seed
     return Halves(tuple(curve), rank, half)
 
 
+def no_halves(n_samples: int) -> Halves:
+    """For samples that are too few to be split: no split, an empty curve."""
+    rank = np.full((0, n_samples), -1, dtype=np.int64)
+    return Halves((), rank, np.zeros_like(rank))
+
+
 class MeanScores:
     """Running sums of scores, for all samples and for the halves of every split.
 
@@ -105,7 +119,7 @@ class MeanScores:
         """Make room for the sums.
 
         Args:
-            halves: from `assign_halves`.
+            halves: from `assign_halves` or `no_halves`.
             n_layers: layers of the grid.
             n_neurons: neurons in a layer.
             threads: threads that add; changes the speed, never the result.

@@ -7,6 +7,7 @@ variance lies many orders below them and that rule passes nearly every neuron. T
 standard deviation (population, over all layers together); `dispersion="var"` is the printed rule.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from caploc import store
 from caploc.records import DataError
 
-__all__ = ["Standard", "outliers", "read_mask", "rule_of", "standard", "write_mask"]
+__all__ = ["Standard", "outliers", "read_mask", "rule_of", "standard", "unusable", "write_mask"]
 
 Dispersion = Literal["std", "var"]
 Sign = Literal["both", "positive", "negative"]
@@ -186,6 +187,14 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
     if np.count_nonzero(mask) != len(layers):
         raise DataError(f"{path}: lists a neuron twice; delete the file and run again")
     return mask
+
+
+def unusable(metadata: Mapping[str, Any]) -> str | None:
+    """Why no experiment uses a mask or scores, by their metadata; None if they are used.
+
+    A mask of too few samples is made, to be looked at.
+    """
+    return metadata.get("not_computed", metadata.get("too_few"))
 
 
 def _grid(scores: ArrayLike) -> NDArray[np.float64]:

@@ -1,7 +1,8 @@
 """The scores file: mean scores over all samples and over the halves of every split.
 
 One row per mean and layer: group (``all`` or ``half``), split (-1 for all), half, n, layer, mean.
-A task with too few samples gives a file without rows whose metadata has ``not_computed``.
+A task with too few samples to be split has the mean over all of them only, and the reason as
+``too_few`` in the metadata; one without any sample gives a file without rows and ``not_computed``.
 """
 
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ def write_scores(path: Path, means: MeanScores, metadata: dict[str, Any]) -> Non
         "n_samples": means.n_samples,
         "n_layers": whole.shape[0],
         "n_neurons": whole.shape[1],
-        "n_per_half": means.halves.curve[-1],
+        "n_per_half": means.halves.curve[-1] if means.halves.curve else 0,
         "curve": list(means.halves.curve),
         "n_splits": means.halves.rank.shape[0],
     }
@@ -80,7 +81,7 @@ def write_not_computed(path: Path, n_neurons: int, reason: str, metadata: dict[s
     Args:
         path: file to make.
         n_neurons: neurons in a layer.
-        reason: e.g. ``n = 3, needs 20``.
+        reason: e.g. ``n = 0, needs 20``.
         metadata: origin and what the samples were.
     """
     empty = _schema(n_neurons).empty_table()

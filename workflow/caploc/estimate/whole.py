@@ -127,7 +127,7 @@ def _numbers(plan: Plan) -> Iterator[tuple[str, ...]]:
     inner = ("steps", "noise_samples", "fluency_tokens", "batch_facts", "texts")
     for experiment in plan.run["experiments"]:
         settings = plan.config["experiments"][experiment]
-        for key in of[experiment]:
+        for key in of.get(experiment, ()):
             if isinstance(settings[key], dict):
                 yield from (
                     ("experiments", experiment, key, name)

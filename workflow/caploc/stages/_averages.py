@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from caploc.aggregation import MeanScores, assign_halves, default_curve
+from caploc.aggregation import Halves, MeanScores, assign_halves, default_curve, no_halves
 from caploc.provenance import Job
 from caploc.records import DataError
 from caploc.scores import write_not_computed, write_scores
@@ -27,7 +27,7 @@ def average(
     chosen: Sequence[int],
     metadata: dict[str, Any],
 ) -> None:
-    """Average the chosen samples and write the scores file.
+    """Average the chosen samples and write the scores file; too few have no halves.
 
     Args:
         job: spec with n_splits, n_per_half, curve, min_samples, seed; output ``scores``.
@@ -42,14 +42,14 @@ def average(
     metadata = {"origin": job.origin()} | metadata
     needed = max(2, job.spec["min_samples"])
     if len(chosen) < needed:
-        reason = f"n = {len(chosen)}, needs {needed}"
-        log.warning("%s: not computed: %s", job.spec.get("task", job.stage), reason)
-        metadata["n_samples"] = len(chosen)
+        metadata["too_few"] = f"n = {len(chosen)}, needs {needed}"
+        log.warning("%s: no halves: %s", job.spec.get("task", job.stage), metadata["too_few"])
+    if not chosen:
+        reason = metadata.pop("too_few")
+        metadata["n_samples"] = 0
         write_not_computed(job.outputs["scores"], shards[0].n_neurons, reason, metadata)
         return
-    halves = assign_halves(
-        [keys[i] for i in chosen], job.spec["n_splits"], _curve(job, len(chosen)), job.spec["seed"]
-    )
+    halves = _halves(job, [keys[i] for i in chosen], "too_few" not in metadata)
     n_layers = max(s.n_layers for s in shards)
     # One thread reads ahead, the others add: decoding costs about as much as adding.
     means = MeanScores(halves, n_layers, shards[0].n_neurons, max(1, job.threads - 1))
@@ -65,6 +65,12 @@ def average(
             means.add(scores[wanted], position[samples[wanted]], layers[wanted])
     write_scores(job.outputs["scores"], means, metadata)
     log.info("averaged %d samples of %d layers", len(chosen), n_layers)
+
+
+def _halves(job: Job, keys: list[str], enough: bool) -> Halves:
+    if not enough:
+        return no_halves(len(keys))
+    return assign_halves(keys, job.spec["n_splits"], _curve(job, len(keys)), job.spec["seed"])
 
 
 def _curve(job: Job, n_samples: int) -> tuple[int, ...]:

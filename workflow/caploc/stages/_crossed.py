@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caploc import plugins, store
-from caploc.masks import read_mask
+from caploc.masks import read_mask, unusable
 from caploc.records import DataError
 
 __all__ = ["capabilities", "read_located"]
@@ -24,7 +24,7 @@ def read_located(
         paths: their mask files, in the same order.
 
     Returns:
-        task -> (layer, neuron) |z| where located, 0 elsewhere; task -> why there is no mask.
+        task -> (layer, neuron) |z| where located, 0 elsewhere; task -> why there is none to use.
 
     Raises:
         DataError: a damaged mask, a mask of another task, or grids that differ.
@@ -38,8 +38,9 @@ def read_located(
             raise DataError(
                 f"{path}: is the mask of {whose!r}, expected {task!r}; delete it and run again"
             )
-        if "not_computed" in metadata:
-            reasons[task] = metadata["not_computed"]
+        reason = unusable(metadata)
+        if reason:
+            reasons[task] = reason
             continue
         grid = read_mask(path).astype(np.float64)
         table = store.read_table(path, ["layer", "neuron", "z"])

@@ -20,7 +20,8 @@ def run(job: Job) -> None:
 
     Args:
         job: input ``scores``; spec sigma, dispersion, per_layer, sign beside the ids; output
-            ``mask``. Scores that were not computed give a mask file that says so.
+            ``mask``. Scores that were not computed give a mask file that says so; a mask of too
+            few samples for the experiments is made, and carries the reason as ``too_few``.
 
     Raises:
         DataError: a damaged scores file.
@@ -36,5 +37,7 @@ def run(job: Job) -> None:
     scores = read_scores(job.input("scores"), halves=False)
     metadata["n_samples"] = scores.metadata["n_samples"]
     metadata["model"] = scores.metadata.get("model")
+    if "too_few" in scores.metadata:
+        metadata["too_few"] = scores.metadata["too_few"]
     n_located = write_mask(job.outputs["mask"], scores.whole, rule_of(job.spec), metadata)
     log.info("%d of %d neurons located", n_located, scores.whole.size)

@@ -28,10 +28,9 @@ from caploc.interventions.delta import write_delta, write_tensors
 from caploc.interventions.scale import scaled
 from caploc.interventions.slices import Slices
 from caploc.interventions.trained_arms import CHOICE, DRAWN, TRAINED, Arm
-from caploc.masks import read_mask
+from caploc.masks import read_mask, unusable
 from caploc.models._language_model import LanguageModel
 from caploc.provenance import Job, canonical_json, weights_digest
-from caploc.records import DataError
 from caploc.stages._answers import judge
 from caploc.stages._enhancement import ANSWERS, Bench, Variant, answer_rows, runs_of
 from caploc.stages._samples import Encoded, encoded, model_of, samples_of
@@ -86,7 +85,7 @@ def _masks(job: Job) -> tuple[dict[str, NDArray[np.bool_]], dict[str, str]]:
     """Masks that can be used, and why the others cannot."""
     found, missing = {}, {}
     for name, path in zip(job.spec["masks"], job.inputs["masks"], strict=True):
-        reason = store.read_metadata(path).get("not_computed")
+        reason = unusable(store.read_metadata(path))
         mask = None if reason else read_mask(path)
         if mask is not None and mask.any():
             found[name] = mask
@@ -100,11 +99,7 @@ def _too_few(spec: dict[str, Any], train: Encoded, test: Encoded) -> str:
         if len(texts.samples) < spec["minimum"]:
             return f"n = {len(texts.samples)} in {split}, needs {spec['minimum']}"
     if len(train.samples) < spec["batch"]:
-        raise DataError(
-            f"task {spec['task']}: {len(train.samples)} samples to train on, a batch has "
-            f"{spec['batch']}; lower experiments.enhancement.batch or raise "
-            f"tasks.{spec['task']}.samples.train"
-        )
+        return f"n = {len(train.samples)} in train, a batch needs {spec['batch']}"
     return ""
 
 

@@ -27,7 +27,7 @@ from caploc.evaluation.likelihood import answer_likelihood, sample_groups
 from caploc.interventions.arms import Arm, erasure_arms
 from caploc.interventions.controls import size_difference
 from caploc.interventions.erase import Erasure, Erasures
-from caploc.masks import read_mask
+from caploc.masks import read_mask, unusable
 from caploc.models._language_model import LanguageModel
 from caploc.provenance import Job
 from caploc.records import Sample
@@ -104,9 +104,9 @@ def _masks(
     """Masks by id, and why the others were not computed."""
     masks, reasons = {}, {}
     for name, path in zip(names, paths, strict=True):
-        metadata = store.read_metadata(path)
-        if "not_computed" in metadata:
-            reasons[name] = metadata["not_computed"]
+        reason = unusable(store.read_metadata(path))
+        if reason:
+            reasons[name] = reason
         else:
             masks[name] = read_mask(path)
     return masks, reasons

@@ -85,6 +85,12 @@ def _halves(scores: Scores | str, rule: dict[str, Any]) -> Iterator[Row]:
     if isinstance(scores, str):
         yield _not_computed(scores)
         return
+    share = float(outliers(scores.whole, **rule).mean())
+    whole = {"metric": "located_share_whole", "value": share, "n": 1}
+    if "too_few" in scores.metadata:
+        yield _not_computed(scores.metadata["too_few"])
+        yield whole
+        return
     for n in scores.curve:
         pairs = [
             tuple(outliers(scores.halves[split, half, n], **rule) for half in ("a", "b"))
@@ -94,16 +100,16 @@ def _halves(scores: Scores | str, rule: dict[str, Any]) -> Iterator[Row]:
         counts = [(int(a.sum()) + int(b.sum())) / 2 for a, b in pairs]
         yield _row("located_count", n, counts)
         yield _row("located_share", n, [count / scores.whole.size for count in counts])
-    share = float(outliers(scores.whole, **rule).mean())
-    yield {"metric": "located_share_whole", "n_half": scores.curve[-1], "value": share, "n": 1}
+    yield whole | {"n_half": scores.curve[-1]}
 
 
 def _against_shuffled(
     task: Scores | str, shuffled: Scores | str, rule: dict[str, Any]
 ) -> Iterator[Row]:
     for scores in (task, shuffled):
-        if isinstance(scores, str):
-            yield _not_computed(scores)
+        reason = scores if isinstance(scores, str) else scores.metadata.get("too_few")
+        if reason:
+            yield _not_computed(reason)
             return
     assert not isinstance(task, str) and not isinstance(shuffled, str)
     n = max(set(task.curve) & set(shuffled.curve))

@@ -8,7 +8,7 @@ from typing import Any
 
 from caploc.records import DataError, Dropped, Sample
 from caploc.tasks._source import read_parts
-from caploc.tasks._splits import MINIMUM_LOCATE, SPLITS, cut, distinct_in_order, prompt_digest
+from caploc.tasks._splits import SPLITS, cut, distinct_in_order, prompt_digest
 from caploc.tasks._task import Answered, Task
 
 __all__ = ["Split", "configured", "prepare"]
@@ -75,7 +75,7 @@ def prepare(
         Splits in the order of `SPLITS`.
 
     Raises:
-        DataError: unusable data, or fewer than `MINIMUM_LOCATE` samples to locate with.
+        DataError: unusable data, or no sample to locate with.
     """
     task = configured(task, settings)
     name = f"{settings['task']}:{seed}"
@@ -98,12 +98,11 @@ def prepare(
         splits[names[0]].dropped = +pool.dropped
         for split in names:
             splits[split].sources = pool.sources
-    n = len(splits["locate"].samples)
-    if n < MINIMUM_LOCATE:
+    if not splits["locate"].samples:
         lost = ", ".join(f"{count} {reason}" for reason, count in splits["locate"].dropped.items())
         raise DataError(
-            f"task {settings['task']!r}: {n} samples to locate with, needs {MINIMUM_LOCATE}; "
-            f"dropped rows: {lost or 'none'}; add data or ask for fewer samples in other splits"
+            f"task {settings['task']!r}: no sample to locate with; dropped rows: {lost or 'none'}; "
+            "correct the data or the templates"
         )
     return splits
 

@@ -4,12 +4,11 @@ import hashlib
 import unicodedata
 from collections.abc import Sequence
 
-__all__ = ["MINIMUM_LOCATE", "SPLITS", "cut", "distinct_in_order", "normalise", "prompt_digest"]
+__all__ = ["SPLITS", "cut", "distinct_in_order", "normalise", "prompt_digest"]
 
 SPLITS = ("locate", "train", "validation", "test")
-
-MINIMUM_LOCATE = 20
-"""Fewer samples to locate with are an error: two halves of ten say nothing about agreement."""
+_FIRST = 20
+"""Samples that the first split gets before the others get any: masks come first."""
 
 
 def normalise(prompt: str) -> str:
@@ -48,16 +47,26 @@ def cut(n: int, wanted: dict[str, int]) -> dict[str, range]:
 
     Returns:
         Ranges by split. If n is less than the sum wanted, each split gets its proportional share,
-        rounded down; what rounding leaves goes to the first.
+        rounded down; what rounding leaves goes to the first. The first has at least 20 samples, if
+        it wants so many and there are so many; the others then share what is left.
     """
-    total = sum(wanted.values())
     sizes = dict(wanted)
-    if n < total:
-        sizes = {name: n * size // total for name, size in wanted.items()}
-        sizes[next(iter(sizes))] += n - sum(sizes.values())
+    if n < sum(wanted.values()):
+        sizes = _in_proportion(n, wanted)
+        (first, own), *others = wanted.items()
+        least = min(n, own, _FIRST)
+        if others and sizes[first] < least:
+            sizes = {first: least} | _in_proportion(n - least, dict(others))
     ranges: dict[str, range] = {}
     start = 0
     for name, size in sizes.items():
         ranges[name] = range(start, start + size)
         start += size
     return ranges
+
+
+def _in_proportion(n: int, wanted: dict[str, int]) -> dict[str, int]:
+    total = sum(wanted.values())
+    sizes = {name: n * size // total for name, size in wanted.items()}
+    sizes[next(iter(sizes))] += n - sum(sizes.values())
+    return sizes
