@@ -38,6 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     terminal = logging.StreamHandler()
     terminal.setFormatter(_Discreet(_FORMAT, _TIME))
+    if "CAPLOC_PROGRESS" in os.environ:  # Snakemake's logger draws there, see stages/_progress
+        terminal.setLevel(logging.WARNING)
+        os.environ["CAPLOC_LOG"] = str(options.log)
     logging.basicConfig(level=logging.INFO, handlers=[terminal])
     log = logging.getLogger("caploc")
     # Thread pools read these when their library is loaded, so they are set before any import.
