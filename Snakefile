@@ -21,6 +21,8 @@ wildcard_constraints:
     facts="[a-z0-9][a-z0-9-]*",
     locator="[a-z0-9_]+",
     pairs="[a-z0-9_]+",
+    plant="[a-z0-9][a-z0-9-]*",
+    seed=r"\d+",
 
 
 include: "workflow/rules/models.smk"
@@ -34,6 +36,7 @@ include: "workflow/rules/enhancement.smk"
 include: "workflow/rules/facts.smk"
 include: "workflow/rules/reliability.smk"
 include: "workflow/rules/decoupling.smk"
+include: "workflow/rules/known_answer.smk"
 
 
 onstart:
@@ -52,6 +55,8 @@ localrules:
     attributions,
     masks,
     tables,
+    known_answer,
+    known_answer_full,
 
 
 rule all:
@@ -83,3 +88,13 @@ rule masks:
 rule tables:
     input:
         expand(f"{R}/tables/{{table}}.csv", table=PLAN.tables),
+
+
+rule known_answer:
+    input:
+        f"{R}/known_answer.html",
+
+
+rule known_answer_full:
+    input:
+        f"{R}/known_answer_full.html",

@@ -35,6 +35,8 @@ ORDER = (
     {"locators"},
     {"interventions"},
     {"evaluation"},
+    {"candidates"},
+    {"planting"},
     {"estimate"},
     {"report", "comparison"},
     {"stages"},
@@ -81,6 +83,8 @@ NUMBER_STAGES = (
     "tabulate_reliability",
     "measure_decoupling",
     "tabulate_decoupling",
+    "rank_plant",
+    "tabulate_known_answer",
 )
 ENGINE = ("models", "attribution", "locators", "interventions")
 HEAVY = {"torch", "transformers", "polars", "datasets", "pandas", "altair"}

@@ -60,6 +60,14 @@ JOBS = {
     "locate_pairs": {"model": "embedded", "pairs": "remarks", "shard": "0000"},
     "measure_decoupling": {"model": "embedded", "pairs": "remarks"},
     "tabulate_decoupling": {},
+    "plant_model": {"plant": "two-percent", "seed": "0"},
+    "check_plant": {"plant": "two-percent", "seed": "0"},
+    "measure_effects": {"plant": "two-percent", "seed": "0", "task": "emotions"},
+    "score_plant": {"plant": "two-percent", "seed": "0", "task": "emotions"},
+    "rank_plant": {"plant": "two-percent", "seed": "0", "task": "emotions"},
+    "check_null": {"plant": "two-percent", "seed": "0", "task": "emotions"},
+    "tabulate_known_answer": {"extent": "known_answer"},
+    "write_known_answer": {"extent": "known_answer"},
     "write_report": {},
 }  # fmt: skip
 

@@ -10,7 +10,7 @@ import yaml
 import caploc.plan
 from caploc import plugins
 from caploc.config import check, read_schema
-from caploc.plan import Plan
+from caploc.plan import Plan, known_answer
 from caploc.provenance import imported_modules
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -38,6 +38,13 @@ CONFIG["facts"]["mine"] = {
     "n": 20,
 }  # fmt: skip
 CONFIG["facts"]["remote"] = {"plugin": "counterfact", "repo": "a/b", "revision": "main"}
+CONFIG["experiments"]["known_answer"]["plants"]["third"]["layers"] = [0, 1]
+CONFIG["experiments"]["known_answer"]["locators"] |= {
+    "adaptive": {"candidate": "path_integral", "tolerance": 0.001},
+    "kn": {"candidate": "kn_refined", "ratio": 0.2},
+    "weights": {"candidate": "weight_activation", "general": 0.05},
+    "entropy": {"candidate": "activation_entropy", "active": 0.9},
+}
 for experiment in ("fidelity", "reliability"):
     CONFIG["experiments"][experiment]["facts"] = ["invented", "mine", "remote"]
 
@@ -67,6 +74,8 @@ def jobs(plan):
         "mask": run["masks"], "shard": ["0000"], "facts": experiments["fidelity"]["facts"],
         "locator": experiments["fidelity"]["locators"],
         "pairs": experiments["decoupling"]["families"],
+        "plant": list(experiments["known_answer"]["plants"]), "seed": ["0"],
+        "extent": list(known_answer.EXTENTS),
     }  # fmt: skip
     for stage in plugins.names("stages"):
         function = next(getattr(f, stage) for f in caploc.plan._FAMILIES if hasattr(f, stage))
@@ -77,6 +86,8 @@ def jobs(plan):
             "prepare_samples": {"task": plan.tasks},
             "attribute_shard": {"task": plan.scored},
         }.get(stage, {})
+        if stage in ("measure_effects", "score_plant", "rank_plant", "check_null"):
+            own = own | {"task": ["emotions"]}
         for chosen in product(*(own[name] for name in names)):
             yield stage, dict(zip(names, chosen, strict=True))
 
@@ -156,6 +167,10 @@ _OTHERS = {
     "experiments.enhancement.tasks": ["emotions"],
     "experiments.enhancement.masks": ["s3"],
     "experiments.enhancement.part": "in",
+    "experiments.known_answer.model": "embedded",
+    "experiments.known_answer.locators.*.candidate": "random_order",
+    "experiments.known_answer.locators.*.rule": "left",
+    "experiments.known_answer.locators.*.site": "post",
     "methods.*.locator": "kn_activation",
     "methods.*.site": "pre",
 }

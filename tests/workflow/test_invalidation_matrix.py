@@ -69,7 +69,9 @@ SHOWN_ONLY = {
 CHOOSING = {
     "run.models", "run.shuffled", "run.mixture", "run.experiments", "experiments.enhancement.tasks",
     "experiments.fidelity.facts", "experiments.fidelity.locators", "experiments.reliability.facts",
-    "experiments.decoupling.families",
+    "experiments.decoupling.families", "experiments.known_answer.quick.plants",
+    "experiments.known_answer.quick.seeds", "experiments.known_answer.full.plants",
+    "experiments.known_answer.full.seeds",
 }  # fmt: skip
 
 

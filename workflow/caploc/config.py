@@ -180,6 +180,7 @@ def _check_references(config: Config) -> None:
             for name in config["experiments"][experiment]["facts"]:
                 _known(f"experiments.{experiment}.facts", name, config["facts"])
     _check_enhancement(config)
+    _check_known_answer(config)
     for name in config["experiments"]["decoupling"]["families"]:
         _known("experiments.decoupling.families", name, plugins.names("tasks"))
     for name, method in config["methods"].items():
@@ -196,6 +197,36 @@ def _check_enhancement(config: Config) -> None:
             f"config experiments.enhancement.epochs: found {_yaml(enhancement['epochs'])}, "
             "expected ascending numbers"
         )
+
+
+def _check_known_answer(config: Config) -> None:
+    """Only where something is planted: the settings of another run need not fit."""
+    settings, where = config["experiments"]["known_answer"], "experiments.known_answer"
+    for extent in ("quick", "full"):
+        for name in settings[extent]["plants"]:
+            _known(f"{where}.{extent}.plants", name, settings["plants"])
+    if not settings["plants"]:
+        return
+    _known(f"{where}.model", settings["model"], config["models"])
+    model = config["models"][settings["model"]]
+    if "train" not in model:
+        raise DataError(
+            f"config {where}.model: {settings['model']!r} is not trained here; expected a model "
+            "with `train` and `architecture`"
+        )
+    for name in settings["tasks"]:
+        _known(f"{where}.tasks", name, config["tasks"])
+        plugin = config["tasks"][name]["plugin"]
+        _known(f"{where}.tasks: plug-in of {name}", plugin, model["train"]["mixture"])
+    for plant, entry in settings["plants"].items():
+        for key in ("capabilities", "twice"):
+            for name in entry[key]:
+                _known(f"{where}.plants.{plant}.{key}", name, settings["tasks"])
+    for name, entry in settings["locators"].items():
+        candidates = plugins.names("candidates")
+        _known(f"{where}.locators.{name}.candidate", entry["candidate"], candidates)
+    for name in settings["variants"]:
+        _known(f"{where}.variants", name, settings["locators"])
 
 
 def _known(where: str, value: str, allowed: Any) -> None:

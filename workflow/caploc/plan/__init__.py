@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from caploc import plugins
-from caploc.plan import decoupling, enhancement, erasure, facts, reliability, spine
+from caploc.plan import (
+    decoupling,
+    enhancement,
+    erasure,
+    facts,
+    known_answer,
+    reliability,
+    spine,
+)
 from caploc.provenance import canonical_json, code_digest
 
 __all__ = ["EXPERIMENTS", "SPLITS", "Plan"]
@@ -17,7 +25,7 @@ __all__ = ["EXPERIMENTS", "SPLITS", "Plan"]
 SPLITS = ("locate", "train", "validation", "test")
 _SHUFFLED = ".shuffled"
 # Where the settings of a stage are: each module has one function a stage.
-_FAMILIES = (spine, erasure, enhancement, facts, reliability, decoupling)
+_FAMILIES = (spine, erasure, enhancement, facts, reliability, decoupling, known_answer)
 # Stages that execute the plug-in of their task.
 _TASK_STAGES = ("prepare_samples", "evaluate_base", "erase_neurons")
 # Stages that execute the plug-ins of all tasks: to test them, or to know their capabilities.
@@ -25,6 +33,8 @@ _ALL_TASKS_STAGES = (
     "enhance_task", "tabulate_cross_enhancement", "tabulate_cross_erasure",
     "tabulate_cross_overlap",
 )  # fmt: skip
+# Stages that load a planted model, which is of the family llama.
+_PLANT_STAGES = ("plant_model", "check_plant", "measure_effects", "score_plant", "check_null")
 # Tables of every run, and what each experiment named in `run.experiments` adds.
 _TABLES = ("agreement", "neurons", "base", "samples", "completeness")
 EXPERIMENTS: dict[str, tuple[str, ...]] = {
@@ -182,6 +192,14 @@ class Plan:
             if stage == "train_model":
                 mixture = model["train"]["mixture"]
                 modules += [plugins.module_name("tasks", name) for name in mixture]
+        if stage in _PLANT_STAGES:
+            modules.append(plugins.module_name("models", "llama"))
+        if stage == "plant_model":
+            tasks = known_answer.planted_plugins(self)
+            modules += [plugins.module_name("tasks", name) for name in tasks]
+        if stage == "score_plant":
+            tested = known_answer.candidates(self)
+            modules += [plugins.module_name("candidates", name) for name in tested]
         if "task" in wildcards and stage in _TASK_STAGES:
             plugin = self.config["tasks"][wildcards["task"]]["plugin"]
             modules.append(plugins.module_name("tasks", plugin))

@@ -1,0 +1,16 @@
+"""Random numbers: what no method must fall below."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caploc.candidates._given import Given
+from caploc.models._language_model import LanguageModel
+
+__all__ = ["RANKED", "score"]
+
+RANKED = "value"
+
+
+def score(lm: LanguageModel, given: Given, *, seed: int = 0) -> NDArray[np.float64]:
+    """Uniform numbers: (1, layer, neuron)."""
+    return np.random.default_rng(seed).random((1, lm.n_layers, lm.n_neurons))
