@@ -66,18 +66,22 @@ def test_located_that_is_not_better_is_called_so(changed, beside, told):
 def test_the_matrix_of_sources_and_targets(changed):
     cross = [
         {"model": "tiny", "method": "cnl", "mask": "s6", "source": source, "dataset": target,
-         "arm": "located", "comparison": comparison, "metric": "log_probability", "value": value,
+         "sets": sets, "arm": "located", "comparison": comparison, "metric": "log_probability",
+         "value": value + (sets == "equal"),
          "ci_low": value - 0.1, "ci_high": value + 0.1, "n": 100}
         for source, target, comparison, value in (
             ("alpha", "alpha", "change", 1.5), ("alpha", "alpha", "beside layer", 0.5),
             ("alpha", "beta", "change", -0.7), ("alpha", "beta", "beside layer", -0.05),
             ("all", "same minus other", "change", 0.3),
         )
+        for sets in ("own", "equal")
     ]  # fmt: skip
     _, page, _ = changed({"enhancement": table(0.6, 0.2), "cross_enhancement": cross})
     matrix = page.table("Across data sets")
     assert matrix.row("Word problems")[1:3] == ["1.50 +0.50", "-0.70 -0.05"]
     assert "located neurons trained 0.30 (0.20 to 0.40)" in page.texts()
+    equal = page.table("random neurons of the same layers; equally many of each")
+    assert equal.row("Word problems")[1:3] == ["2.50 +1.50", "0.30 +0.95"]
 
 
 def test_the_paper_is_labelled_as_other_models_and_its_wrong_average_is_told(changed):

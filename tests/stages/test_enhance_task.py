@@ -18,6 +18,7 @@ ARMS = ["located", "layer", "uniform", "rest", "full", "scaled"]
 SPEC = {
     "model": "m", "task": "sums", "method": "cnl", "masks": ["s3", "s6"], "cross_mask": "s3",
     "targets": [{"id": "sums", "plugin": "word_problems"}, {"id": "other", "plugin": "emotions"}],
+    "sets": ["own"], "sources": [],
     "seed": 0, "minimum": 4, "arms": ARMS, "draws": 2, "seeds": 1, "part": "both",
     "epochs": [1, 2], "batch": 4, "rates": [0.01, 0.05], "train_samples": 8, "test_samples": 5,
     "family": "llama", "dtype": "float32", "device": "cpu",
@@ -63,6 +64,7 @@ def files(tmp_path, save_model):
         "train": [samples(tmp_path / "train.parquet", 12)],
         "validation": [samples(tmp_path / "validation.parquet", 5, 100)],
         "tests": [samples(tmp_path / f"t{i}.parquet", 6, 200 + i) for i in (0, 1)],
+        "crossing": [],
     }  # fmt: skip
 
 
@@ -299,6 +301,91 @@ def test_tables_hold_the_means_and_paired_differences_of_the_answers(run, make_j
         assert beside["value"] == pytest.approx(wanted - random, abs=1e-12)
     contrast = cross["all", "same minus other", "located", "change", "log_probability"]
     assert contrast["value"] is None  # there is no target of another type
+
+
+def crossing(tmp_path, chosen):
+    """A mask of each source that locates the (layer, neuron) named, the first ones loudest."""
+    paths = []
+    for task, neurons in chosen.items():
+        scores = np.random.default_rng(1).normal(size=(3, 24)) / 10
+        for k, (layer, neuron) in enumerate(neurons):
+            scores[layer, neuron] = 30.0 - k
+        path = tmp_path / f"crossing-{task}.parquet"
+        origin = {"origin": {"spec": {"task": task}}}
+        write_mask(path, scores, {"sigma": 2.0}, origin)
+        paths.append(path)
+    return paths
+
+
+ALL_SETS = ["own", "equal", "own-distinct", "equal-distinct"]
+
+
+def test_equal_and_distinct_sets_train_once_more_and_are_crossed(
+    run, files, make_job, tmp_path, lm, monkeypatch
+):
+    chosen = {
+        "sums": [(0, 0), (0, 1), (0, 2), (1, 7)],
+        "other": [(0, 1), (2, 3), (2, 4)],
+    }
+    files["crossing"] = crossing(tmp_path, chosen)
+    # By hand: of the four, the three largest; without (0, 1), which both have; the two largest.
+    wanted = {
+        "s3.equal": [(0, 0), (0, 1), (0, 2)],
+        "s3.own-distinct": [(0, 0), (0, 2), (1, 7)],
+        "s3.equal-distinct": [(0, 0), (0, 2)],
+    }
+    trained = {}
+    original = bench_module.trainable
+
+    def recorded(lm, arm, located, part, seed):
+        if arm.kind == "located":
+            trained[arm.mask] = sorted(map(tuple, np.argwhere(located).tolist()))
+        return original(lm, arm, located, part, seed)
+
+    monkeypatch.setattr(bench_module, "trainable", recorded)
+    outputs = run("sets", sets=ALL_SETS, sources=["sums", "other"], arms=["located", "layer"])
+    assert {name: trained[name] for name in wanted} == wanted
+    rows = table(outputs)
+    own = run("own", arms=["located", "layer"])
+    assert [r for r in rows if "." not in r["mask"]] == table(own)  # nothing else is changed
+    for name in wanted:
+        mine = {(r["arm"], r["target"], r["epoch"], r["run"]) for r in rows if r["mask"] == name}
+        assert mine == {(arm, target, 2, n) for target in ("sums", "other")
+                        for arm, n in (("located", 0), ("layer", 0), ("layer", 1))}  # fmt: skip
+    tasks = {"sums": {"plugin": "word_problems", "capability": None},
+             "other": {"plugin": "emotions", "capability": None}}  # fmt: skip
+    paths = {kind: tmp_path / f"cross.{kind}" for kind in ("csv", "parquet")}
+    inputs = {"answers": [outputs["answers"]]}
+    spec = {"tasks": tasks, "seed": 0}
+    tabulate_cross_enhancement.run(make_job("tabulate_cross_enhancement", spec, inputs, paths))
+    cells = store.read_table(paths["parquet"]).to_pylist()
+    for sets in ALL_SETS:
+        name = "s3" if sets == "own" else f"s3.{sets}"
+        (cell,) = [c for c in cells if (c["sets"], c["dataset"], c["arm"], c["comparison"],
+                                        c["metric"]) == (sets, "other", "located", "change",
+                                                         "log_probability")]  # fmt: skip
+        after = [r["log_probability"] for r in rows
+                 if (r["mask"], r["target"], r["arm"], r["epoch"])
+                 == (name, "other", "located", 2)]  # fmt: skip
+        before = [r["log_probability"] for r in rows if r["arm"] == "none"
+                  and r["target"] == "other"]  # fmt: skip
+        assert cell["value"] == pytest.approx(np.mean(after) - np.mean(before), abs=1e-12)
+
+
+def test_sets_that_cannot_be_are_told(run, files, make_job, tmp_path):
+    files["crossing"] = crossing(tmp_path, {"sums": [(0, 0), (0, 1)], "other": [(2, 3)]})
+    outputs = run("sets", sets=ALL_SETS, sources=["sums", "other"], arms=["located"])
+    missing = store.read_metadata(outputs["answers"])["missing"]
+    none = "not computed: no neuron is common to all data sets"
+    assert missing["s3.own-distinct"] == missing["s3.equal-distinct"] == none
+    paths = {kind: tmp_path / f"cross.{kind}" for kind in ("csv", "parquet")}
+    spec = {"tasks": {"sums": {"plugin": "word_problems", "capability": None}}, "seed": 0}
+    job = make_job("t", spec, {"answers": [outputs["answers"]]}, paths)
+    tabulate_cross_enhancement.run(job)
+    rows = store.read_table(paths["parquet"]).to_pylist()
+    assert [
+        r["interval"] for r in rows if r["sets"] == "own-distinct" and r["source"] == "sums"
+    ] == [none]
 
 
 def test_arms_that_are_equal_differ_by_exactly_zero():

@@ -45,7 +45,7 @@ rule enhance_task:
     shell:
         "caploc enhance_task --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
         " --input manifest={input.manifest:q} --input masks={input.masks:q} --input tests={input.tests:q}"
-        " --input train={input.train:q} --input validation={input.validation:q}"
+        " --input crossing={input.crossing:q} --input train={input.train:q} --input validation={input.validation:q}"
         " --output answers={output.answers:q} {params.deltas:q}"
 
 

@@ -18,6 +18,7 @@ from caploc.plan import enhancement as planned
 __all__ = ["stages"]
 
 _DRAWN = ("layer", "uniform")
+_CROSSED = ("located", "layer")
 _LARGE = ("rest", "full")
 _LOCATED = 0.005
 """Share of the neurons that are located, at most a few in a thousand."""
@@ -48,6 +49,9 @@ def trainings(run: Run) -> list[tuple[str, int, int]]:
         tested = masks * runs * (1.5 if n_rates > 1 else 1)
         # The first order of an arm without draws is trained already when its rate is chosen.
         again = tested if arm in _DRAWN or n_rates == 1 else masks * (runs - 1) * 1.5
+        if arm in _CROSSED:
+            # Every further kind of sets that is crossed trains once more, at the rate for all.
+            again += (len(settings["sets"]) - 1) * runs if settings["cross"] else 0
         found.append((arm, ceil(choosing + again), ceil(tested)))
     return found
 
@@ -71,11 +75,11 @@ def _enhance(run: Run) -> Stage:
             n_validation = sum(trained for _, trained, _ in trainings(run))
             read = n_validation * run.samples(task, "validation") * lengths.total
             work.append(reading(run, read, read / 2, _BATCH * lengths.total))
-        targets = planned.targets(run.plan, task)
+        targets, n_masks = planned.targets(run.plan, task), len(planned.masks(run.plan))
         work += [piece for target in targets for piece in _tests(run, target, 1)]
         for target in targets[1:]:
-            crossed = sum(t for a, _, t in trainings(run) if a in ("located", "layer"))
-            work += _tests(run, target, crossed / len(planned.masks(run.plan)))
+            crossed = sum(t for a, _, t in trainings(run) if a in _CROSSED)
+            work += _tests(run, target, len(settings["sets"]) * crossed / n_masks)
         kept = max(kept, state)
     every = [run.length(task) for task in tasks]
     share = 1.0 if set(settings["arms"]) & set(_LARGE) else _LOCATED

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from caploc.plan import Plan
 
 _NAME = "enhancement"
+_OWN = "own"
 _ARMS = ("arms", "draws", "seeds", "part", "epochs", "batch", "rates", "train_samples",
          "test_samples")  # fmt: skip
 
@@ -47,9 +48,14 @@ def all_enhanced(plan: "Plan") -> list[str]:
 
 def enhancement_inputs(plan: "Plan", model: str, task: str, method: str) -> dict[str, list[str]]:
     """Masks and test samples that one job reads."""
-    folder = plan.root / "masks" / model / task / method
+
+    def mask_of(task: str, mask: str | None) -> str:
+        return str(plan.root / "masks" / model / task / method / f"{mask}.parquet")
+
+    told = enhance_task(plan, model, task, method)
     return {
-        "masks": [str(folder / f"{mask}.parquet") for mask in masks(plan)],
+        "masks": [mask_of(task, mask) for mask in masks(plan)],
+        "crossing": [mask_of(source, told["cross_mask"]) for source in told["sources"]],
         "tests": [
             str(plan.root / "samples" / target / "test.parquet") for target in targets(plan, task)
         ],
@@ -60,6 +66,7 @@ def enhance_task(plan: "Plan", model: str, task: str, method: str) -> dict[str, 
     settings = plan.config["experiments"][_NAME]
     crossed = len(targets(plan, task)) > 1
     headline = plan.run["headline_mask"]
+    sets = settings["sets"] if crossed else [_OWN]
     return {
         "model": model,
         "task": task,
@@ -72,6 +79,9 @@ def enhance_task(plan: "Plan", model: str, task: str, method: str) -> dict[str, 
         "cross_mask": (headline if headline in masks(plan) else masks(plan)[0])
         if crossed
         else None,
+        "sets": sets,
+        # Which sets a task has, beyond its own, depends on the masks of all that are trained.
+        "sources": tasks(plan) if sets != [_OWN] else [],
         "seed": plan.run["seed"],
         "minimum": plan.run["minimum_samples"],
         **{key: settings[key] for key in _ARMS},

@@ -8,9 +8,9 @@ from caploc.report.cells import EMPTY, number
 from caploc.report.formatting import Number
 from caploc.report.views import View
 
-__all__ = ["Field", "crossing"]
+__all__ = ["SET_KINDS", "Field", "crossing"]
 
-_KINDS = (
+SET_KINDS = (
     ("own", "all located neurons of each"),
     ("equal", "equally many of each"),
     ("own-distinct", "without the neurons common to all"),
@@ -66,7 +66,7 @@ def crossing(view: View) -> dict[str, Any] | None:
     erased, overlap = _Rows(view, "cross_erasure"), _Rows(view, "cross_overlap")
     if not erased.rows:
         return None
-    used = [(key, title) for key, title in _KINDS if any(row[0] == key for row in erased.rows)]
+    used = [(key, title) for key, title in SET_KINDS if any(row[0] == key for row in erased.rows)]
     return {
         "kinds": [
             {

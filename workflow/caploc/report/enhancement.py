@@ -6,6 +6,7 @@ from importlib.resources import files
 from typing import Any
 
 from caploc.report.cells import number
+from caploc.report.crossing import SET_KINDS
 from caploc.report.formatting import Number, joined
 from caploc.report.inputs import Task
 from caploc.report.views import View
@@ -102,7 +103,7 @@ def _of_mask(view: View, cells: _Cells, mask: Mapping[str, Any], choice: str) ->
             for metric, title in _METRICS.items()
         },
         "findings": _findings(cells, tasks, last),
-        "cross": _cross(view, mask["id"]) if choice == "shared" else None,
+        "cross": _cross(view, mask["id"]) if choice == "shared" else [],
     }
 
 
@@ -169,13 +170,19 @@ def _kind(difference: Number) -> str:
     return "worse" if difference.top < 0 else "not told apart"
 
 
-def _cross(view: View, mask: str) -> dict[str, Any] | None:
-    """Matrix source x target of changes, located and random; None where nothing was crossed."""
+def _cross(view: View, mask: str) -> list[dict[str, Any]]:
+    """Of every kind of sets: matrix source x target of changes, located and random."""
+    found = [(title, _matrix(view, mask, sets)) for sets, title in SET_KINDS]
+    return [{"title": title, **matrix} for title, matrix in found if matrix]
+
+
+def _matrix(view: View, mask: str, sets: str) -> dict[str, Any] | None:
     rows = {
         (row["source"], row["dataset"], row["arm"], row["comparison"]): row
         for row in view.inputs.tables.get("cross_enhancement", [])
         if (row["model"], row["method"], row["mask"]) == (view.model, view.method, mask)
         and row["metric"] == "log_probability"
+        and row["sets"] == sets
     }
     sources = [task for task in view.inputs.tasks if any(key[0] == task.id for key in rows)]
     if not sources:

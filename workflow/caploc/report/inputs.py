@@ -45,8 +45,8 @@ _EXPERIMENTS = {
     "enhancement": ("model", "dataset", "method", "mask", "arm", "choice", "rate", "epoch",
                     "comparison", "metric", "value", "ci_low", "ci_high", "interval", "n",
                     "n_draws"),
-    "cross_enhancement": ("model", "source", "dataset", "method", "mask", "arm", "comparison",
-                          "metric", "value", "ci_low", "ci_high", "interval", "n"),
+    "cross_enhancement": ("model", "source", "dataset", "method", "mask", "sets", "arm",
+                          "comparison", "metric", "value", "ci_low", "ci_high", "interval", "n"),
 }  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from caploc.stages._answers import Judged
 from caploc.stages._progress import tracked
 from caploc.stages._samples import Encoded
 
-__all__ = ["ANSWERS", "Bench", "Variant", "answer_rows", "runs_of"]
+__all__ = ["ANSWERS", "Bench", "Variant", "answer_rows", "crossed_name", "runs_of"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -138,6 +138,11 @@ class Bench:
             yield trained
         finally:
             trained.restore()
+
+
+def crossed_name(mask: str, kind: str) -> str:
+    """Name, in the place of a mask id, of a set of `caploc.interventions.crossed`."""
+    return mask if kind == "own" else f"{mask}.{kind}"
 
 
 def runs_of(kind: str, spec: Mapping[str, Any]) -> Sequence[int]:

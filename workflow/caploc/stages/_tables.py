@@ -126,7 +126,7 @@ ENHANCEMENT = pa.schema(
 CROSS_ENHANCEMENT = pa.schema(
     [
         *((name, _TEXT) for name in ("model", "source", "dataset", "method", "mask")),
-        *((name, _TEXT) for name in ("arm", "relation", "comparison", "metric")),
+        *((name, _TEXT) for name in ("sets", "arm", "relation", "comparison", "metric")),
         *((name, _NUMBER) for name in ("value", "ci_low", "ci_high")),
         ("interval", _TEXT),
         *((name, _COUNT) for name in ("n", "n_draws")),

@@ -3,8 +3,10 @@
 Settings: ``model``, ``task``, ``method``, ``family``, ``dtype``, ``device``, ``seed``; ``masks``
 (ids), ``arms``, ``draws``, ``seeds``, ``part``, ``epochs``, ``batch``, ``rates``,
 ``train_samples``, ``test_samples``, ``minimum``; ``targets`` (id and plug-in of every task tested,
-the trained one first), ``cross_mask`` (whose arms are tested on the other targets).
-Inputs: ``manifest``, ``train``, ``validation``, ``masks`` and ``tests`` (one for each target).
+the trained one first), ``cross_mask`` (whose arms are tested on the other targets), ``sets`` (of
+that mask, see `caploc.interventions.crossed`), ``sources`` (ids whose masks ``crossing`` holds).
+Inputs: ``manifest``, ``train``, ``validation``, ``masks``, ``tests`` (one for each target) and, for
+sets beyond ``own``, ``crossing``: the cross mask of every source.
 Outputs: ``answers`` (a row for each arm, epoch, target and sample) and ``delta-<mask>`` (trained
 slices of the located arm; a file without tensors where there are none). Finished trainings and
 answers are kept in a folder ``<answers>.work`` until the job is done, so that a killed job goes on
@@ -14,7 +16,7 @@ where it was.
 import hashlib
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ import torch
 from numpy.typing import NDArray
 
 from caploc import plugins, store
+from caploc.interventions.crossed import crossed_sets
 from caploc.interventions.delta import write_delta, write_tensors
 from caploc.interventions.scale import scaled
 from caploc.interventions.slices import Slices
@@ -32,7 +35,8 @@ from caploc.masks import read_mask, unusable
 from caploc.models._language_model import LanguageModel
 from caploc.provenance import Job, canonical_json, weights_digest
 from caploc.stages._answers import judge
-from caploc.stages._enhancement import ANSWERS, Bench, Variant, answer_rows, runs_of
+from caploc.stages._crossed import read_located
+from caploc.stages._enhancement import ANSWERS, Bench, Variant, answer_rows, crossed_name, runs_of
 from caploc.stages._samples import Encoded, encoded, model_of, samples_of
 
 __all__ = ["run"]
@@ -40,6 +44,8 @@ __all__ = ["run"]
 _LOG = logging.getLogger(__name__)
 _FACTOR = 2.0
 _NONE = Arm("none", "", 0)
+_CROSSED = ("located", "layer")
+"""Arms that are tested on other tasks."""
 
 
 def run(job: Job) -> None:
@@ -52,8 +58,10 @@ def run(job: Job) -> None:
     tests = [encoded(lm, samples_of(path, most)) for path in job.inputs["tests"]]
     train = encoded(lm, samples_of(job.input("train"), spec["train_samples"]))
     masks, missing = _masks(job)
+    crossed, missing_sets = _crossed(job)
     facts: dict[str, Any] = {
-        "origin": job.origin(), "n_train": len(train.samples), "trainings": [], "missing": missing,
+        "origin": job.origin(), "n_train": len(train.samples), "trainings": [],
+        "missing": missing | missing_sets,
         "dropped": [pair for texts in (train, *tests) for pair in texts.dropped],
     }  # fmt: skip
     reason = _too_few(spec, train, tests[0])
@@ -66,7 +74,7 @@ def run(job: Job) -> None:
         return
     key = hashlib.sha256(canonical_json(job.origin()).encode()).hexdigest()[:16]
     work = job.outputs["answers"].with_suffix(".work")
-    bench = Bench(lm, masks, train, spec, work / key)
+    bench = Bench(lm, masks | crossed, train, spec, work / key)
     experiment = _Experiment(bench, tests, facts)
     parts = [*experiment.untrained(), *experiment.trained(_validation(job, lm))]
     experiment.save_deltas(job.outputs, manifest)
@@ -91,6 +99,28 @@ def _masks(job: Job) -> tuple[dict[str, NDArray[np.bool_]], dict[str, str]]:
             found[name] = mask
         else:
             missing[name] = f"not computed: {reason}" if reason else "empty mask"
+    return found, missing
+
+
+def _crossed(job: Job) -> tuple[dict[str, NDArray[np.bool_]], dict[str, str]]:
+    """Sets of the task beyond its own mask, by the name in the answers, and why others are not."""
+    spec = job.spec
+    kinds = [kind for kind in spec["sets"] if kind != "own"]
+    if not kinds:
+        return {}, {}
+    located, reasons = read_located(spec["sources"], job.inputs["crossing"])
+    sets = crossed_sets(located) if located else {}
+    found, missing = {}, {}
+    for kind in kinds:
+        name = crossed_name(spec["cross_mask"], kind)
+        if spec["task"] in reasons:
+            missing[name] = f"not computed: {reasons[spec['task']]}"
+        elif kind not in sets:
+            missing[name] = "not computed: no neuron is common to all data sets"
+        elif not sets[kind][spec["task"]].any():
+            missing[name] = "empty mask"
+        else:
+            found[name] = sets[kind][spec["task"]]
     return found, missing
 
 
@@ -119,7 +149,7 @@ class _Experiment:
             "none", lambda: pa.concat_tables(self._judged(_NONE, None, 0, i) for i in everywhere)
         )
         if "scaled" in self._spec["arms"]:
-            for name, mask in self._bench.masks.items():
+            for name, mask in self._own().items():
                 with scaled(self._bench.lm, mask, _FACTOR):
                     arm = Arm("scaled", name, 0)
                     yield self._bench.kept(f"{name}-scaled", lambda a=arm: self._judged(a, None, 0))
@@ -127,7 +157,15 @@ class _Experiment:
     def trained(self, validation: Encoded | None) -> Iterator[pa.Table]:
         """Choose the rates, then train and test every run of every arm."""
         shared = self._choose(validation)
-        for mask, kind in self._kinds():
+        crossed = [kind for kind in _CROSSED if kind in self._spec["arms"]]
+        others = self._possible(
+            (mask, kind)
+            for mask in self._bench.masks.keys() - self._own().keys()
+            for kind in crossed
+        )
+        # Sets that are only crossed train at the rate chosen for all.
+        self._best |= dict.fromkeys(others, shared)
+        for mask, kind in [*self._kinds(), *sorted(others)]:
             rates = dict.fromkeys((shared, self._best[mask, kind]))
             for run in runs_of(kind, self._spec):
                 for rate in rates:
@@ -162,8 +200,16 @@ class _Experiment:
     def _kinds(self) -> list[tuple[str, str]]:
         """(mask, arm) of everything that trains and can; what cannot is noted."""
         kinds = [kind for kind in TRAINED if kind in self._spec["arms"]]
-        found = [(mask, kind) for mask in self._bench.masks for kind in kinds if kind != "full"]
+        found = [(mask, kind) for mask in self._own() for kind in kinds if kind != "full"]
         found += [("", "full")] if "full" in kinds else []
+        return self._possible(found)
+
+    def _own(self) -> dict[str, NDArray[np.bool_]]:
+        """Masks of the run, without the sets that are only crossed."""
+        wanted = self._spec["masks"]
+        return {name: mask for name, mask in self._bench.masks.items() if name in wanted}
+
+    def _possible(self, found: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         possible = []
         for mask, kind in found:
             try:
@@ -205,6 +251,7 @@ class _Experiment:
     def _tested(self, variant: Variant, choices: list[str]) -> Iterator[pa.Table]:
         arm, last = variant.arm, self._spec["epochs"][-1]
         result = self._bench.train(variant)
+        only_crossed = arm.mask not in ("", *self._spec["masks"])
         self._facts["trainings"].append(
             {
                 "mask": arm.mask, "arm": arm.kind, "run": arm.run, "rate": variant.rate,
@@ -213,8 +260,10 @@ class _Experiment:
             }
         )  # fmt: skip
         for epoch in result.epochs:
-            crossed = epoch == last and "shared" in choices and arm.kind in ("located", "layer")
-            crossed = crossed and arm.mask == self._spec["cross_mask"]
+            if only_crossed and epoch != last:
+                continue
+            crossed = epoch == last and "shared" in choices and arm.kind in _CROSSED
+            crossed = crossed and (only_crossed or arm.mask == self._spec["cross_mask"])
             targets = range(len(self._tests) if crossed else 1)
             yield self._bench.kept(
                 f"{variant.name}-{epoch:03d}",

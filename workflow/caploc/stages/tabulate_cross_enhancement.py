@@ -4,7 +4,8 @@ Rows by `comparison`: ``change`` is trained minus untrained, ``beside layer`` th
 neurons minus the mean over random ones of the same layers. `relation` says whether source and
 target are one task (``self``), of one capability (``same type``) or not (``other type``). The
 contrast, same type minus other type off the diagonal, is the row with source ``all`` and dataset
-``same minus other``; the row of the arm `layer` is what random neurons give.
+``same minus other``; the row of the arm `layer` is what random neurons give. `sets` says which
+neurons of the mask were trained, see `caploc.interventions.crossed`.
 """
 
 import zlib
@@ -24,6 +25,7 @@ from caploc.stages._enhanced import (
     interval_row,
     read_enhanced,
 )
+from caploc.stages._enhancement import crossed_name
 from caploc.stages._tables import CROSS_ENHANCEMENT, rows, write
 from caploc.statistics import resampled_means
 
@@ -53,18 +55,27 @@ def run(job: Job) -> None:
         mask = group[0].spec["cross_mask"]
         if mask is None:
             continue
-        same = {"model": ids[0], "method": ids[1], "mask": mask}
-        cells: dict[_Key, _Cell] = {}
-        for file in group:
-            cells |= dict(_cells(file, mask, job.spec["seed"]))
-            if not any(key[0] == file.spec["task"] for key in cells):
-                found.append(same | _missing(file, mask))
-        for (source, target, arm, comparison, metric), cell in cells.items():
-            row = {"source": source, "dataset": target, "arm": arm, "metric": metric}
-            row |= {"comparison": comparison, "relation": _relation(source, target, kinds)}
-            found.append(same | row | _numbers(*cell))
-        found += [same | row for row in _contrasts(cells, kinds)]
+        for sets in group[0].spec["sets"]:
+            same = {"model": ids[0], "method": ids[1], "mask": mask, "sets": sets}
+            name = crossed_name(mask, sets)
+            found += [same | row for row in _rows(group, name, kinds, job.spec["seed"])]
     write(job, rows(found, CROSS_ENHANCEMENT))
+
+
+def _rows(
+    files: list[Enhanced], mask: str, kinds: dict[str, str], seed: int
+) -> Iterator[dict[str, Any]]:
+    """Every cell of one kind of sets, then the contrasts."""
+    cells: dict[_Key, _Cell] = {}
+    for file in files:
+        cells |= dict(_cells(file, mask, seed))
+        if not any(key[0] == file.spec["task"] for key in cells):
+            yield _missing(file, mask)
+    for (source, target, arm, comparison, metric), cell in cells.items():
+        row = {"source": source, "dataset": target, "arm": arm, "metric": metric}
+        row |= {"comparison": comparison, "relation": _relation(source, target, kinds)}
+        yield row | _numbers(*cell)
+    yield from _contrasts(cells, kinds)
 
 
 def _capability(entry: dict[str, Any]) -> str:
