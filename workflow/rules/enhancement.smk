@@ -28,6 +28,8 @@ rule enhance_task:
         f"{R}/timings/enhance_task/{{model}}/{{task}}/{{method}}.jsonl"
     wildcard_constraints:
         task="[a-z0-9][a-z0-9-]*",
+    # The longest jobs first: begun last, the last of them would run alone.
+    priority: 10
     conda:
         "../../envs/caploc.yaml"
     resources:
