@@ -16,7 +16,7 @@ ORDER = (
     {"records", "atomic", "syntax"},
     {"store", "provenance", "plugins", "exclusive"},
     {"config", "plan", "receipts", "unfinished"},
-    {"verification"},
+    {"verification", "reuse"},
     {"statistics", "masks", "agreement", "aggregation", "shards"},
     {
         "scores",

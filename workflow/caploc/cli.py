@@ -100,7 +100,7 @@ def _job(options: argparse.Namespace) -> Job:
 
 def _run(job: Job) -> None:
     """Run a stage on checked inputs, nobody else making its outputs, and leave receipts."""
-    from caploc import receipts  # here, because it imports pyarrow
+    from caploc import receipts, reuse  # here, because they import pyarrow
 
     stage = plugins.load("stages", job.stage)
     origin = job.origin()
@@ -110,6 +110,10 @@ def _run(job: Job) -> None:
             logging.getLogger("caploc").info("the other process has made the same files: done")
             return
         receipts.void(job)
+        source = reuse.taken_from(job, origin, reuse.other_runs())
+        if source is not None:
+            logging.getLogger("caploc").info("taken from %s: same settings, code, inputs", source)
+            return
         stage.run(job)
         receipts.write_receipts(job, origin)
 

@@ -21,13 +21,21 @@ R = PLAN.root.as_posix()
 LOGS = f"logs/{PLAN.run['name']}"
 # Jobs call `caploc` from the environment that runs Snakemake, activated or not. With conda each rule
 # has an environment of its own, which holds what caploc needs, but not caploc.
+# Other runs whose finished files may be taken. In the environment: it is no parameter, since no
+# result depends on it.
+for name in PLAN.run["reuse"]:
+    if not Path("results", name).is_dir():
+        sys.exit(
+            f"caploc: config: run.reuse: no folder results/{name}; name a run that has been made"
+        )
+REUSE = f"export CAPLOC_REUSE={quote(':'.join(f'results/{n}' for n in PLAN.run['reuse']))}; "
 LIBRARY = quote(str(Path(workflow.basedir) / "workflow"))
 if "conda" in map(str, workflow.deployment_settings.deployment_method):
     shell.prefix(
-        f'caploc() {{{{ PYTHONPATH={LIBRARY} python -m caploc.cli "$@"; }}}}; '
+        REUSE + f'caploc() {{{{ PYTHONPATH={LIBRARY} python -m caploc.cli "$@"; }}}}; '
     )
 else:
-    shell.prefix(f'PATH={quote(str(Path(sys.executable).parent))}:"$PATH"; ')
+    shell.prefix(REUSE + f'PATH={quote(str(Path(sys.executable).parent))}:"$PATH"; ')
 
 
 def spec(stage):
