@@ -18,7 +18,7 @@ from caploc.receipts import is_finished, named_files, write_receipts
 __all__ = ["VARIABLE", "other_runs", "taken_from"]
 
 VARIABLE = "CAPLOC_REUSE"
-"""Environment variable, the folders of other runs. No parameter of a job: no result depends on it."""
+"""Environment variable with the folders of other runs: no parameter, as no result depends on it."""
 _PARTS = 2
 """``results/<run>``: what the path of an output begins with."""
 
