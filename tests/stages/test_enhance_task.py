@@ -379,7 +379,8 @@ def test_sets_that_cannot_be_are_told(run, files, make_job, tmp_path):
     none = "not computed: no neuron is common to all data sets"
     assert missing["s3.own-distinct"] == missing["s3.equal-distinct"] == none
     paths = {kind: tmp_path / f"cross.{kind}" for kind in ("csv", "parquet")}
-    spec = {"tasks": {"sums": {"plugin": "word_problems", "capability": None}}, "seed": 0}
+    kinds = {name: {"plugin": "word_problems", "capability": None} for name in ("sums", "other")}
+    spec = {"tasks": kinds, "seed": 0}
     job = make_job("t", spec, {"answers": [outputs["answers"]]}, paths)
     tabulate_cross_enhancement.run(job)
     rows = store.read_table(paths["parquet"]).to_pylist()
