@@ -17,7 +17,11 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SCHEMA = read_schema(REPOSITORY / "workflow/schemas/config.schema.yaml")
 CONFIG = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
 # Beside the default run: models from elsewhere, records of one's own, facts of the hub.
-CONFIG["run"] |= {"models": ["embedded", "hub", "local"], "methods": ["cnl", "other"]}
+CONFIG["run"] |= {
+    "models": ["embedded", "hub", "local"],
+    "methods": ["cnl", "other"],
+    "reuse": ["before"],
+}
 CONFIG["run"]["tasks"] += ["mine", "remote"]
 CONFIG["methods"]["other"] = {"locator": "cnl", "rule": "adaptive"}
 CONFIG["models"]["embedded"]["train"]["seed"] = 1

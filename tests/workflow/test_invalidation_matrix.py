@@ -56,7 +56,7 @@ SETTINGS, MODULES = table("settings"), table("modules")
 SHOWN_ONLY = {
     "run.name": "another folder: nothing there yet, so everything runs and nothing reruns",
     "run.title": "heading of the page",
-    "run.reuse": "where equal files may be copied from: no result depends on it",
+    "run.reuse.[]": "where equal files may be copied from: no result depends on it",
     "run.pairs.[].name": "rows of the page, from the table of all pairs",
     "run.pairs.[].a": "rows of the page, from the table of all pairs",
     "run.pairs.[].b": "rows of the page, from the table of all pairs",
