@@ -290,8 +290,8 @@ def damaged(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     elif how == "point at one":
         whole = integration.row_gradients
 
-        def doubled(*a: Any) -> Any:
-            found = whole(*a)
+        def doubled(*a: Any, **settings: Any) -> Any:
+            found = whole(*a, **settings)
             p = found.probability_unchanged
             return replace(found, probability_unchanged=None if p is None else p * 1.01)
 

@@ -29,7 +29,7 @@ CONFIG["models"]["hub"] = {
     "family": "llama", "repo": "a/b", "revision": "main",
     "shape": {"layers": 2, "hidden": 8, "ffn": 16, "heads": 2, "kv_heads": 2, "vocabulary": 9},
 }  # fmt: skip
-CONFIG["models"]["local"] = {"family": "gpt2", "path": "folder"}
+CONFIG["models"]["local"] = {"family": "gpt2", "path": "folder", "memory_mib": 512}
 CONFIG["tasks"]["mine"] = {
     "plugin": "generic", "files": "mine.csv", "format": "csv", "header": ["q", "a"],
     "columns": {"q": "question"}, "labels": ["yes", "no"], "prompt": "{q}", "answer": "{a}",

@@ -18,6 +18,7 @@ tolerance get twice the intervals, until it holds or the cap is reached.
 Source: Clenshaw and Curtis 1960; completeness of integrated gradients, Sundararajan et al. 2017.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -26,13 +27,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from caploc.attribution.integration import Integral, direction
+from caploc.attribution.batching import Batch
+from caploc.attribution.integration import Integral, direction, passes
 from caploc.attribution.prefix_attention import PrefixAttention
 from caploc.attribution.recording import Recording, single_slots, slot_columns
 from caploc.attribution.streams import row_gradients
 from caploc.models._language_model import LanguageModel
 
-__all__ = ["FIRST", "Adaptive", "adaptive_integral", "clenshaw_curtis", "path_nodes"]
+__all__ = ["FIRST", "Adaptive", "Room", "adaptive_integral", "clenshaw_curtis", "path_nodes"]
 
 FIRST = 4
 # A radius of the path itself: the change of variable is then c = s to 1e-6.
@@ -51,6 +53,19 @@ class Adaptive:
 
     tolerance: float
     most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What may be refined at once.
+
+    Attributes:
+        slots: whose values are held together.
+        step: slots and points of a pass, for so many points and so many blocks behind the layer.
+    """
+
+    slots: int
+    step: Callable[[int, int], tuple[int, int]]
 
 
 @cache
@@ -93,7 +108,8 @@ def adaptive_integral(
     recording: Recording,
     wanted: Tensor,
     settings: Adaptive,
-    max_rows: int,
+    batch: Batch,
+    room: Room,
 ) -> Integral:
     """Integrate until the scores of every layer and slot add up.
 
@@ -103,30 +119,57 @@ def adaptive_integral(
         recording: from `record`.
         wanted: (sample, answer token) slots that matter; others are padding.
         settings: tolerance and cap.
-        max_rows: most rows in one pass; a slot may need more.
+        batch: points and layers that travel together at first.
+        room: what may be refined at once.
     """
     wide = torch.promote_types(lm.dtype, torch.float32)
     tolerance = max(settings.tolerance, torch.finfo(lm.dtype).eps)
     variable = [_variable(lm, recording, layer) for layer in range(lm.n_layers)]
     nodes = [path_nodes(FIRST, *v) for v in variable]
-    first = row_gradients(lm, attention, recording, [c[:-1].to(wide) for c, _ in nodes], True)
-    assert first.slope_unchanged is not None and first.probability_unchanged is not None
-    full = first.probability_unchanged
-    slopes, counts = [], []
-    for layer, (p, g) in enumerate(zip(first.probability, first.slope, strict=True)):
-        at_one = full[..., None] * first.slope_unchanged[layer]
-        values = torch.cat([p[..., None] * g, at_one[:, None]], dim=1).transpose(0, 1)
+    kept, full = _at_first_points(lm, attention, recording, [c for c, _ in nodes], batch)
+    slopes, counts, zeroed = [], [], []
+    for layer, (values, p) in enumerate(kept):
         slope = torch.einsum("nby,nbyw->byw", nodes[layer][1].to(wide), values)
-        work = _Work(recording, layer, variable[layer], values, slope, full - p[:, 0], tolerance)
-        counts.append(_refine(lm, attention, work, wanted, settings.most, max_rows))
+        work = _Work(recording, layer, variable[layer], values, slope, full - p, tolerance)
+        counts.append(_refine(lm, attention, work, wanted, settings.most, batch, room))
         slopes.append(slope)
+        zeroed.append(p)
     return Integral(
         slopes,
-        torch.stack([p[:, 0] for p in first.probability]),
+        torch.stack(zeroed),
         intervals=torch.stack(counts),
         center=torch.stack([v[0] for v in variable]),
         radius=torch.stack([v[1] for v in variable]),
     )
+
+
+def _at_first_points(
+    lm: LanguageModel, attention: PrefixAttention, recording: Recording, points: list[Tensor],
+    batch: Batch,
+) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:  # fmt: skip
+    """Per layer dP/d(source) (point, sample, answer token, ...) and P at 0; P at 1."""
+    wide = torch.promote_types(lm.dtype, torch.float32)
+    B, Y = recording.slots.shape
+    shape = (B, len(points[0]), Y, direction(recording, 0).shape[-1])
+    # The values at 1 are the last of a layer.
+    values = [torch.empty(shape, dtype=wide, device=lm.device) for _ in points]
+    at_zero: list[Tensor] = []
+    full = None
+    below = [c[:-1].to(wide) for c in points]
+    for layers, part, first in passes(lm, attention, recording, below, True, batch):
+        if first.slope_unchanged is not None:
+            assert first.probability_unchanged is not None
+            full = first.probability_unchanged
+            for layer, g in enumerate(first.slope_unchanged):
+                values[layer][:, -1] = full[..., None] * g
+        for layer in layers:
+            p, g = first.probability[layer], first.slope[layer]
+            values[layer][:, :-1][:, part] = p[..., None] * g
+            if not part.start:
+                at_zero.append(p[:, 0])
+        del first, p, g
+    assert full is not None
+    return [(v.transpose(0, 1), p) for v, p in zip(values, at_zero, strict=True)], full
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,54 +187,64 @@ class _Work:
 
 def _refine(
     lm: LanguageModel, attention: PrefixAttention, work: _Work, wanted: Tensor, most: int,
-    max_rows: int,
+    batch: Batch, room: Room,
 ) -> Tensor:  # fmt: skip
     """Double the intervals of slots whose gap is too large; (sample, answer token) intervals."""
     along = direction(work.recording, work.layer)
     intervals = torch.full(wanted.shape, FIRST, device=wanted.device)
     gap = ((work.slope * along).sum(-1) - work.effect).abs()
-    samples, columns = torch.nonzero(wanted & (gap > work.tolerance), as_tuple=True)
-    values = work.values[:, samples, columns]
-    n = FIRST
-    while len(samples) and 2 * n <= most:
-        n *= 2
-        center, radius = (v[samples, columns] for v in work.variable)
-        points, weights = path_nodes(n, center, radius)
-        between = _values(lm, attention, work, samples, columns, points[1::2], max_rows)
-        both = values.new_empty(n + 1, *values.shape[1:])
-        both[::2], both[1::2] = values, between
-        slope = torch.einsum("nt,ntw->tw", weights.to(both.dtype), both)
-        work.slope[samples, columns] = slope
-        intervals[samples, columns] = n
-        gap = ((slope * along[samples, columns]).sum(-1) - work.effect[samples, columns]).abs()
-        left = gap > work.tolerance
-        samples, columns, values = samples[left], columns[left], both[:, left]
+    found = torch.nonzero(wanted & (gap > work.tolerance), as_tuple=True)
+    for samples, columns in zip(*(x.split(room.slots) for x in found), strict=True):
+        values = work.values[:, samples, columns]
+        n = FIRST
+        while len(samples) and 2 * n <= most:
+            n *= 2
+            center, radius = (v[samples, columns] for v in work.variable)
+            points, weights = path_nodes(n, center, radius)
+            both = values.new_empty(n + 1, *values.shape[1:])
+            both[::2] = values
+            _fill(lm, attention, work, (samples, columns), points[1::2], both[1::2], batch, room)
+            slope = torch.einsum("nt,ntw->tw", weights.to(both.dtype), both)
+            work.slope[samples, columns] = slope
+            intervals[samples, columns] = n
+            gap = ((slope * along[samples, columns]).sum(-1) - work.effect[samples, columns]).abs()
+            left = gap > work.tolerance
+            samples, columns, values = samples[left], columns[left], both[:, left]
     return intervals
 
 
-def _values(
-    lm: LanguageModel, attention: PrefixAttention, work: _Work, samples: Tensor, columns: Tensor,
-    points: Tensor, max_rows: int,
-) -> Tensor:  # fmt: skip
-    """dP/d(source) (point, slot, width or neuron) at `points` (point, slot) of one layer."""
-    wide = work.values.dtype
+def _fill(
+    lm: LanguageModel, attention: PrefixAttention, work: _Work, where: tuple[Tensor, Tensor],
+    points: Tensor, found: Tensor, batch: Batch, room: Room,
+) -> None:  # fmt: skip
+    """Put dP/d(source) of one layer at `points` (point, slot) into `found`."""
     behind = max(1, lm.n_layers - 1 - work.layer)
-    step = max(1, max_rows // (len(points) * behind))
-    found = []
-    for first in range(0, len(samples), step):
-        b, y = samples[first : first + step], columns[first : first + step]
-        c = points[:, first : first + step].to(wide)
+    n_slots, n_points = room.step(len(points), behind)
+    for first in range(0, len(where[0]), n_slots):
+        part = slice(first, first + n_slots)
+        b, y = where[0][part], where[1][part]
         alone = len(work.recording.slots) == 1
         # One sample: its keys are shared as they are. Several: every slot has its own copy.
-        part = slot_columns(work.recording, y) if alone else single_slots(work.recording, b, y)
-        c = c[:, None] if alone else c[:, :, None]
-        nowhere = c[:0]
-        layers = [c if layer == work.layer else nowhere for layer in range(lm.n_layers)]
-        result = row_gradients(lm, attention, part, layers, False)
-        p, g = result.probability[work.layer], result.slope[work.layer]
-        value = p[..., None] * g
-        found.append(value[0] if alone else value[:, :, 0].transpose(0, 1))
-    return torch.cat(found, dim=1)
+        cut = slot_columns(work.recording, y) if alone else single_slots(work.recording, b, y)
+        for at in range(0, len(points), n_points):
+            rows = slice(at, at + n_points)
+            found[rows, part] = _values(lm, attention, work, cut, points[rows, part], batch)
+
+
+def _values(
+    lm: LanguageModel, attention: PrefixAttention, work: _Work, cut: Recording, points: Tensor,
+    batch: Batch,
+) -> Tensor:  # fmt: skip
+    """dP/d(source) (point, slot, width or neuron) of one pass."""
+    alone = len(work.recording.slots) == 1
+    c = points.to(work.values.dtype)
+    c = c[:, None] if alone else c[:, :, None]
+    layers = [c if layer == work.layer else c[:0] for layer in range(lm.n_layers)]
+    result = row_gradients(
+        lm, attention, cut, layers, False, recompute=batch.recompute, head_rows=batch.head_rows
+    )
+    value = result.probability[work.layer][..., None] * result.slope[work.layer]
+    return value[0] if alone else value[:, :, 0].transpose(0, 1)
 
 
 def _variable(lm: LanguageModel, recording: Recording, layer: int) -> tuple[Tensor, Tensor]:

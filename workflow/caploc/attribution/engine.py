@@ -18,26 +18,27 @@ the neurons are scaled and whether one by one: we scale the whole layer, at the 
 """
 
 from collections.abc import Sequence as SequenceOf
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from caploc.attribution.adaptive import FIRST, Adaptive, adaptive_integral
-from caploc.attribution.batching import Batch, plan_batches
-from caploc.attribution.head import answer_probability
-from caploc.attribution.injection import SITES, pull_back
-from caploc.attribution.integration import Integral, fixed_integral
+from caploc.attribution.adaptive import FIRST, Adaptive
+from caploc.attribution.batching import Batch
+from caploc.attribution.footprint import Footprint
+from caploc.attribution.injection import SITES
+from caploc.attribution.memory import budget_bytes
 from caploc.attribution.model_check import check_model
-from caploc.attribution.prefix_attention import PrefixAttention, use_prefix_attention
-from caploc.attribution.recording import Recording, Sequence, record, slot_columns
+from caploc.attribution.planning import Planner
+from caploc.attribution.prefix_attention import use_prefix_attention
+from caploc.attribution.recording import Sequence
 from caploc.attribution.rules import PathRule, path_rule
+from caploc.attribution.scoring import Scoring, Totals
+from caploc.attribution.trial_runs import TrialRuns
 from caploc.models._language_model import LanguageModel
 from caploc.records import DataError
 
-__all__ = ["Attribution", "attribute"]
+__all__ = ["Attribution", "attribute", "planner_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,7 @@ def attribute(
     tolerance: float = 1e-3,
     max_answer_tokens: int | None = None,
     batch_rows: int = 4096,
+    memory_bytes: int | None = None,
     seed: int = 0,
     names: SequenceOf[str] | None = None,
 ) -> list[Attribution]:
@@ -103,7 +105,10 @@ def attribute(
         tolerance: of the rule ``adaptive``: largest gap, in probability, that is left alone.
         max_answer_tokens: score at most this many answer tokens of a sample, a uniform random
             choice without replacement (an unbiased mean); None means all.
-        batch_rows: most rows in one pass; bounds memory, changes rounding only.
+        batch_rows: most rows in one pass; changes rounding only.
+        memory_bytes: most bytes of tensors beside the weights, which decide how much of a sample
+            shares a pass (see `batching`); changes rounding only. None takes a part of the memory
+            that is free, see `memory`.
         seed: of that choice, which depends on the sample's ids and nothing else.
         names: what errors call the samples.
 
@@ -112,7 +117,7 @@ def attribute(
 
     Raises:
         DataError: the model does not fit the method, an unknown rule or site, or a score that is
-            not a number.
+            not a number; or the memory is too small, with the least that would do.
         ValueError: bad arguments.
     """
     if site not in SITES:
@@ -125,17 +130,46 @@ def attribute(
     ]
     sequences = [_sequence(x, y, m) for x, y, m in zip(prompt_ids, answer_ids, chosen, strict=True)]
     sizes = [(len(s.slots), len(s.ids)) for s in sequences]
-    linear = check_model(lm, site)
+    planner = planner_of(lm, path, site, sizes, names, batch_rows, memory_bytes)
     results: dict[int, Attribution] = {}
     with use_prefix_attention(lm) as attention:
-        n_points = FIRST if isinstance(path, Adaptive) else len(path.scaled[0])
-        for batch in plan_batches(sizes, n_points, lm.n_layers, batch_rows):
-            recording = record(lm, attention, [sequences[i] for i in batch.members], site, linear)
-            n_slots = [sizes[i][0] for i in batch.members]
-            totals = _integrate(lm, attention, recording, n_slots, path, batch, batch_rows)
-            for row, i in enumerate(batch.members):
-                results[i] = _of_sample(totals, row, chosen[i], len(answer_ids[i]), names[i])
+        scoring = Scoring(lm, attention, path, planner, sequences)
+
+        def score(batch: Batch) -> list[Attribution]:
+            totals = scoring.integrate(batch)
+            return [
+                _of_sample(totals, row, chosen[i], len(answer_ids[i]), names[i])
+                for row, i in enumerate(batch.members)
+            ]
+
+        for batch, found in planner.in_batches(score):
+            results.update(zip(batch.members, found, strict=True))
     return [results[i] for i in range(len(sequences))]
+
+
+def planner_of(
+    lm: LanguageModel, path: PathRule | Adaptive, site: str, sizes: list[tuple[int, int]],
+    names: SequenceOf[str], batch_rows: int = 4096, memory_bytes: int | None = None,
+) -> Planner:  # fmt: skip
+    """What decides how the samples of a call are divided.
+
+    Args:
+        lm: the model; it is checked.
+        path: the rule.
+        site: where the neurons are.
+        sizes: (number of scored answer tokens, length in tokens) of each sample.
+        names: what errors call the samples.
+        batch_rows: as for `attribute`.
+        memory_bytes: as for `attribute`.
+    """
+    trials = TrialRuns(lm, site, check_model(lm, site))
+    budget = budget_bytes(lm, memory_bytes)
+    if isinstance(path, Adaptive):
+        footprint = Footprint(trials, FIRST, True, path.most)
+    else:
+        below, one = len(path.scaled[0]), path.weight_of_one is not None
+        footprint = Footprint(trials, below, one)
+    return Planner(footprint, sizes, list(names), batch_rows, budget)
 
 
 def _path(rule: str, steps: int, tolerance: float) -> PathRule | Adaptive:
@@ -146,70 +180,6 @@ def _path(rule: str, steps: int, tolerance: float) -> PathRule | Adaptive:
     if not tolerance > 0:
         raise ValueError(f"the tolerance must be above 0, found {tolerance}")
     return Adaptive(tolerance, steps)
-
-
-@dataclass(frozen=True, slots=True)
-class _Totals:
-    """Results of a batch; axes (layer, sample, answer token, neuron), as far as they have them.
-
-    `parts` are the integrals of its answer tokens in order, without their slopes.
-    """
-
-    scores: Tensor
-    probability: Tensor
-    score_sum: Tensor
-    parts: list[Integral]
-
-    def of(self, name: str, row: int, n: int) -> NDArray[np.float64] | None:
-        """(layer, token) numbers of one sample, or None if the rule has none."""
-        found = [getattr(part, name) for part in self.parts]
-        if found[0] is None:
-            return None
-        return torch.cat(found, dim=2)[:, row, :n].double().cpu().numpy()
-
-
-def _integrate(
-    lm: LanguageModel,
-    attention: PrefixAttention,
-    recording: Recording,
-    n_slots_of: list[int],
-    path: PathRule | Adaptive,
-    batch: Batch,
-    max_rows: int,
-) -> _Totals:
-    """Scores of one batch, averaged over the scored answer tokens of each sample."""
-    n_slots = torch.tensor(n_slots_of, device=lm.device)
-    width = recording.slots.shape[1]
-    # Padding repeats a slot, so its numbers are harmless; its weight in the mean is 0.
-    wide = torch.promote_types(lm.dtype, torch.float32)
-    real = torch.arange(width, device=lm.device) < n_slots[:, None]
-    share = real / n_slots[:, None].to(wide)
-    shape = (lm.n_layers, len(n_slots), lm.n_neurons)
-    scores = torch.zeros(shape, dtype=wide, device=lm.device)
-    sums, parts = [], []
-    for first in range(0, width, batch.n_tokens):
-        part = slice(first, first + batch.n_tokens)
-        cut = slot_columns(recording, part)
-        if isinstance(path, Adaptive):
-            found = adaptive_integral(lm, attention, cut, real[:, part], path, max_rows)
-        else:
-            found = fixed_integral(lm, attention, cut, path, batch.n_points)
-        sums.append(torch.empty_like(found.at_zero))
-        for layer, projection in enumerate(lm.projections):
-            # One product per layer, whatever the number of points.
-            contribution = found.slope[layer]
-            if cut.written is not None:
-                contribution = pull_back(projection, cut.neurons[layer], contribution)
-            contribution *= cut.neurons[layer]
-            sums[-1][layer] = contribution.sum(-1)
-            scores[layer] += torch.einsum("byj,by->bj", contribution, share[:, part])
-        parts.append(replace(found, slope=[]))
-    probability, _ = answer_probability(
-        lm.head, recording.final.flatten(0, 1), recording.targets.flatten(), lm.softcap
-    )
-    return _Totals(
-        scores.cpu(), probability.view(-1, width).cpu(), torch.cat(sums, dim=2).cpu(), parts
-    )
 
 
 def _choose(
@@ -238,7 +208,7 @@ def _sequence(prompt: SequenceOf[int], answer: SequenceOf[int], chosen: list[int
 
 
 def _of_sample(
-    totals: _Totals, row: int, chosen: list[int], n_answer_tokens: int, name: str
+    totals: Totals, row: int, chosen: list[int], n_answer_tokens: int, name: str
 ) -> Attribution:
     n = len(chosen)
     scores = totals.scores[:, row].numpy()

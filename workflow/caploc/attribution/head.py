@@ -16,15 +16,25 @@ from torch import Tensor, nn
 
 from caploc.models._placement import held_weight
 
-__all__ = ["answer_probability"]
+__all__ = ["answer_probability", "logit_rows"]
 
 # Logits held at once: 128 MiB of float32; on the processor no more than what the C library keeps
 # for the next call (larger blocks are mapped anew every time, page by page).
 _LOGITS, _LOGITS_CPU = 1 << 25, 1 << 23
 
 
+def logit_rows(head: nn.Linear, device: torch.device) -> int:
+    """Rows whose logits are held at once, if nothing else limits them."""
+    most = _LOGITS_CPU if device.type == "cpu" else _LOGITS
+    return max(1, most // len(head.weight))
+
+
 def answer_probability(
-    head: nn.Linear, hidden: Tensor, target: Tensor, softcap: float | None = None
+    head: nn.Linear,
+    hidden: Tensor,
+    target: Tensor,
+    softcap: float | None = None,
+    most_rows: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Probability of one token per row, and the gradient of its logarithm.
 
@@ -33,6 +43,7 @@ def answer_probability(
         hidden: (row, width) normed residual.
         target: (row,) token ids.
         softcap: c of ``c tanh(a / c)`` behind the head, or None.
+        most_rows: rows whose logits are held at once; None takes `logit_rows`.
 
     Returns:
         (row,) probability, in float32 or wider; (row, width) d log P / d hidden, as `hidden`.
@@ -41,20 +52,28 @@ def answer_probability(
     wide = torch.promote_types(hidden.dtype, torch.float32)
     probability = torch.empty(len(hidden), dtype=wide, device=hidden.device)
     gradient = torch.empty_like(hidden)
-    most = _LOGITS_CPU if hidden.device.type == "cpu" else _LOGITS
-    step = max(1, most // len(weight))
-    for first in range(0, len(hidden), step):
+    step = min(most_rows or len(hidden), logit_rows(head, hidden.device))
+    for first in range(0, len(hidden), max(step, 1)):
         part = slice(first, first + step)
-        z = head(hidden[part]).to(wide)
-        if softcap is not None:
-            z = softcap * torch.tanh(z / softcap)
-        p = torch.softmax(z, dim=-1)
-        y = target[part, None]
-        probability[part] = p.gather(1, y)[:, 0]
-        of_answer = weight[y[:, 0]]
-        if softcap is not None:
-            slope = 1 - (z / softcap) ** 2
-            of_answer = of_answer * slope.gather(1, y).to(weight.dtype)
-            p *= slope
-        gradient[part] = torch.addmm(of_answer, p.to(weight.dtype), weight, alpha=-1)
+        # In a function of its own, so that the logits are gone before the next ones are made.
+        probability[part], gradient[part] = _of_rows(
+            head, weight, hidden[part], target[part, None], softcap
+        )
     return probability, gradient
+
+
+def _of_rows(
+    head: nn.Linear, weight: Tensor, hidden: Tensor, y: Tensor, softcap: float | None
+) -> tuple[Tensor, Tensor]:
+    """The same for rows whose logits fit, targets (row, 1)."""
+    z = head(hidden).to(torch.promote_types(hidden.dtype, torch.float32))
+    if softcap is not None:
+        z = softcap * torch.tanh(z / softcap)
+    p = torch.softmax(z, dim=-1)
+    probability = p.gather(1, y)[:, 0]
+    of_answer = weight[y[:, 0]]
+    if softcap is not None:
+        slope = 1 - (z / softcap) ** 2
+        of_answer = of_answer * slope.gather(1, y).to(weight.dtype)
+        p *= slope
+    return probability, torch.addmm(of_answer, p.to(weight.dtype), weight, alpha=-1)

@@ -30,6 +30,7 @@ def attribute(
     tolerance: float = 1e-3,
     max_answer_tokens: int | None = None,
     batch_rows: int = 4096,
+    memory_bytes: int | None = None,
     seed: int = 0,
 ) -> Attribution | list[Attribution]:
     """Score every FFN neuron for one sample or for a batch.
@@ -52,8 +53,11 @@ def attribute(
         tolerance: of the rule ``adaptive``: largest gap, in probability, that is left alone.
         max_answer_tokens: score at most this many answer tokens of a sample, a uniform random
             choice; None means all.
-        batch_rows: most rows in one pass; bounds memory, changes rounding only.
-        seed: of that choice.
+        batch_rows: most rows in one pass; changes rounding only.
+        memory_bytes: most bytes of tensors beside the model and the results; changes rounding only.
+            None takes half of the free memory, 85 % on an accelerator. What is more than this many
+            bytes is cut: answer tokens, then path points, then layers, then blocks are run again.
+        seed: of the choice of answer tokens.
 
     Returns:
         An `Attribution` for one sample, a list of them for a batch: ``scores`` (layer, neuron) in
@@ -61,7 +65,7 @@ def attribute(
 
     Raises:
         DataError: the model does not fit the method, an unknown rule or site, or a score that is
-            not a finite number.
+            not a finite number; or the memory is too small, with the least that would do.
         ValueError: arguments that cannot be used: an empty prompt or answer, ids that are not in
             the vocabulary, a sample longer than the context, fewer than one step.
     """
@@ -81,7 +85,8 @@ def attribute(
         _in_vocabulary(lm, answers, "answer_ids")
         found = engine.attribute(
             lm, prompts, answers, rule=rule, steps=steps, site=site, tolerance=tolerance,
-            max_answer_tokens=max_answer_tokens, batch_rows=batch_rows, seed=seed,
+            max_answer_tokens=max_answer_tokens, batch_rows=batch_rows, memory_bytes=memory_bytes,
+            seed=seed,
         )  # fmt: skip
     return found[0] if alone else found
 

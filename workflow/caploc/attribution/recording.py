@@ -33,6 +33,11 @@ class Sequence:
     slots: list[int]
     targets: list[int]
 
+    def only(self, part: slice) -> "Sequence":
+        """The same with some of its slots, cut behind the last of them."""
+        slots = self.slots[part]
+        return Sequence(self.ids[: slots[-1] + 1], slots, self.targets[part])
+
 
 @dataclass(frozen=True, slots=True)
 class Recording:

@@ -13,12 +13,15 @@ At c = 1 all layers have the same, unchanged stream: one row per slot serves the
 gradient at every layer is read off in the same backward pass.
 """
 
+from collections.abc import Callable
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 
 from caploc.attribution.head import answer_probability
 from caploc.attribution.injection import hook_neurons
@@ -32,6 +35,8 @@ __all__ = [
     "forward_rows",
     "row_gradients",
     "rows_with_neurons",
+    "run_block",
+    "run_changed",
     "silenced_outputs",
 ]
 
@@ -74,6 +79,7 @@ def forward_rows(
     recording: Recording,
     points: SequenceOf[Tensor],
     with_unchanged: bool,
+    recompute: bool = False,
 ) -> Rows:
     """Send the rows of all layers and points through the blocks.
 
@@ -84,6 +90,7 @@ def forward_rows(
         points: per layer (point, sample or 1, answer token or 1) fractions c; a layer without
             points has no rows.
         with_unchanged: also send one row with c = 1 per slot, for all layers.
+        recompute: keep only the rows in front of a block for the way back, and run it again there.
     """
     B, Y = recording.slots.shape
     attention.prefix = recording.prefix()
@@ -101,10 +108,12 @@ def forward_rows(
             leaf = _leaf(recording, layer, points[layer], with_unchanged)
             sources.append(leaf)
             if rows.shape[1]:
-                rows = _run_changed(lm, recording, layer, rows, slots, leaf, with_unchanged)
+                run = partial(run_changed, lm, recording, layer, slots=slots, shared=with_unchanged)
+                rows = _again(run, rows, leaf) if recompute else run(rows, leaf)
             continue
         if layer and rows.shape[1]:
-            rows = _run(lm, recording, layer, rows, slots)
+            run = partial(run_block, lm, recording, layer, slots=slots)
+            rows = _again(run, rows) if recompute else run(rows)
         hidden, written = recording.hidden[layer], recording.written[layer]
         # The sum is formed in float32 at least and rounded once.
         scale = (points[layer] - 1).transpose(0, 1)[..., None]
@@ -122,6 +131,9 @@ def row_gradients(
     recording: Recording,
     points: SequenceOf[Tensor],
     with_unchanged: bool,
+    *,
+    recompute: bool = False,
+    head_rows: int | None = None,
 ) -> Gradients:
     """Probabilities at the path points and the gradients of their logarithms.
 
@@ -131,15 +143,17 @@ def row_gradients(
         recording: from `record`.
         points: per layer (point, sample or 1, answer token or 1) fractions c, float32 or wider.
         with_unchanged: also c = 1, which all layers share.
+        recompute: see `forward_rows`.
+        head_rows: rows whose logits are held at once; None leaves it to the head.
     """
     B, Y = recording.slots.shape
     with torch.enable_grad():
-        rows = forward_rows(lm, attention, recording, points, with_unchanged)
+        rows = forward_rows(lm, attention, recording, points, with_unchanged, recompute)
     n_rows = rows.final.shape[1]
     targets = recording.targets.repeat(1, n_rows // Y).flatten()
     with torch.no_grad():
         final = rows.final.detach().flatten(0, 1)
-        probability, seed = answer_probability(lm.head, final, targets, lm.softcap)
+        probability, seed = answer_probability(lm.head, final, targets, lm.softcap, head_rows)
     gradients = torch.autograd.grad(
         rows.final, rows.sources, seed.view_as(rows.final),
         allow_unused=True, materialize_grads=True,
@@ -169,7 +183,7 @@ def silenced_outputs(
     """
     attention.prefix = recording.prefix()
     return [
-        _run_changed(lm, recording, layer, x, recording.slots, torch.zeros_like(w), False)
+        run_changed(lm, recording, layer, x, torch.zeros_like(w), recording.slots, False)
         for layer, (x, w) in enumerate(zip(recording.inputs, recording.neurons, strict=True))
     ]
 
@@ -198,16 +212,24 @@ def rows_with_neurons(
     n = neurons.shape[1] // Y
     slots = recording.slots[:, None].expand(B, n, Y).reshape(B, -1)
     rows = recording.inputs[layer][:, None].expand(B, n, Y, -1).reshape(B, n * Y, -1)
-    rows = _run_changed(lm, recording, layer, rows, slots, neurons, False)
+    rows = run_changed(lm, recording, layer, rows, neurons, slots, False)
     for behind in range(layer + 1, lm.n_layers):
-        rows = _run(lm, recording, behind, rows, slots)
+        rows = run_block(lm, recording, behind, rows, slots)
     return lm.final_norm(rows).to(lm.device)
 
 
-def _run(
+def _again(run: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+    """Run now, and once more when gradients are wanted; nothing else is kept."""
+    # To its end also then: modules may clean up behind themselves.
+    with set_checkpoint_early_stop(False):
+        found = checkpoint(run, *tensors, use_reentrant=False, preserve_rng_state=False)
+    return cast(Tensor, found)
+
+
+def run_block(
     lm: LanguageModel, recording: Recording, layer: int, rows: Tensor, slots: Tensor
 ) -> Tensor:
-    """Rows behind a block."""
+    """Rows behind a block, (sample, row, width); slots (sample, row or more) are positions."""
     settings = _positional(recording.positional[layer], slots, rows.shape[1])
     output = lm.blocks[layer](rows, **dict.fromkeys(lm.family.unused_arguments), **settings)
     return (output[0] if isinstance(output, tuple) else output).to(lm.device)
@@ -221,12 +243,22 @@ def _leaf(recording: Recording, layer: int, points: Tensor, with_unchanged: bool
     return leaf.requires_grad_(torch.is_grad_enabled())
 
 
-def _run_changed(
-    lm: LanguageModel, recording: Recording, layer: int, rows: Tensor, slots: Tensor, leaf: Tensor,
-    with_unchanged: bool,
+def run_changed(
+    lm: LanguageModel, recording: Recording, layer: int, rows: Tensor, leaf: Tensor, slots: Tensor,
+    shared: bool,
 ) -> Tensor:  # fmt: skip
-    """Rows behind a block in which the last ones get the neurons of `leaf`."""
-    n_shared = recording.slots.shape[1] if with_unchanged else 0
+    """Rows behind a block in which the last ones get the neurons of `leaf`.
+
+    Args:
+        lm: the model, with its prefix in place.
+        recording: from `record`.
+        layer: of the block.
+        rows: (sample, row, width) in front of it.
+        leaf: (sample, row, neuron), added to the unchanged rows, then the neurons of the last rows.
+        slots: (sample, row or more) positions.
+        shared: whether the unchanged rows come first, one a slot.
+    """
+    n_shared = recording.slots.shape[1] if shared else 0
     n_new = leaf.shape[1] - n_shared
 
     def change(neurons: Tensor) -> Tensor:
@@ -238,7 +270,7 @@ def _run_changed(
 
     handle = hook_neurons(lm, layer, recording.site, change)
     try:
-        return _run(lm, recording, layer, rows, slots)
+        return run_block(lm, recording, layer, rows, slots)
     finally:
         handle.remove()
 

@@ -22,6 +22,7 @@ def locate(
     tolerance: float = 1e-3,
     max_answer_tokens: int | None = 64,
     batch_rows: int = 4096,
+    memory_mib: int | None = None,
     seed: int = 0,
 ) -> list[Attribution | Dropped]:
     """Score every neuron for each sample.
@@ -35,6 +36,7 @@ def locate(
         tolerance: of an adaptive rule.
         max_answer_tokens: longer answers are scored at a random choice of this many tokens.
         batch_rows: most rows in one pass.
+        memory_mib: most MiB beside the weights; None takes a part of what is free.
         seed: of that choice.
 
     Returns:
@@ -61,6 +63,7 @@ def locate(
         site=site,
         max_answer_tokens=max_answer_tokens,
         batch_rows=batch_rows,
+        memory_bytes=None if memory_mib is None else memory_mib * 2**20,
         seed=seed,
         names=[samples[i].sample_id for i in kept],
     )

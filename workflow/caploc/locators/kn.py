@@ -34,6 +34,7 @@ def locate(
     steps: int = 20,
     max_answer_tokens: int | None = None,
     batch_rows: int = 4096,
+    memory_mib: int | None = None,
     seed: int = 0,
 ) -> list[Attribution | Dropped]:
     """Score every neuron for each prompt.
@@ -47,6 +48,7 @@ def locate(
         steps: S of the rule.
         max_answer_tokens: longer answers are scored at a random choice of this many tokens.
         batch_rows: most rows in one pass.
+        memory_mib: most MiB beside the weights; None takes a part of what is free.
         seed: of that choice.
 
     Returns:
@@ -60,6 +62,7 @@ def locate(
         steps=steps,
         max_answer_tokens=max_answer_tokens,
         batch_rows=batch_rows,
+        memory_mib=memory_mib,
         seed=seed,
     )
 

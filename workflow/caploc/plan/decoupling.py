@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING, Any
 
-from caploc.plan.spine import place
+from caploc.plan.spine import memory, place
 
 if TYPE_CHECKING:
     from caploc.plan import Plan
@@ -42,7 +42,7 @@ def locate_pairs(plan: "Plan", model: str, pairs: str, shard: str) -> dict[str, 
         "pairs": pairs,
         "shard": int(shard),
         "shard_size": settings["shard_size"],
-        "kn": settings["kn"],
+        "kn": settings["kn"] | memory(plan, model),
         "seed": plan.run["seed"],
     } | place(plan, model)
 

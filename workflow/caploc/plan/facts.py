@@ -3,6 +3,8 @@
 import math
 from typing import TYPE_CHECKING, Any
 
+from caploc.plan.spine import memory
+
 if TYPE_CHECKING:
     from caploc.plan import Plan
 
@@ -85,7 +87,8 @@ def locate_facts(plan: "Plan", model: str, facts: str, locator: str, shard: str)
         "model": model,
         "facts": facts,
         "locator": locator,
-        "locate": {k: v for k, v in own.items() if k in _LOCATE[locator]},
+        "locate": {k: v for k, v in own.items() if k in _LOCATE[locator]}
+        | (memory(plan, model) if locator == "kn" else {}),
         "choose": {k: v for k, v in own.items() if k not in (*_LOCATE[locator], "share")},
         "rewrites": settings["rewrites"],
         "prompts": settings["refine_prompts"] if locator == "kn" else 1,

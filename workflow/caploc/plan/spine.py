@@ -51,7 +51,7 @@ def attribute_shard(plan: "Plan", model: str, task: str, method: str, shard: str
         "model": model,
         "task": task,
         "method_id": method,
-        "method": plan.config["methods"][method],
+        "method": plan.config["methods"][method] | memory(plan, model),
         "shard": int(shard),
         "shard_size": plan.run["shard_size"],
         "seed": plan.run["seed"],
@@ -63,7 +63,7 @@ def score_converged(plan: "Plan", model: str, method: str) -> dict[str, Any]:
         "model": model,
         "tasks": plan.tasks,
         "method_id": method,
-        "method": plan.config["methods"][method],
+        "method": plan.config["methods"][method] | memory(plan, model),
         "n_samples": plan.run["converged_samples"],
         "seed": plan.run["seed"],
     } | place(plan, model)
@@ -72,6 +72,12 @@ def score_converged(plan: "Plan", model: str, method: str) -> dict[str, Any]:
 def place(plan: "Plan", model: str) -> dict[str, Any]:
     entry = plan.config["models"][model]
     return {key: entry[key] for key in ("family", "dtype", "device")}
+
+
+def memory(plan: "Plan", model: str) -> dict[str, Any]:
+    """The budget of a model that has one, as a setting of a locator of neurons."""
+    entry = plan.config["models"][model]
+    return {key: entry[key] for key in ("memory_mib",) if key in entry}
 
 
 def aggregate_scores(plan: "Plan", model: str, task: str, method: str) -> dict[str, Any]:
