@@ -38,7 +38,7 @@ def extended(tmp_path_factory, fresh):
     folder = tmp_path_factory.mktemp("adding") / "caploc"
     shutil.copytree(fresh.folder, folder, ignore=shutil.ignore_patterns("results", ".snakemake"))
     config = yaml.safe_load((REPOSITORY / "tests/workflow/small.yaml").read_text())
-    config["run"]["name"] = "extended"
+    config["run"] |= {"name": "extended", "shard_size": 1000}
     config["models"]["tiny"]["train"]["mixture"] = {"days_ahead": 1}
     for page, text in PAGES.items():
         for name, content in named_blocks(page, "python"):

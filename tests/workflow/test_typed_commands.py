@@ -1,0 +1,47 @@
+"""Commands of README and docs that are cheap: typed as they stand in a finished small run."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+from tried_commands import TYPED
+from workflow_copy import copy_with_results
+
+pytestmark = pytest.mark.workflow
+
+
+@pytest.fixture(scope="module")
+def folder(finished, tmp_path_factory):
+    """A copy of the finished run as documentation supposes it: .venv, mine.yaml."""
+    copy = copy_with_results(finished, tmp_path_factory.mktemp("typed") / "caploc").folder
+    (copy / ".venv").symlink_to(sys.prefix)
+    shutil.copy(copy / "config/test.yaml", copy / "mine.yaml")
+    return copy
+
+
+def type_in(folder, command):
+    return subprocess.run(
+        ["bash", "-c", command], cwd=folder, capture_output=True, text=True, timeout=600,
+        env={"PATH": f"{folder}/.venv/bin:/usr/bin:/bin", "HOME": str(folder / "home"),
+             "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(folder / "workflow"),
+             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("command", sorted(TYPED))
+def test_a_command_does_what_the_page_says(folder, command):
+    done = type_in(folder, f"{command.replace('<table>', 'agreement')} {TYPED[command]}")
+    text = done.stdout + done.stderr
+    assert done.returncode == 0, text[-4000:]
+    assert "Traceback" not in text
+    if "snakemake" not in command:
+        assert text
+    elif "-n" in command.split() and "mine.yaml" not in command:
+        assert re.search(r"^train_model +1$", text, flags=re.M)  # the default run, from nothing
+    elif "--forcerun" in command:
+        assert re.search(r"^build_mask +\d+$", text, flags=re.M)
+    else:
+        assert "Nothing to be done" in text
