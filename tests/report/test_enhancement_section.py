@@ -79,9 +79,9 @@ def test_the_matrix_of_sources_and_targets(changed):
     _, page, _ = changed({"enhancement": table(0.6, 0.2), "cross_enhancement": cross})
     own, equal = (t for t in page.tables if t.caption.startswith("Across data sets"))
     assert "all located neurons of each" in own.caption and "equally many" in equal.caption
-    assert own.row("Word problems")[1:3] == ["1.50 +0.50", "-0.70 -0.05"]
-    assert "located neurons trained 0.30 (0.20 to 0.40)" in page.texts()
-    assert equal.row("Word problems")[1:3] == ["2.50 +1.50", "0.30 +0.95"]
+    assert own.row("Word problems")[1:3] == ["1.500 +0.500", "-0.700 -0.050"]
+    assert "located neurons trained 0.300 (0.200 to 0.400)" in page.texts()
+    assert equal.row("Word problems")[1:3] == ["2.500 +1.500", "0.300 +0.950"]
 
 
 def test_the_paper_is_labelled_as_other_models_and_its_wrong_average_is_told(changed):

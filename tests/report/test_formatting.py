@@ -39,6 +39,7 @@ def test_a_span_of_shares_is_one_number_where_both_look_equal():
 def test_differences():
     assert [nat(x) for x in (-0.105, -0.0004, 0.0004, 2)] == ["-0.105", "0.000", "0.000", "2.000"]
     assert nat(-0.00004, 4) == "0.0000"
+    assert [nat(x, signed=True) for x in (0.05, -0.05, -0.0004)] == ["+0.050", "-0.050", "0.000"]
     assert [points(x) for x in (-0.225, 0.1, 0, -0.0004)] == ["-22.5", "+10.0", "0.0", "0.0"]
 
 

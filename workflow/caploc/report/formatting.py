@@ -105,10 +105,10 @@ def probability(value: float) -> str:
     return "0" if value == 0 else f"{value:.2g}"
 
 
-def nat(value: float, digits: int = 3) -> str:
-    """A log-probability or a difference of two: ``-0.105``, and never ``-0.000``."""
-    text = f"{value:.{digits}f}"
-    return text.removeprefix("-") if float(text) == 0 else text
+def nat(value: float, digits: int = 3, signed: bool = False) -> str:
+    """A log-probability or a difference of two: ``-0.105`` or ``+0.105``, and never ``-0.000``."""
+    text = f"{value:{'+' if signed else ''}.{digits}f}"
+    return text.lstrip("+-") if float(text) == 0 else text
 
 
 def points(value: float) -> str:
