@@ -5,15 +5,13 @@ over the seeds of a plant and capability, rows without a capability too means ov
 the surgery check; intervals are the range.
 """
 
-import pyarrow as pa
-
 from caploc import store
 from caploc.provenance import Job
 from caploc.stages._known_answer_table import KNOWN_ANSWER, Row
 from caploc.stages._tables import rows, write
 from caploc.statistics import spread
 
-__all__ = ["run"]
+__all__ = ["averages", "run"]
 
 _NAMED = ("locator", "truth", "n_samples", "sigma", "rule", "set", "metric")
 
@@ -30,9 +28,17 @@ def run(job: Job) -> None:
     found: list[Row] = []
     for path in job.inputs["parts"]:
         found += store.read_table(path, KNOWN_ANSWER.names).to_pylist()
-    means = _means(found, ("plant", "dataset")) + _means(found, ())
-    table = pa.concat_tables([rows(found, KNOWN_ANSWER), rows(means, KNOWN_ANSWER)])
+    table = rows([*found, *averages(found)], KNOWN_ANSWER)
     write(job, table)
+
+
+def averages(found: list[Row]) -> list[Row]:
+    """Means over seeds, then over all plants, seeds and capabilities that passed the check.
+
+    Args:
+        found: rows of all parts.
+    """
+    return _means(found, ("plant", "dataset")) + _means(found, ())
 
 
 def _means(found: list[Row], over: tuple[str, ...]) -> list[Row]:

@@ -1,0 +1,113 @@
+"""How well locators find planted neurons: what the table of planted models says, in short.
+
+    python benchmarks/known_answer.py          # after: snakemake known_answer --cores 2
+    python benchmarks/known_answer.py --full   # after: snakemake known_answer_full --cores 2
+
+reads results/default (or --results) and writes benchmarks/results/known_answer.json or
+known_answer_full.json. Times are those of Snakemake's benchmark files. Of a grid that is not
+finished, --full tells the parts that are there.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from caploc import store
+from caploc.stages._known_answer_table import KNOWN_ANSWER
+from caploc.stages.tabulate_known_answer import averages
+from machine import save
+
+RANKED = ("average_precision", "roc_area", "precision_at_n")
+
+
+def rows_of(root: Path, name: str) -> list[dict[str, Any]]:
+    """Rows of the table, or of the parts that are there, with their means."""
+    path = root / "tables" / f"{name}.parquet"
+    if path.is_file():
+        return store.read_table(path, KNOWN_ANSWER.names).to_pylist()
+    parts = sorted((root / "known-answer").glob("*/*/*/*.parquet"))
+    parts = [p for p in parts if p.stem in ("ranking", "null")]
+    if not parts:
+        sys.exit(f"{root}: nothing there yet; run snakemake {name} first")
+    found = pa.concat_tables([store.read_table(p, KNOWN_ANSWER.names) for p in parts]).to_pylist()
+    return found + averages(found)
+
+
+def seconds(root: Path) -> dict[str, dict[str, float]]:
+    """Seconds of every job by rule."""
+    found: dict[str, dict[str, float]] = {}
+    rules = ("plant_model", "check_plant", "measure_effects", "score_plant", "check_null")
+    for rule in rules:
+        for path in sorted((root / "timings" / rule).rglob("*.jsonl")):
+            job = path.relative_to(root / "timings" / rule).with_suffix("").as_posix()
+            found.setdefault(rule, {})[job] = round(json.loads(path.read_text())["s"], 1)
+    return found
+
+
+def number(row: dict[str, Any]) -> Any:
+    """Value, with its range or interval where there is one."""
+    if row["value"] is None or row["ci_low"] is None or row["ci_low"] == row["ci_high"]:
+        return None if row["value"] is None else round(row["value"], 4)
+    return [round(row[k], 4) for k in ("value", "ci_low", "ci_high")]
+
+
+def plants(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Surgery check, effects of whole sets and null checks of each plant."""
+    found: dict[str, Any] = {}
+    for row in rows:
+        if row["seed"] is None or row["locator"]:
+            continue
+        name = f"{row['plant']}, seed {row['seed']}, {row['dataset']}"
+        level = "" if row["sigma"] is None else f"{row['sigma']:g}"
+        parts = (row["metric"], row["set"], row["rule"], level)
+        label = ", ".join(part for part in parts if part)
+        value = number(row)
+        found.setdefault(name, {})[label] = [value, row["note"]] if row["note"] else value
+    return found
+
+
+def ranking(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Means over all that passed, by locator: whole rankings, masks, decoys, curves."""
+    found: dict[str, Any] = {}
+    for row in rows:
+        if row["seed"] is not None or row["dataset"] or not row["locator"]:
+            continue
+        of = found.setdefault(row["locator"], {})
+        truth = f", {row['truth']}" if row["truth"] else ""
+        if row["metric"] in RANKED:
+            label = f"{row['metric']}{truth}"
+            of.setdefault(label, {})[f"{row['n_samples']} samples"] = number(row)
+        elif row["metric"] == "share_of_first":
+            of.setdefault("places taken by decoys", {})[row["set"]] = number(row)
+        else:
+            label = f"{row['metric']}{truth}, {row['rule']}"
+            of.setdefault(label, {})[f"sigma {row['sigma']:g}"] = number(row)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--full", action="store_true", help="the grid of plants and seeds")
+    parser.add_argument("--results", type=Path, default=Path("results/default"))
+    options = parser.parse_args()
+    name = "known_answer_full" if options.full else "known_answer"
+    rows = rows_of(options.results, name)
+    path = save(
+        name,
+        {
+            "made_by": f"snakemake {name} --cores 2",
+            "finished": (options.results / "tables" / f"{name}.parquet").is_file(),
+            "seconds": seconds(options.results),
+            "plants": plants(rows),
+            "ranking": ranking(rows),
+        },
+    )
+    sys.stdout.write(path.read_text())
+
+
+if __name__ == "__main__":
+    main()
