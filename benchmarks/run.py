@@ -15,6 +15,7 @@ COMMANDS = (
     "adaptive",
     "attribution_gpu",
     "aggregation",
+    "memory",
     "families",
     "tracing",
     "circuits",

@@ -210,10 +210,10 @@ def test_comparison_catches_damage(what: str, monkeypatch: pytest.MonkeyPatch) -
             monkeypatch.setattr(prefix_attention.PrefixAttention, "__call__", new)
         elif what == "cap of logits":
             original = head.answer_probability
-            for module in ("engine", "streams"):
+            for module in ("scoring", "streams"):
                 monkeypatch.setattr(
                     f"caploc.attribution.{module}.answer_probability",
-                    lambda h, x, y, c: original(h, x, y, c * 1.01),
+                    lambda h, x, y, c, rows: original(h, x, y, c * 1.01, rows),
                 )
         elif what == "alibi":
             build = modeling_falcon.build_alibi_tensor
