@@ -115,7 +115,7 @@ def test_the_new_locator_equals_cnl_on_answers_of_one_token(monkeypatch, save_mo
     lm = load_model(save_model(), dtype="float64")
     long = Sample("0", "one two", " a b c")
     samples = [long, Sample("1", "one", " b"), Sample("2", " ".join("a" * 40), " b")]
-    found = namespace["locate"](lm, samples, rule="left", steps=4)
+    found = namespace["locate"](lm, samples, rule="left", steps=4, memory_mib=64)
     wanted = cnl.locate(lm, [Sample("0", "one two", " a"), *samples[1:]], rule="left", steps=4)
     for ours, theirs in zip(found[:2], wanted[:2], strict=True):
         np.testing.assert_allclose(ours.scores, theirs.scores, rtol=1e-9, atol=1e-15)

@@ -8,17 +8,21 @@ import sys
 
 import pytest
 from tried_commands import TYPED
-from workflow_copy import copy_with_results
+from workflow_copy import REPOSITORY, copy_repository
 
 pytestmark = pytest.mark.workflow
 
 
 @pytest.fixture(scope="module")
-def folder(finished, tmp_path_factory):
-    """A copy of the finished run as documentation supposes it: .venv, mine.yaml."""
-    copy = copy_with_results(finished, tmp_path_factory.mktemp("typed") / "caploc").folder
+def folder(tmp_path_factory):
+    """A finished run as documentation supposes it: .venv, mine.yaml; the smallest configuration."""
+    workflow = copy_repository(tmp_path_factory.mktemp("typed") / "caploc")
+    copy = workflow.folder
     (copy / ".venv").symlink_to(sys.prefix)
+    small = (REPOSITORY / "tests/workflow/small.yaml").read_text()
+    (copy / "config/test.yaml").write_text(small.replace("name: small", "name: test"))
     shutil.copy(copy / "config/test.yaml", copy / "mine.yaml")
+    workflow.run()
     return copy
 
 
