@@ -25,7 +25,7 @@ from caploc.models._language_model import wrap_model
 from caploc.records import DataError
 
 RULE, STEPS = "inclusive", 19
-SHARES = (1, 1 / 2, 1 / 4, 1 / 10)
+SHARES = (1, 1 / 2, 1 / 4)
 
 
 def llama(layers: int, hidden: int, ffn: int, heads: int, vocabulary: int) -> LlamaConfig:
@@ -41,14 +41,14 @@ SHAPES: dict[str, tuple[Any, torch.dtype, str, list[tuple[int, int]]]] = {
     "Llama, 4 layers of 1,024, short samples": (
         llama(4, 96, 1024, 4, 400), torch.float32, "post", [(25, 9)] * 8),
     "Llama, 8 layers of 1,376, long prompt": (
-        llama(8, 512, 1376, 8, 8000), torch.float32, "post", [(256, 4)]),
+        llama(8, 512, 1376, 8, 8000), torch.float32, "post", [(256, 2)]),
     "Llama, 4 layers of 688, bfloat16": (
-        llama(4, 256, 688, 8, 8000), torch.bfloat16, "post", [(100, 8), (60, 8)]),
+        llama(4, 256, 688, 8, 8000), torch.bfloat16, "post", [(100, 4), (60, 4)]),
     "Llama, 4 layers of 688, site pre": (
-        llama(4, 256, 688, 8, 8000), torch.float32, "pre", [(60, 6)]),
+        llama(4, 256, 688, 8, 8000), torch.float32, "pre", [(60, 4)]),
     "GPT-2, 4 layers of 1,024": (
         GPT2Config(n_layer=4, n_embd=256, n_head=8, vocab_size=8000), torch.float32, "post",
-        [(100, 6)]),
+        [(100, 4)]),
 }  # fmt: skip
 
 

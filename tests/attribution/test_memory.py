@@ -10,11 +10,12 @@ import torch
 from tiny_families import LLAMA_LIKE, tiny
 from tiny_models import ids
 
-from caploc.attribution import memory, streams
+from caploc.attribution import memory, streams, trial_runs
 from caploc.attribution.adaptive import Adaptive
 from caploc.attribution.batching import Batch, NotEnough, plan_batches
 from caploc.attribution.engine import attribute, planner_of
 from caploc.attribution.planning import Planner
+from caploc.attribution.recording import Sequence
 from caploc.attribution.rules import path_rule
 from caploc.attribution.tensor_bytes import TensorBytes
 from caploc.models._language_model import LanguageModel
@@ -139,6 +140,16 @@ def test_the_allocator_agrees_with_the_meter() -> None:
     assert real == pytest.approx(meter.peak, rel=0.01)
 
 
+def test_comparison_sees_a_wrong_prediction(monkeypatch: pytest.MonkeyPatch) -> None:
+    lm = tiny("Llama", LLAMA_LIKE | WIDE)
+    original = trial_runs._rows
+    monkeypatch.setattr(trial_runs, "_rows", lambda *a: tuple(n // 2 for n in original(*a)))
+    predicted = whole_of(lm, PROMPTS, ANSWERS)
+    with TensorBytes() as meter:
+        attribute(lm, PROMPTS, ANSWERS, steps=5)
+    assert meter.peak > predicted
+
+
 # Divisions ----------------------------------------------------------------------------------------
 
 RULES: list[dict[str, Any]] = [
@@ -175,6 +186,16 @@ def test_scores_do_not_depend_on_the_budget(settings: dict[str, Any]) -> None:
     assert any(p < whole and layers == 4 for _, p, layers, _ in seen)
     assert any(p == 1 and layers < 4 for _, p, layers, _ in seen)
     assert any(again for *_, again in seen)
+
+
+def test_comparison_sees_a_part_at_the_wrong_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    lm = tiny("Llama")
+    (expected,) = attribute(lm, PROMPTS[:1], ANSWERS[:1], steps=5)
+    least = least_of(lm, PROMPTS[:1], ANSWERS[:1])
+    only = Sequence.only
+    monkeypatch.setattr(Sequence, "only", lambda self, part: only(self, slice(0, 1)))
+    (found,) = attribute(lm, PROMPTS[:1], ANSWERS[:1], steps=5, memory_bytes=least)
+    assert np.abs(found.scores - expected.scores).max() > 1e-6 * np.abs(expected.scores).max()
 
 
 def test_what_is_cut_first() -> None:
