@@ -23,6 +23,12 @@ TESTED = {
         "tests/slurm/test_slurm.py::test_the_whole_run_equals_the_local_one",
     ".venv/bin/snakemake -n --workflow-profile profiles/slurm --configfile mine.yaml":
         "tests/workflow/test_profiles.py::test_no_group_waits_for_itself",
+    ".venv/bin/snakemake --cores 2 known_answer":
+        "tests/workflow/test_known_answer_run.py::finished_plants",
+    ".venv/bin/snakemake known_answer --cores 2":
+        "tests/workflow/test_known_answer_run.py::finished_plants",
+    ".venv/bin/snakemake known_answer_full --cores 2":
+        "tests/workflow/test_known_answer_run.py::test_the_full_grid_makes_only_what_is_missing",
     "snakemake --software-deployment-method conda":
         "tests/workflow/test_conda.py::test_jobs_run_in_the_environment_of_their_rule",
     ".venv/bin/snakemake --unlock":
