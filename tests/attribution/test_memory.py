@@ -140,6 +140,20 @@ def test_the_allocator_agrees_with_the_meter() -> None:
     assert real == pytest.approx(meter.peak, rel=0.01)
 
 
+def test_the_rule_adaptive_stays_within_its_budget() -> None:
+    lm = tiny("Llama", LLAMA_LIKE | WIDE)
+    chosen = {"rule": "adaptive", "steps": 32}
+    least = least_of(lm, PROMPTS[:2], ANSWERS[:2], **chosen)
+    whole = whole_of(lm, PROMPTS[:2], ANSWERS[:2], **chosen)
+    attribute(lm, PROMPTS[:2], ANSWERS[:2], tolerance=1e-9, **chosen)
+    for budget in between(least, 2 * whole, 3):
+        with TensorBytes() as meter:
+            settings = chosen | {"tolerance": 1e-9, "memory_bytes": budget}
+            attribute(lm, PROMPTS[:2], ANSWERS[:2], **settings)
+        # Every slot goes to the cap, as many at a time as the rest of the budget allows.
+        assert 0.5 * budget <= meter.peak <= budget
+
+
 def test_comparison_sees_a_wrong_prediction(monkeypatch: pytest.MonkeyPatch) -> None:
     lm = tiny("Llama", LLAMA_LIKE | WIDE)
     original = trial_runs._rows
