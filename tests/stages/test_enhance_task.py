@@ -210,6 +210,17 @@ def test_too_few_samples(run, make_job, tmp_path):
     assert row["interval"] == "not computed: n = 8 in train, needs 20"
 
 
+def test_a_mask_of_too_few_samples_is_not_trained(run, files, make_job, tmp_path):
+    facts = store.read_metadata(files["masks"][0]) | {"too_few": "n = 3, needs 20"}
+    store.write_table(store.read_table(files["masks"][0]), files["masks"][0], facts)
+    outputs = run(arms=["located"])
+    assert not [r for r in table(outputs) if r["arm"] == "located"]
+    row = tabulated(outputs, make_job, tmp_path)[
+        "s3", "sums", "located", "shared", 1, "", "accuracy"
+    ]
+    assert (row["value"], row["interval"]) == (None, "not computed: n = 3, needs 20")
+
+
 def test_a_batch_larger_than_the_train_split(run, make_job, tmp_path):
     outputs = run(batch=9, arms=["located"])
     cells = tabulated(outputs, make_job, tmp_path)

@@ -162,6 +162,16 @@ def test_too_few_samples_are_not_computed(finished, make_job, tmp_path):
     assert {(r["n"], r["value"]) for r in rows} == {(0, None)}
 
 
+def test_a_mask_of_too_few_samples_is_not_erased(finished, make_job, tmp_path):
+    for path in finished.inputs["masks"]:
+        facts = store.read_metadata(path) | {"too_few": "n = 3, needs 20"}
+        store.write_table(store.read_table(path), path, facts)
+    erase_neurons.run(finished)
+    rows = tabulate(finished, make_job, tmp_path)
+    assert {(r["value"], r["interval"]) for r in rows} == {(None, "not computed: n = 3, needs 20")}
+    assert {r["mask"] for r in rows} == set(SIGMAS)
+
+
 def test_weights_of_another_task(finished):
     with pytest.raises(DataError, match="holds nothing about task 'x'; delete it"):
         weigh_neurons.read_weights(finished.input("weights"), "x")
