@@ -22,7 +22,11 @@ RULES = {
     )
 }
 # One job each, or long ones: a data set may have to be fetched.
-ALONE = {"train_model", "fetch_model", "prepare_samples", "prepare_facts", "check_splits"}
+ALONE = {
+    "train_model", "fetch_model", "prepare_samples", "prepare_facts", "check_splits",
+    # Planted models need no accelerator, but minutes each.
+    "plant_model", "check_plant", "measure_effects", "score_plant", "check_null",
+}  # fmt: skip
 
 
 def test_there_are_rules():
