@@ -72,7 +72,7 @@ def _joined(block: str) -> list[str]:
 def type_in(folder: Path, command: str) -> tuple[int, str]:
     """Run a line of the documentation as it stands, in the folder of a run; status and text."""
     done = subprocess.run(
-        ["bash", "-c", command], cwd=folder, capture_output=True, text=True, timeout=600,
+        ["bash", "-c", command], cwd=folder, capture_output=True, text=True, timeout=1800,
         env={
             "PATH": os.environ["PATH"], "HOME": str(folder / "home"), "HF_HUB_OFFLINE": "1",
             "PYTHONPATH": str(folder / "workflow"),

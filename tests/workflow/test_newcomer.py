@@ -61,7 +61,7 @@ def own(tmp_path_factory, fresh):
         (folder / re.match(r"# (\w+\.yaml)\n", text)[1]).write_text(text)
     (command,) = blocks("sh")
     done = subprocess.run(
-        ["bash", "-c", command], cwd=folder, capture_output=True, text=True, timeout=900,
+        ["bash", "-c", command], cwd=folder, capture_output=True, text=True, timeout=1800,
         env={"PATH": "/usr/bin:/bin", "HOME": str(folder / "home"), "HF_HUB_OFFLINE": "1",
              "PYTHONPATH": str(folder / "workflow")},
     )  # fmt: skip

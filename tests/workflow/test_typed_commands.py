@@ -28,7 +28,7 @@ def folder(tmp_path_factory):
 
 def type_in(folder, command):
     return subprocess.run(
-        ["bash", "-c", command], cwd=folder, capture_output=True, text=True, timeout=600,
+        ["bash", "-c", command], cwd=folder, capture_output=True, text=True, timeout=1800,
         env={"PATH": f"{folder}/.venv/bin:/usr/bin:/bin", "HOME": str(folder / "home"),
              "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(folder / "workflow"),
              "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")},

@@ -36,7 +36,7 @@ class Workflow:
             | environment,
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=1800,  # a loaded machine is slow, not broken
         )
 
     def run(self, *arguments: str, **options) -> str:
