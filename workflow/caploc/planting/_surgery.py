@@ -82,17 +82,21 @@ def judge_capability(
                 f"without {what} {capability} is still answered right in {left:.3f}, chance is "
                 f"{guess:.3f}"
             )
-    for task, before in base.accuracy.items():
-        change = without.accuracy[task] - before
-        if task != capability and abs(change) > limits.tolerance + 1e-9:
-            reasons.append(
-                f"without the neurons of {capability} {task} changes by {change:+.3f}, at most "
-                f"{limits.tolerance:.3f} is allowed"
-            )
-        worst = max((r.accuracy[task] - before for r in random_sets), key=abs, default=0.0)
-        if abs(worst) > limits.tolerance + 1e-9:
-            reasons.append(
-                f"without a random set of as many neurons {task} changes by {worst:+.3f}, at most "
-                f"{limits.tolerance:.3f} is allowed"
-            )
+    for task in base.accuracy:
+        if task != capability:
+            what = f"the neurons of {capability}"
+            reasons += _too_far(what, task, base, [without], limits.tolerance)
+        what = "a random set of as many neurons"
+        reasons += _too_far(what, task, base, random_sets, limits.tolerance)
     return reasons
+
+
+def _too_far(
+    what: str, task: str, base: Removal, removals: Sequence[Removal], tolerance: float
+) -> list[str]:
+    """A sentence if the removal that changes a task most changes it by more than is allowed."""
+    changes = [removal.accuracy[task] - base.accuracy[task] for removal in removals]
+    worst = max(changes, key=abs, default=0.0)
+    if abs(worst) <= tolerance + 1e-9:
+        return []
+    return [f"without {what} {task} changes by {worst:+.3f}, at most {tolerance:.3f} is allowed"]
