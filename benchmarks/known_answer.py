@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from caploc import store
 from caploc.stages._known_answer_table import KNOWN_ANSWER
+from caploc.stages._tables import rows as filled
 from caploc.stages.tabulate_known_answer import averages
 from machine import save
 
@@ -34,7 +35,7 @@ def rows_of(root: Path, name: str) -> list[dict[str, Any]]:
     if not parts:
         sys.exit(f"{root}: nothing there yet; run snakemake {name} first")
     found = pa.concat_tables([store.read_table(p, KNOWN_ANSWER.names) for p in parts]).to_pylist()
-    return found + averages(found)
+    return filled([*found, *averages(found)], KNOWN_ANSWER).to_pylist()
 
 
 def seconds(root: Path) -> dict[str, dict[str, list[float]]]:
