@@ -25,6 +25,8 @@ TESTED = {
         "tests/workflow/test_profiles.py::test_no_group_waits_for_itself",
     ".venv/bin/snakemake --cores 2 known_answer":
         "tests/workflow/test_known_answer_run.py::finished_plants",
+    "snakemake known_answer --cores 2":
+        "tests/workflow/test_known_answer_run.py::finished_plants",
     ".venv/bin/snakemake known_answer --cores 2":
         "tests/workflow/test_known_answer_run.py::finished_plants",
     ".venv/bin/snakemake known_answer_full --cores 2":
@@ -82,6 +84,9 @@ LAST_RUN = {
     ".venv/bin/python benchmarks/families.py": ("long", "benchmarks/results/families.json"),
     "python benchmarks/attribution_precision.py":
         ("long", "benchmarks/results/attribution_precision.json"),
+    "python benchmarks/known_answer.py": ("long", "benchmarks/results/known_answer.json"),
+    "python benchmarks/known_answer.py --full":
+        ("long", "benchmarks/results/known_answer_full.json"),
     "python3 -m venv .venv": ("network", "benchmarks/results/installing.json"),
     ".venv/bin/pip install -r envs/requirements.txt -c envs/constraints.txt":
         ("network", "benchmarks/results/installing.json"),
