@@ -98,11 +98,8 @@ def test_the_default_config_plans_every_job(fresh):
 
 
 def _rule_text(folder):
-    files = [folder / "Snakefile", *(folder / "workflow/rules").glob("*.smk")]
-    text = "\n".join(path.read_text() for path in files)
-    for target in ("all", "models", "samples", "attributions", "masks", "tables"):
-        text = text.replace(f"rule {target}:", "")
-    return text
+    """Rules that have jobs; those of the Snakefile itself are names of targets."""
+    return "\n".join(path.read_text() for path in (folder / "workflow/rules").glob("*.smk"))
 
 
 def test_a_run_compared_with_itself_has_every_row_once(finished, tmp_path):
