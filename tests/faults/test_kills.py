@@ -19,7 +19,8 @@ def test_a_run_that_is_killed_three_times_ends_with_the_same_bytes(undisturbed, 
     draw = random.Random(7)
     recorded: set[str] = set()
     for attempt in range(3):
-        kill = faults.Kill(victim, draw.randint(1, 4), draw.uniform(0, 1))
+        # what does not depend on a killed job runs on, so a later attempt may have one job left
+        kill = faults.Kill(victim, 1 if attempt else draw.randint(1, 4), draw.uniform(0, 1))
         text, hit = faults.disturb(folder, kill, name=f"attempt-{attempt}")
         assert hit, text
         assert not recorded & set(faults.started(text).values())
