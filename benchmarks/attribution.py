@@ -58,12 +58,19 @@ def timed(run: Callable[[], Any]) -> float:
 
 
 def gemm_rate(rounds: int = 3) -> float:
-    """Best operations per second of a float32 product, over a square and a block's shapes."""
-    rates = []
+    """Operations per second of float32 products, over a square and a block's shapes.
+
+    The mean over a second or so: the speed of a shared machine changes within seconds, and the best
+    of many short bursts is nothing that a run of a minute could keep up.
+    """
+    operations, seconds = 0, 0.0
     for m, k, n in ((2048, 2048, 2048), (4096, 512, 1376), (4096, 1376, 512)):
         a, b = torch.randn(m, k), torch.randn(n, k)
-        rates += [2 * m * k * n / timed(lambda a=a, b=b: a @ b.T) for _ in range(rounds + 1)]
-    return max(rates)
+        a @ b.T  # warm
+        for _ in range(rounds):
+            operations += 2 * m * k * n
+            seconds += timed(lambda a=a, b=b: a @ b.T)
+    return operations / seconds
 
 
 class Peak:
@@ -107,16 +114,20 @@ def compare(shape: Shape, options: argparse.Namespace) -> dict[str, Any]:
     factor = {form: 1.0 if form == "ours" else shape.answer * shape.layers / len(pairs)
               for form in FORMS}  # fmt: skip
     seconds: dict[str, list[float]] = {form: [] for form in FORMS}
+    # Of products, before and after each run.
+    rates: dict[str, list[float]] = {form: [] for form in FORMS}
     peaks = dict.fromkeys(FORMS, 0.0)
-    rates = []
     peak = Peak()
     for i in range(options.rounds):
-        rates.append(gemm_rate())
+        before = gemm_rate()
         for form, run in runs.items():
             peak.reset()
             seconds[form].append(timed(run) * factor[form])
             if not i:
                 peaks[form] = peak.above()
+            after = gemm_rate()
+            rates[form].append((before + after) / 2)
+            before = after
         print(f"round {i + 1} of {options.rounds}", file=sys.stderr, flush=True)
         time.sleep(1)
     return {
@@ -124,14 +135,17 @@ def compare(shape: Shape, options: argparse.Namespace) -> dict[str, Any]:
         "largest_difference_relative_to_largest_score": {
             form: float(f"{value:.1e}") for form, value in difference.items()
         },
-        "gemm_gflops_per_second": [round(rate / 1e9, 1) for rate in rates],
-        "forms": table_of(shape, seconds, peaks, max(rates)),
+        "gemm_gflops_per_second": {
+            form: [round(rate / 1e9, 1) for rate in found] for form, found in rates.items()
+        },
+        "forms": table_of(shape, seconds, peaks, rates),
     }
 
 
 def table_of(
-    shape: Shape, seconds: dict[str, list[float]], peaks: dict[str, float], rate: float
-) -> dict[str, dict[str, Any]]:
+    shape: Shape, seconds: dict[str, list[float]], peaks: dict[str, float],
+    rates: dict[str, list[float]],
+) -> dict[str, dict[str, Any]]:  # fmt: skip
     totals = shape.totals()
     # Attention's own products count as work, but not in the ratio, which is that of the formula.
     beside = dict.fromkeys(FORMS, 0.0) | {"ours": shape.attention_of_ours()}
@@ -141,12 +155,14 @@ def table_of(
         ratio = [a / b for a, b in zip(seconds[form], seconds["ours"], strict=True)]
         of_counts = totals[form] / totals["ours"]
         measured = least / min(seconds["ours"])
+        work = totals[form] + beside[form]
+        fractions = [work / s / rate for s, rate in zip(seconds[form], rates[form], strict=True)]
         result[form] = {
             "seconds": [round(s, 3) for s in seconds[form]],
             "seconds_minimum": round(least, 3),
             "seconds_median": round(middle, 3),
             "operations": totals[form],
-            "fraction_of_gemm_rate": round((totals[form] + beside[form]) / least / rate, 3),
+            "fraction_of_gemm_rate": round(statistics.median(fractions), 3),
             "ratio_of_times": round(measured, 1),
             "ratio_of_times_median": round(statistics.median(ratio), 1),
             "ratio_of_operations": round(of_counts, 1),

@@ -11,12 +11,16 @@ from caploc.attribution.head import answer_probability
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("softcap", [None, 1.5])
 @pytest.mark.parametrize("rows_at_once", [1, 3, 1000])
+@pytest.mark.parametrize("tile", [1, 4, 11, 50])
 def test_equals_autograd(
-    bias: bool, softcap: float | None, rows_at_once: int, monkeypatch: pytest.MonkeyPatch
+    bias: bool, softcap: float | None, rows_at_once: int, tile: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(0)
     linear = nn.Linear(6, 11, bias=bias).double().requires_grad_(False)
-    monkeypatch.setattr(head, "_LOGITS", rows_at_once * 11)
+    # Logits that differ by hundreds, the largest in the middle: sums must be shrunk on the way.
+    linear.weight[5] *= 200
+    monkeypatch.setattr(head, "_LOGITS_CPU", rows_at_once * min(tile, 11))
+    monkeypatch.setattr(head, "_TILE_CPU", tile)
     hidden = torch.randn(7, 6, dtype=torch.float64, requires_grad=True)
     target = torch.randint(0, 11, (7,))
     z = linear(hidden) if softcap is None else softcap * torch.tanh(linear(hidden) / softcap)

@@ -274,5 +274,5 @@ def test_out_of_memory(tmp_path, monkeypatch, caplog, kind):
     assert cli.main(["build_mask", "--output", f"mask={tmp_path}/mask"]) == 2
     if kind == "device":
         shows("Out of memory", caplog.text)
-    assert "lower batch_rows of the method" in caplog.text
+    assert "lower memory_mib of the model or batch_rows of the method" in caplog.text
     assert "Traceback" not in caplog.text

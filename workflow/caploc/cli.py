@@ -127,8 +127,8 @@ _REMEDIES = {
 
 
 _MEMORY = (
-    "lower batch_rows of the method, or batch_tokens, batch or batch_facts of the experiment, in "
-    "the config and run again; or use a device with more memory"
+    "lower memory_mib of the model or batch_rows of the method, or batch_tokens, batch or "
+    "batch_facts of the experiment, in the config and run again; or use a device with more memory"
 )
 
 

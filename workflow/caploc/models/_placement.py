@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-__all__ = ["device_of", "held_weight"]
+__all__ = ["device_of", "held_weight", "held_weight_and_bias"]
 
 
 def device_of(module: nn.Module) -> torch.device:
@@ -21,12 +21,17 @@ def device_of(module: nn.Module) -> torch.device:
 
 def held_weight(module: nn.Module) -> Tensor:
     """The weight of a module, fetched if it is kept elsewhere; lives while the caller holds it."""
-    weight = cast(Tensor, module.weight)
+    return held_weight_and_bias(module)[0]
+
+
+def held_weight_and_bias(module: nn.Module) -> tuple[Tensor, Tensor | None]:
+    """Both, fetched alike; the bias is None where there is none."""
     hook = getattr(module, "_hf_hook", None)
-    if hook is None or weight.device.type != "meta":
-        return weight
-    hook.pre_forward(module)
+    fetched = hook is not None and cast(Tensor, module.weight).device.type == "meta"
+    if fetched:
+        hook.pre_forward(module)
     try:
-        return cast(Tensor, module.weight)
+        return cast(Tensor, module.weight), cast(Tensor | None, getattr(module, "bias", None))
     finally:
-        hook.post_forward(module, None)
+        if fetched:
+            hook.post_forward(module, None)

@@ -35,6 +35,7 @@ from caploc.training._optimisation import (
     build_optimiser,
     native_bfloat16,
 )
+from caploc.training._sequences import encode_texts
 from caploc.training._tokenizer import build_tokenizer, save_tokenizer
 from caploc.unfinished import partial_work
 
@@ -110,17 +111,7 @@ def _routed(job: Job, batch: list[Text], tokenizer: Any, layout: Layout, step: i
     spec = job.spec
     context = spec["architecture"]["context"]
     number = {spec["plugins"][c]: k for k, c in enumerate(layout.capabilities, start=1)}
-    prompts = tokenizer([t.prompt for t in batch])["input_ids"]
-    answers = tokenizer([t.answer for t in batch], add_special_tokens=False)["input_ids"]
-    sequences = []
-    for text, prompt, answer in zip(batch, prompts, answers, strict=True):
-        ids = [*prompt, *answer, tokenizer.eos_token_id]
-        if len(ids) > context:
-            raise DataError(
-                f"task {text.task!r}: a training sequence has {len(ids)} tokens, the model's "
-                f"context is {context}; raise architecture.context: {text.prompt!r}"
-            )
-        sequences.append((ids, 1 if text.learns_prompt else len(prompt)))
+    sequences = encode_texts(batch, tokenizer, context)
     contexts = [number.get(text.task, 0) for text in batch]
     rng = np.random.default_rng([spec["seed"], step])
     return route(sequences, contexts, layout, context, tokenizer.pad_token_id, rng)

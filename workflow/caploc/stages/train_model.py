@@ -17,7 +17,6 @@ from transformers.utils.logging import disable_progress_bar
 
 from caploc import store
 from caploc.provenance import Job, file_digest
-from caploc.records import DataError
 from caploc.stages._progress import tracked
 from caploc.tasks._splits import prompt_digest
 from caploc.training import _checkpoint as checkpoint
@@ -31,6 +30,7 @@ from caploc.training._optimisation import (
     optimise,
 )
 from caploc.training._packing import Packed, pack
+from caploc.training._sequences import encode_texts
 from caploc.training._tokenizer import build_tokenizer, save_tokenizer
 from caploc.unfinished import partial_work
 
@@ -135,18 +135,7 @@ def _write(
 
 
 def _packed(batch: list[Text], tokenizer: PreTrainedTokenizerFast, context: int) -> Packed:
-    prompts = tokenizer([t.prompt for t in batch])["input_ids"]
-    answers = tokenizer([t.answer for t in batch], add_special_tokens=False)["input_ids"]
-    sequences = []
-    for text, prompt, answer in zip(batch, prompts, answers, strict=True):
-        ids = [*prompt, *answer, tokenizer.eos_token_id]
-        if len(ids) > context:
-            raise DataError(
-                f"task {text.task!r}: a training sequence has {len(ids)} tokens, the model's "
-                f"context is {context}; raise models.<id>.architecture.context: {text.prompt!r}"
-            )
-        sequences.append((ids, 1 if text.learns_prompt else len(prompt)))
-    return pack(sequences, context, tokenizer.pad_token_id)
+    return pack(encode_texts(batch, tokenizer, context), context, tokenizer.pad_token_id)
 
 
 def _save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
