@@ -7,6 +7,10 @@ from caploc.config import check, read_schema
 from caploc.plan import SPLITS, Plan
 from caploc.records import DataError
 
+# Snakemake imports pandas, half a second of every call, to look for data frames among parameters. Ours
+# are strings. None says that there is no such module, in this process; jobs are others.
+sys.modules.setdefault("pandas", None)
+
 try:
     PLAN = Plan(
         check(
