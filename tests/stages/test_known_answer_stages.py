@@ -202,7 +202,9 @@ def test_a_capability_outside_the_mixture_is_refused(tmp_path):
 
 def test_too_long_a_text_is_refused(tmp_path):
     spec = PLANTED | {"architecture": PLANTED["architecture"] | {"context": 12}}
-    with pytest.raises(DataError, match=r"context is 12; raise architecture\.context"):
+    with pytest.raises(
+        DataError, match=r"context is 12; raise models\.<id>\.architecture\.context"
+    ):
         plant(tmp_path, spec)
 
 
