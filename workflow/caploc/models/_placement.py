@@ -26,12 +26,12 @@ def held_weight(module: nn.Module) -> Tensor:
 
 def held_weight_and_bias(module: nn.Module) -> tuple[Tensor, Tensor | None]:
     """Both, fetched alike; the bias is None where there is none."""
-    hook = getattr(module, "_hf_hook", None)
-    fetched = hook is not None and cast(Tensor, module.weight).device.type == "meta"
-    if fetched:
+    elsewhere = cast(Tensor, module.weight).device.type == "meta"
+    hook = getattr(module, "_hf_hook", None) if elsewhere else None
+    if hook is not None:
         hook.pre_forward(module)
     try:
         return cast(Tensor, module.weight), cast(Tensor | None, getattr(module, "bias", None))
     finally:
-        if fetched:
+        if hook is not None:
             hook.post_forward(module, None)
