@@ -31,7 +31,11 @@ def test_equals_autograd(
     torch.testing.assert_close(gradient, expected, rtol=1e-10, atol=1e-12)
 
 
-def test_gradient_survives_a_probability_that_float16_cannot_hold() -> None:
+@pytest.mark.parametrize("tile", [1, 2])
+def test_gradient_survives_a_probability_that_float16_cannot_hold(
+    tile: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(head, "_TILE_CPU", tile)
     linear = nn.Linear(1, 2, bias=False).requires_grad_(False)
     linear.weight[:] = torch.tensor([[0.0], [40.0]])
     linear = linear.half()
@@ -40,3 +44,19 @@ def test_gradient_survives_a_probability_that_float16_cannot_hold() -> None:
     assert probability.dtype == torch.float32
     assert probability.item() == pytest.approx(4.248e-18, rel=1e-3)  # exp(-40)
     assert gradient.item() == pytest.approx(-40)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("tile", [3, 11])
+def test_sixteen_bits_stay_near_float64(
+    dtype: torch.dtype, tile: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(head, "_TILE_CPU", tile)
+    torch.manual_seed(0)
+    linear = nn.Linear(6, 11).to(dtype).requires_grad_(False)
+    hidden, target = torch.randn(7, 6).to(dtype), torch.arange(7)
+    found = answer_probability(linear, hidden, target)
+    expected = answer_probability(linear.double(), hidden.double(), target)
+    assert found[0].dtype == torch.float32 and found[1].dtype == dtype
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a.double(), b, rtol=0.02, atol=0.01)

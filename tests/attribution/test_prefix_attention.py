@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from caploc.attribution import prefix_attention
 from caploc.attribution.prefix_attention import Prefix, PrefixAttention
 
 B, HEADS, WIDTH, TOKENS, PATHS, ANSWERS = 2, 4, 3, 5, 2, 3
@@ -47,7 +48,11 @@ def tensors(kv_heads: int, value_width: int = WIDTH) -> list[Tensor]:
 @pytest.mark.parametrize("kv_heads", [1, 2, 4])
 @pytest.mark.parametrize("settings", [{}, {"window": 3}, {"softcap": 0.8},
                                       {"window": 1, "softcap": 2.0}])  # fmt: skip
-def test_value_and_gradient(kv_heads: int, settings: dict[str, Any]) -> None:
+@pytest.mark.parametrize("scores_at_once", [1, 1 << 20])  # path rows one by one, all together
+def test_value_and_gradient(
+    kv_heads: int, settings: dict[str, Any], scores_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prefix_attention, "_SCORES_CPU", scores_at_once)
     q, k, v, keys, values = tensors(kv_heads, value_width=2)
     attention = PrefixAttention(Prefix([keys], [values], SEEN))
     leaves = [x.requires_grad_(True) for x in (q, k, v)]

@@ -77,6 +77,14 @@ def test_a_second_call_has_nothing_to_do(finished):
     assert "Nothing to be done" in finished.run()
 
 
+def test_a_dry_run_imports_no_library_of_numbers(finished):
+    """They cost more than all the rest; Snakemake imports pandas to look at parameters."""
+    told = finished.call("--dry-run", PYTHONPROFILEIMPORTTIME="1").stderr
+    imported = set(re.findall(r"^import time:.*\| +(\w+)$", told, flags=re.M))
+    assert {"snakemake", "caploc"} <= imported
+    assert not imported & {"pandas", "polars", "pyarrow", "torch", "transformers"}
+
+
 def test_tables_are_targets_of_their_own(fresh):
     assert "tabulate_neurons" in fresh.planned("tabulate_neurons")
     planned = fresh.planned("results/test/tables/agreement.csv")
