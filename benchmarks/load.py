@@ -1,7 +1,8 @@
 """Large graphs, many shards, many samples: `python benchmarks/load.py`.
 
-A dry run of 3,000 jobs; 200 shards of a tiny model scored one after another in one process, whose
-memory must not grow; means of 100,000 samples of a small grid.
+A dry run of 3,000 jobs, in turns with one of as many jobs that have nothing but a file each, which
+is what Snakemake itself takes; 200 shards of a tiny model scored one after another in one process,
+whose memory must not grow; means of 100,000 samples of a small grid.
 """
 
 import argparse
@@ -24,6 +25,19 @@ MANY_JOBS = {
     "run": {"name": "many", "shard_size": 5, "methods": ["cnl", "second"]},
     "methods": {"second": {"locator": "cnl", "steps": 5}},
 }
+OURS = ("--configfile", "many.yaml")
+# Half of the jobs make a file, half read one: the least that a graph of n jobs can be.
+BARE = """
+rule all:
+    input: expand("out/{i}", i=range(%d))
+rule make:
+    output: "made/{i}"
+    shell: "touch {output}"
+rule read:
+    input: "made/{i}"
+    output: "out/{i}"
+    shell: "cp {input} {output}"
+"""
 # Scores shards in one process and prints its memory in kB after each.
 SHARDS = """
 import json, sys
@@ -77,7 +91,7 @@ sys.exit(done.returncode)
 
 def dry_run(folder: Path, *arguments: str) -> tuple[str, float, float]:
     """What a dry run of the large graph prints, its seconds and its processor seconds."""
-    command = [SNAKEMAKE, "--cores", "2", "--dry-run", *arguments, "--configfile", "many.yaml"]
+    command = [SNAKEMAKE, "--cores", "2", "--dry-run", *arguments]
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder)}
     done = subprocess.run(
         [sys.executable, "-c", TIMED, *map(str, command)],
@@ -94,8 +108,15 @@ def large_graph(folder: Path) -> tuple[Path, int]:
     """A workflow of some thousand jobs of which none has run, and how many they are."""
     workflow = copy_workflow(folder)
     (workflow / "many.yaml").write_text(yaml.safe_dump(MANY_JOBS))
-    text, _, _ = dry_run(workflow)
+    text, _, _ = dry_run(workflow, *OURS)
     return workflow, int(re.findall(r"^total +(\d+)$", text, flags=re.M)[0])
+
+
+def bare_graph(folder: Path, jobs: int) -> Path:
+    """A workflow of so many jobs that Snakemake has as little as possible to do for each."""
+    folder.mkdir()
+    (folder / "Snakefile").write_text(BARE % (jobs // 2))
+    return folder
 
 
 def shard_memory(folder: Path, n: int) -> list[float]:
@@ -123,7 +144,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         workflow, jobs = large_graph(root / "graph")
-        runs = [dry_run(workflow, "--quiet", "all") for _ in range(options.runs)]
+        bare = bare_graph(root / "bare", jobs)
+        runs, alone = [], []
+        for _ in range(options.runs):
+            runs.append(dry_run(workflow, "--quiet", "all", *OURS))
+            alone.append(dry_run(bare, "--quiet", "all"))
         seconds, busy = [run[1] for run in runs], [run[2] for run in runs]
         memory = shard_memory(root, 200)
         few, many = (aggregation_memory(root, n) for n in (10_000, 100_000))
@@ -134,6 +159,9 @@ def main() -> None:
             "dry_run_seconds": [round(s, 2) for s in seconds],
             "dry_run_seconds_median": round(statistics.median(seconds), 2),
             "dry_run_processor_seconds": [round(s, 2) for s in busy],
+            "dry_run_seconds_median_of_as_many_jobs_of_one_file": round(
+                statistics.median(run[1] for run in alone), 2
+            ),
             "shards": len(memory),
             "memory_mib_after_20_100_200_shards": [round(memory[i - 1]) for i in (20, 100, 200)],
             "means_of_samples": {

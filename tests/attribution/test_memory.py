@@ -141,7 +141,7 @@ def test_the_allocator_agrees_with_the_meter() -> None:
 
 
 def test_the_rule_adaptive_stays_within_its_budget() -> None:
-    lm = tiny("Llama", LLAMA_LIKE | WIDE)
+    lm = tiny("Llama", LLAMA_LIKE | WIDE | {"num_hidden_layers": 2})
     chosen = {"rule": "adaptive", "steps": 32}
     least = least_of(lm, PROMPTS[:2], ANSWERS[:2], **chosen)
     whole = whole_of(lm, PROMPTS[:2], ANSWERS[:2], **chosen)

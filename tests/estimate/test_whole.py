@@ -104,6 +104,18 @@ def test_lengths_of_the_config_count():
     assert run.lengths["imdb"].source == "typical"
 
 
+def test_a_budget_of_memory_bounds_scoring():
+    plan = plan_of("llama2-7b")
+    config = copy.deepcopy(plan.config)
+    config["models"]["llama2-7b"]["memory_mib"] = 1024
+    bounded, free = (
+        next(s for s in stages(p) if s.name == "attribute_shard") for p in (Plan(config), plan)
+    )
+    (run,) = of_plan(plan)
+    assert bounded.accelerator == run.weights + 2**30 < free.accelerator
+    assert bounded.operations == free.operations
+
+
 def test_a_model_without_a_shape():
     plan = plan_of("llama2-7b")
     del plan.config["models"]["llama2-7b"]["shape"]

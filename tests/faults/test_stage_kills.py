@@ -1,7 +1,8 @@
 """SIGKILL of a real process inside a shard and inside a training: what is done stays done.
 
-The process kills itself in the middle of a group of samples, or of a step, so that the moment is
-known; nothing runs after it, no handler and no `finally`.
+The process (dying.py) kills itself in the middle of a group of samples, or of a step, so that the
+moment is known; nothing runs after it, no handler and no `finally`. Runs that live to their end are
+made in the process of the tests, which has loaded torch before.
 """
 
 import json
@@ -9,60 +10,36 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
+import dying
 import pyarrow as pa
 import pytest
 
-from caploc import store
+from caploc import cli, store
 
 METHOD = {"locator": "cnl", "site": "post", "rule": "inclusive", "steps": 3,
           "max_answer_tokens": 2, "batch_rows": 200}  # fmt: skip
-# Prints how much work it began, and kills itself when it has begun `stop` pieces.
-SHARD = """
-import os, signal, sys
-from caploc import cli
-from caploc.stages import attribute_shard as stage
-stop, begun, groups = int(sys.argv.pop(1)), [], stage._groups
-stage._GROUP = 2
-def counted(*arguments):
-    begun.append(1)
-    print(len(begun), flush=True)
-    for n, found in enumerate(groups(*arguments)):
-        if len(begun) == stop and n == 1:
-            os.kill(os.getpid(), signal.SIGKILL)
-        yield found
-stage._groups = counted
-sys.exit(cli.main(sys.argv[1:]))
-"""
-TRAINING = """
-import os, signal, sys
-from caploc import cli
-from caploc.stages import train_model as stage
-stop, begun = int(sys.argv.pop(1)), []
-stage._STEPS_BETWEEN_CHECKPOINTS = 5
-def counted(work, *rest):
-    for step in work:
-        begun.append(1)
-        print(len(begun), flush=True)
-        if len(begun) == stop:
-            os.kill(os.getpid(), signal.SIGKILL)
-        yield step
-stage.tracked = counted
-sys.exit(cli.main(sys.argv[1:]))
-"""
+HERE = Path(__file__).parent
 
 
-def run(code, stop, arguments):
-    """Status, and how many pieces of work were begun."""
+def run(monkeypatch, name, stop, arguments):
+    """Status, and how many pieces of work were begun; in a process of its own if it is killed."""
+    if not stop:
+        with monkeypatch.context() as patched:
+            begun = getattr(dying, name)(0, patched.setattr)
+            for key in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "POLARS_MAX_THREADS"):
+                patched.setenv(key, "1")  # the command sets them: put back afterwards
+            return cli.main(arguments), len(begun)
     done = subprocess.run(
-        [sys.executable, "-c", code, str(stop), *arguments], capture_output=True, text=True,
-        env=os.environ | {"HF_HUB_OFFLINE": "1"},
+        [sys.executable, HERE / "dying.py", name, str(stop), *arguments], capture_output=True,
+        text=True, env=os.environ | {"HF_HUB_OFFLINE": "1"},
     )  # fmt: skip
-    assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    assert done.returncode == -signal.SIGKILL, done.stderr
     return done.returncode, len(done.stdout.split())
 
 
-def test_a_shard_goes_on_at_the_border_of_a_group(tmp_path, save_model):
+def test_a_shard_goes_on_at_the_border_of_a_group(tmp_path, save_model, monkeypatch):
     save_model()
     manifest = {"model": "tiny", "path": "hf", "repo": None, "revision": None, "n_layers": 3,
                 "n_neurons": 24, "family": "llama", "architecture": "LlamaForCausalLM",
@@ -76,7 +53,7 @@ def test_a_shard_goes_on_at_the_border_of_a_group(tmp_path, save_model):
             "seed": 0}  # fmt: skip
 
     def call(name, stop):
-        return run(SHARD, stop, [
+        return run(monkeypatch, "shard", stop, [
             "attribute_shard", "--spec", json.dumps(spec), "--code", "0",
             "--input", f"manifest={tmp_path}/manifest.json",
             "--input", f"samples={tmp_path}/locate.parquet",
@@ -97,7 +74,7 @@ def test_a_shard_goes_on_at_the_border_of_a_group(tmp_path, save_model):
     ]  # fmt: skip
 
 
-def test_a_training_goes_on_after_its_checkpoint(tmp_path):
+def test_a_training_goes_on_after_its_checkpoint(tmp_path, monkeypatch):
     spec = {
         "model": "toy", "seed": 0,
         "architecture": {
@@ -109,7 +86,7 @@ def test_a_training_goes_on_after_its_checkpoint(tmp_path):
 
     def call(name, stop):
         folder = tmp_path / name
-        return run(TRAINING, stop, [
+        return run(monkeypatch, "training", stop, [
             "train_model", "--spec", json.dumps(spec), "--code", "0",
             "--output", f"manifest={folder}/manifest.json",
             "--output", f"loss={folder}/loss.parquet",

@@ -117,7 +117,7 @@ def _held(run: Run, rows: float) -> float:
 
 
 def attribution_memory(run: Run, lengths: Sequence[Lengths], method: dict[str, Any]) -> float:
-    """Bytes beside the weights while neurons are scored."""
+    """Bytes beside the weights while neurons are scored; ``memory_mib`` of the model at most."""
     below, _ = _points(method)
     longest = max(one.scored(method["max_answer_tokens"]) for one in lengths)
     together = 64 * longest * below * run.shape.layers
@@ -125,7 +125,9 @@ def attribution_memory(run: Run, lengths: Sequence[Lengths], method: dict[str, A
     read = min(max(4 * method["batch_rows"], 4096), 64 * max(one.total for one in lengths))
     read = min(read, max(rows / (below * run.shape.layers), 1) * max(x.total for x in lengths))
     keys = read * run.shape.layers * 2 * run.shape.hidden * run.bytes
-    return _held(run, rows) + keys + 3 * 4 * _LOGITS[_place(run)]
+    found = _held(run, rows) + keys + 3 * 4 * _LOGITS[_place(run)]
+    budget = run.config["models"][run.model].get("memory_mib")
+    return found if budget is None else min(found, budget * 2**20)
 
 
 def cache_memory(run: Run, lengths: Sequence[Lengths], batch: float) -> float:
