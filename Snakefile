@@ -57,6 +57,7 @@ localrules:
     tables,
     known_answer,
     known_answer_full,
+    known_answer_tried,
 
 
 rule all:
@@ -98,3 +99,8 @@ rule known_answer:
 rule known_answer_full:
     input:
         f"{R}/known_answer_full.html",
+
+
+rule known_answer_tried:
+    input:
+        f"{R}/known_answer_tried.html",

@@ -1,11 +1,11 @@
 """How well locators find planted neurons: what the table of planted models says, in short.
 
-    python benchmarks/known_answer.py          # after: snakemake known_answer --cores 2
-    python benchmarks/known_answer.py --full   # after: snakemake known_answer_full --cores 2
+    python benchmarks/known_answer.py                     # after snakemake known_answer
+    python benchmarks/known_answer.py known_answer_full   # or another grid, after that target
 
-reads results/default (or --results) and writes benchmarks/results/known_answer.json or
-known_answer_full.json. Times are those of Snakemake's benchmark files. Of a grid that is not
-finished, --full tells the parts that are there.
+reads results/default (or --results) and writes benchmarks/results/known_answer.json, or that of
+the grid. Times are those of Snakemake's benchmark files. Of a grid that is not
+finished it tells the parts that are there.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from caploc import store
+from caploc.plan.known_answer import EXTENTS
 from caploc.stages._known_answer_table import KNOWN_ANSWER
 from caploc.stages._tables import rows as filled
 from caploc.stages.tabulate_known_answer import averages
@@ -38,13 +39,16 @@ def rows_of(root: Path, name: str) -> list[dict[str, Any]]:
     return filled([*found, *averages(found)], KNOWN_ANSWER).to_pylist()
 
 
-def seconds(root: Path) -> dict[str, dict[str, list[float]]]:
-    """Seconds by the clock and of the processor, of every job by rule."""
+def seconds(root: Path, rows: list[dict[str, Any]]) -> dict[str, dict[str, list[float]]]:
+    """Seconds by the clock and of the processor, of every job of these plants by rule."""
+    plants = {f"{row['plant']}-{row['seed']}" for row in rows}
     found: dict[str, dict[str, list[float]]] = {}
     rules = ("plant_model", "check_plant", "measure_effects", "score_plant", "check_null")
     for rule in rules:
         for path in sorted((root / "timings" / rule).rglob("*.jsonl")):
             job = path.relative_to(root / "timings" / rule).with_suffix("").as_posix()
+            if job.partition("/")[0] not in plants:
+                continue
             timed = json.loads(path.read_text())
             found.setdefault(rule, {})[job] = [round(timed[k], 1) for k in ("s", "cpu_time")]
     return found
@@ -91,12 +95,24 @@ def ranking(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def by_capability(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Average precision of each plant and capability, with the range over seeds, by locator."""
+    found: dict[str, Any] = {}
+    most = max((r["n_samples"] or 0 for r in rows), default=0)
+    for row in rows:
+        whole = row["seed"] is None and row["dataset"] and row["n_samples"] == most
+        if whole and row["metric"] == "average_precision":
+            name = f"{row['plant']}, {row['dataset']}, {row['truth']}"
+            found.setdefault(name, {})[row["locator"]] = number(row)
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--full", action="store_true", help="the grid of plants and seeds")
+    parser.add_argument("grid", nargs="?", choices=EXTENTS, default="known_answer")
     parser.add_argument("--results", type=Path, default=Path("results/default"))
     options = parser.parse_args()
-    name = "known_answer_full" if options.full else "known_answer"
+    name = options.grid
     rows = rows_of(options.results, name)
     path = save(
         name,
@@ -104,9 +120,10 @@ def main() -> None:
             "made_by": f"snakemake {name} --cores 2",
             "finished": (options.results / "tables" / f"{name}.parquet").is_file(),
             "seconds": "by the clock, on a machine that other work shared; then of the processor",
-            "seconds_of_jobs": seconds(options.results),
+            "seconds_of_jobs": seconds(options.results, rows),
             "plants": plants(rows),
             "ranking": ranking(rows),
+            "average_precision_by_capability": by_capability(rows),
         },
     )
     sys.stdout.write(path.read_text())

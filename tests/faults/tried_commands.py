@@ -85,8 +85,12 @@ LAST_RUN = {
     "python benchmarks/attribution_precision.py":
         ("long", "benchmarks/results/attribution_precision.json"),
     "python benchmarks/known_answer.py": ("long", "benchmarks/results/known_answer.json"),
-    "python benchmarks/known_answer.py --full":
+    "python benchmarks/known_answer.py known_answer_full":
         ("long", "benchmarks/results/known_answer_full.json"),
+    ".venv/bin/snakemake known_answer_tried --cores 2":
+        ("long", "benchmarks/results/known_answer_tried.json"),
+    "python benchmarks/known_answer.py known_answer_tried":
+        ("long", "benchmarks/results/known_answer_tried.json"),
     "python3 -m venv .venv": ("network", "benchmarks/results/installing.json"),
     ".venv/bin/pip install -r envs/requirements.txt -c envs/constraints.txt":
         ("network", "benchmarks/results/installing.json"),

@@ -40,8 +40,8 @@ def test_wrong_settings(change, message):
 @pytest.mark.parametrize("key", ["capabilities", "twice"])
 def test_a_plant_of_a_task_that_is_not_tested(key):
     plants = copy.deepcopy(CONFIG["experiments"]["known_answer"]["plants"])
-    plants["third"][key] = ["story-lookup"]
-    with pytest.raises(DataError, match=rf"plants\.third\.{key}: found \"story-lookup\""):
+    plants["twice"][key] = ["story-lookup"]
+    with pytest.raises(DataError, match=rf"plants\.twice\.{key}: found \"story-lookup\""):
         checked({"plants": plants})
 
 

@@ -42,7 +42,7 @@ CONFIG["facts"]["mine"] = {
     "n": 20,
 }  # fmt: skip
 CONFIG["facts"]["remote"] = {"plugin": "counterfact", "repo": "a/b", "revision": "main"}
-CONFIG["experiments"]["known_answer"]["plants"]["third"]["layers"] = [0, 1]
+CONFIG["experiments"]["known_answer"]["plants"]["twice"]["layers"] = [0, 1]
 CONFIG["experiments"]["known_answer"]["locators"] |= {
     "adaptive": {"candidate": "path_integral", "tolerance": 0.001},
     "kn": {"candidate": "kn_refined", "ratio": 0.2},

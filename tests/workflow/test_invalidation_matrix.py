@@ -72,7 +72,8 @@ CHOOSING = {
     "experiments.fidelity.facts", "experiments.fidelity.locators", "experiments.reliability.facts",
     "experiments.decoupling.families", "experiments.known_answer.quick.plants",
     "experiments.known_answer.quick.seeds", "experiments.known_answer.full.plants",
-    "experiments.known_answer.full.seeds",
+    "experiments.known_answer.full.seeds", "experiments.known_answer.tried.plants",
+    "experiments.known_answer.tried.seeds",
 }  # fmt: skip
 
 

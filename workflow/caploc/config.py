@@ -202,7 +202,7 @@ def _check_enhancement(config: Config) -> None:
 def _check_known_answer(config: Config) -> None:
     """Only where something is planted: the settings of another run need not fit."""
     settings, where = config["experiments"]["known_answer"], "experiments.known_answer"
-    for extent in ("quick", "full"):
+    for extent in ("quick", "full", "tried"):
         for name in settings[extent]["plants"]:
             _known(f"{where}.{extent}.plants", name, settings["plants"])
     if not settings["plants"]:

@@ -1,7 +1,7 @@
 """Settings and files of the stages about planted models: one function a stage, named like it.
 
 Their wildcards are plant (an id of ``experiments.known_answer.plants``), seed and task (a planted
-capability); extent says which of the two grids of plants and seeds a table covers.
+capability); extent says which of the grids of plants and seeds a table covers.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EXTENTS", "candidates", "known_answer_parts", "known_answer_tasks", "planted_plugins"]
 
-EXTENTS = {"known_answer": "quick", "known_answer_full": "full"}
+EXTENTS = {"known_answer": "quick", "known_answer_full": "full", "known_answer_tried": "tried"}
 
 
 def _settings(plan: "Plan") -> dict[str, Any]:
