@@ -55,4 +55,4 @@ def test_a_model_that_is_not_trained_here():
 
 def test_a_run_without_plants_asks_nothing_of_these_settings():
     empty = {"plants": {}, "model": "none", "quick": {"plants": [], "seeds": [0]}}
-    checked(empty | {"full": empty["quick"]})
+    checked(empty | {"full": empty["quick"], "tried": empty["quick"]})
