@@ -107,6 +107,30 @@ def by_capability(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def pooled_calibration(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """P(p <= a) over the replicates of all plants, with the normal 95 % interval of that many."""
+    found: dict[float, list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["metric"] == "calibration" and row["seed"] is not None:
+            found.setdefault(row["sigma"], []).append(row)
+    told = {}
+    for level, members in sorted(found.items()):
+        n = sum(row["n"] for row in members)
+        share = sum(row["value"] * row["n"] for row in members) / n
+        told[f"{level:g}"] = {
+            "replicates": n,
+            "share": round(share, 4),
+            "interval": [
+                round(level + z * (level * (1 - level) / n) ** 0.5, 4) for z in (-1.96, 1.96)
+            ],
+            "plants and capabilities": len(members),
+            "of which outside their own interval": sum(
+                not row["ci_low"] <= row["value"] <= row["ci_high"] for row in members
+            ),
+        }
+    return told
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("grid", nargs="?", choices=EXTENTS, default="known_answer")
@@ -122,6 +146,7 @@ def main() -> None:
             "seconds": "by the clock, on a machine that other work shared; then of the processor",
             "seconds_of_jobs": seconds(options.results, rows),
             "plants": plants(rows),
+            "calibration": pooled_calibration(rows),
             "ranking": ranking(rows),
             "average_precision_by_capability": by_capability(rows),
         },

@@ -58,3 +58,10 @@ def test_nothing_is_left_to_do_and_the_default_run_has_none_of_it(finished_plant
 def test_the_full_grid_makes_only_what_is_missing(finished_plants):
     planned = finished_plants.planned("known_answer_full")
     assert planned["plant_model"] == planned["rank_plant"] == 1
+
+
+def test_other_shapes_are_ranked_without_the_null_checks(finished_plants):
+    planned = finished_plants.planned("known_answer_tried")
+    assert planned["plant_model"] == 3
+    assert planned["rank_plant"] == 9
+    assert "check_null" not in planned

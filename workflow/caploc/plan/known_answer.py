@@ -44,11 +44,15 @@ def other_task(plan: "Plan", plant: str, task: str) -> str:
 
 
 def known_answer_parts(plan: "Plan", extent: str) -> list[str]:
-    """Parts of a table: rankings, then checks in which nothing should be found."""
+    """Parts of a table: rankings, then checks in which nothing should be found.
+
+    Settings that are only tried are ranked without these checks, half of the time of a plant.
+    """
+    checks = () if extent == "known_answer_tried" else ("null",)
     grid = _settings(plan)[EXTENTS[extent]]
     return [
         str(plan.root / "known-answer" / plant / str(seed) / task / f"{part}.parquet")
-        for part in ("ranking", "null")
+        for part in ("ranking", *checks)
         for plant in grid["plants"]
         for seed in grid["seeds"]
         for task in _plant(plan, plant)["capabilities"]
