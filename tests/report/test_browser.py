@@ -14,6 +14,11 @@ from pathlib import Path
 import example_run
 import pytest
 
+from caploc.report.known_answer import known_answer_page
+from caploc.stages._known_answer_table import ALL, EFFECTIVE, KNOWN_ANSWER
+from caploc.stages._tables import rows
+from caploc.stages.tabulate_known_answer import averages
+
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
@@ -46,6 +51,7 @@ for (const frame of document.querySelectorAll("iframe")) {
   });
   found.push({
     visible: root.clientWidth, content: root.scrollWidth, charts,
+    main: page.querySelector("main").offsetWidth,
     outside: [...page.querySelectorAll("main *")].filter((one) =>
       !one.closest(".scroll, svg") && one.getBoundingClientRect().right > root.clientWidth + 1
     ).map((one) => one.tagName + "." + one.className),
@@ -109,6 +115,26 @@ def test_every_figure_is_drawn_and_no_label_is_cut(shown, index):
         assert chart["marks"] > 5
         assert chart["cut"] == []
     assert min(shown[0][index]["sections"]) > 100
+
+
+def test_the_page_of_planted_models_is_as_wide_as_its_window(tmp_path, need):
+    need(*NEEDED)
+    of = {"plant": "two-percent", "seed": 0, "dataset": "emotions"}
+    named = of | {"locator": "cnl", "n_samples": 20, "value": 0.5}
+    found = [
+        *(of | {"metric": metric, "value": 1.0} for metric in ("usable", "accuracy", "chance")),
+        named | {"metric": "average_precision", "truth": ALL},
+        named | {"metric": "average_precision", "truth": EFFECTIVE},
+        of | {"metric": "calibration", "sigma": 0.05, "value": 0.05, "note": "holds"},
+    ]
+    table = rows([*found, *averages(rows(found, KNOWN_ANSWER).to_pylist())], KNOWN_ANSWER)
+    frames, console = _show(known_answer_page("Planted", table.to_pylist()), tmp_path)
+    assert console == []
+    for frame, width in zip(frames, WIDTHS, strict=True):
+        assert frame["content"] <= frame["visible"]
+        assert frame["main"] >= min(0.85 * width, 1200)
+        (chart,) = frame["charts"]
+        assert chart["width"] > 250 and chart["cut"] == []
 
 
 HOSTILE = """</td></svg><script>parent.pwned = 1</script><img src=x onerror="parent.pwned = 1">"'"""
