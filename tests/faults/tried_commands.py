@@ -25,8 +25,6 @@ TESTED = {
         "tests/workflow/test_profiles.py::test_no_group_waits_for_itself",
     ".venv/bin/snakemake --cores 2 known_answer":
         "tests/workflow/test_known_answer_run.py::finished_plants",
-    "snakemake known_answer --cores 2":
-        "tests/workflow/test_known_answer_run.py::finished_plants",
     ".venv/bin/snakemake known_answer --cores 2":
         "tests/workflow/test_known_answer_run.py::finished_plants",
     ".venv/bin/snakemake known_answer_full --cores 2":
