@@ -3,7 +3,8 @@
 One process, interleaved rounds, one thread, float32, random weights. The naive and cached forms are
 timed at the corners of the grid of (answer token, layer); the time of a pair grows linearly in each
 direction, so the mean of the corners times the number of pairs is the time of the grid. Ours is
-timed whole. That all forms give the same scores is asserted at the corners first.
+timed whole, with one sample and with several in a call, as the workflow calls it; its seconds are
+for one sample. That all forms give the same scores is asserted at the corners first.
 
 `--scaling` times ours alone over lengths, answers, layers and steps.
 """
@@ -26,12 +27,15 @@ from transformers import LlamaConfig, LlamaForCausalLM
 import machine
 from attribution_counts import Shape
 from attribution_forms import Problem, cached, largest_difference, naive, ours, prepare
+from caploc.attribution.engine import Attribution, attribute
+from caploc.attribution.memory import use_huge_pages
 from caploc.models._language_model import LanguageModel, wrap_model
 
 MIB = 2**20
 # float32 over hundreds of products; a wrong form is off by much more.
 ALLOWED = 1e-3
-FORMS = ("naive, full logits", "naive, last logits", "cached", "ours")
+FORMS = ("naive, full logits", "naive, last logits", "cached", "ours", "ours, several samples")
+ONE, SEVERAL = FORMS[-2:]
 
 
 def build(shape: Shape) -> LanguageModel:
@@ -44,8 +48,8 @@ def build(shape: Shape) -> LanguageModel:
     return wrap_model(LlamaForCausalLM._from_config(config, attn_implementation="sdpa"))
 
 
-def draw(shape: Shape) -> tuple[list[int], list[int]]:
-    generator = torch.Generator().manual_seed(1)
+def draw(shape: Shape, seed: int = 1) -> tuple[list[int], list[int]]:
+    generator = torch.Generator().manual_seed(seed)
     n = shape.prompt + shape.answer
     ids = torch.randint(0, shape.vocabulary, (n,), generator=generator).tolist()
     return ids[: shape.prompt], ids[shape.prompt :]
@@ -105,18 +109,22 @@ def compare(shape: Shape, options: argparse.Namespace) -> dict[str, Any]:
     assert max(difference.values()) < ALLOWED, difference
     problem = prepare(lm, prompt, answer, steps=options.steps)
     runs: dict[str, Callable[[], Any]] = {
-        "ours": lambda: ours(problem),
+        ONE: lambda: ours(problem),
         "cached": lambda: [cached(problem, *pair) for pair in pairs],
         "naive, last logits": lambda: [naive(problem, *p, last_only=True) for p in pairs],
         "naive, full logits": lambda: [naive(problem, *p, last_only=False) for p in pairs],
     }
     # How many times the corners make the grid.
-    factor = {form: 1.0 if form == "ours" else shape.answer * shape.layers / len(pairs)
-              for form in FORMS}  # fmt: skip
-    seconds: dict[str, list[float]] = {form: [] for form in FORMS}
+    factor = dict.fromkeys(FORMS, shape.answer * shape.layers / len(pairs)) | {ONE: 1.0}
+    if options.samples > 1:
+        samples = [draw(shape, 1 + k) for k in range(options.samples)]
+        asserted_alike(problem, samples)
+        runs = {SEVERAL: lambda: together(problem, samples)} | runs
+        factor[SEVERAL] = 1 / len(samples)
+    seconds: dict[str, list[float]] = {form: [] for form in FORMS if form in runs}
     # Of products, before and after each run.
-    rates: dict[str, list[float]] = {form: [] for form in FORMS}
-    peaks = dict.fromkeys(FORMS, 0.0)
+    rates: dict[str, list[float]] = {form: [] for form in seconds}
+    peaks = dict.fromkeys(seconds, 0.0)
     peak = Peak()
     for i in range(options.rounds):
         before = gemm_rate()
@@ -142,19 +150,40 @@ def compare(shape: Shape, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def together(problem: Problem, samples: list[tuple[list[int], list[int]]]) -> list[Attribution]:
+    """Samples of one size in a single call."""
+    return attribute(problem.lm, *map(list, zip(*samples, strict=True)), **problem.settings)
+
+
+def asserted_alike(problem: Problem, samples: list[tuple[list[int], list[int]]]) -> None:
+    """The first of several samples has the scores that it has alone."""
+    alone, first = ours(problem), torch.from_numpy(together(problem, samples)[0].scores)
+    difference = (alone - first).abs().max() / alone.abs().max()
+    assert difference < ALLOWED, difference
+
+
 def table_of(
     shape: Shape, seconds: dict[str, list[float]], peaks: dict[str, float],
     rates: dict[str, list[float]],
 ) -> dict[str, dict[str, Any]]:  # fmt: skip
     totals = shape.totals()
+    totals[SEVERAL] = totals[ONE]
     # Attention's own products count as work, but not in the ratio, which is that of the formula.
-    beside = dict.fromkeys(FORMS, 0.0) | {"ours": shape.attention_of_ours()}
+    beside = dict.fromkeys(FORMS, 0.0) | dict.fromkeys((ONE, SEVERAL), shape.attention_of_ours())
     result = {}
-    for form in FORMS:
+    for form in seconds:
         least, middle = min(seconds[form]), statistics.median(seconds[form])
-        ratio = [a / b for a, b in zip(seconds[form], seconds["ours"], strict=True)]
-        of_counts = totals[form] / totals["ours"]
-        measured = least / min(seconds["ours"])
+        of_counts = totals[form] / totals[ONE]
+        ratios: dict[str, float] = {}
+        for baseline, name in ((ONE, "ratio_of_times"), (SEVERAL, "ratio_to_several")):
+            if baseline not in seconds:
+                continue
+            each = [a / b for a, b in zip(seconds[form], seconds[baseline], strict=True)]
+            measured = least / min(seconds[baseline])
+            ratios |= {
+                name: round(measured, 1), f"{name}_median": round(statistics.median(each), 1),
+                f"{name}_over_operations": round(measured / of_counts, 2),
+            }  # fmt: skip
         work = totals[form] + beside[form]
         fractions = [work / s / rate for s, rate in zip(seconds[form], rates[form], strict=True)]
         result[form] = {
@@ -163,10 +192,8 @@ def table_of(
             "seconds_median": round(middle, 3),
             "operations": totals[form],
             "fraction_of_gemm_rate": round(statistics.median(fractions), 3),
-            "ratio_of_times": round(measured, 1),
-            "ratio_of_times_median": round(statistics.median(ratio), 1),
             "ratio_of_operations": round(of_counts, 1),
-            "times_over_operations": round(measured / of_counts, 2),
+            **ratios,
             "peak_mib_above_rest": peaks[form],
         }
     return result
@@ -240,8 +267,10 @@ def main() -> None:
     parser.add_argument("--answer", type=int, default=1, help="tokens")
     parser.add_argument("--steps", type=int, default=19)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--samples", type=int, default=8, help="in a call of several; 1: none")
     parser.add_argument("--scaling", action="store_true")
     options = parser.parse_args()
+    use_huge_pages()  # as the stages that score do
     torch.set_num_threads(1)
     load = os.getloadavg()[0]
     shape = Shape(

@@ -47,7 +47,7 @@ class Problem:
     steps: int
 
     @property
-    def name_of_rule(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
         return {"rule": self.rule, "steps": self.steps}
 
 
@@ -117,7 +117,7 @@ def _integrate(problem: Problem, m: int, layer: int, settings: dict[str, Any]) -
 def ours(problem: Problem, **settings: Any) -> Tensor:
     """(layer, neuron) mean over the answer tokens: all pairs of the sample at once."""
     (found,) = attribute(
-        problem.lm, [problem.prompt], [problem.answer], **problem.name_of_rule, **settings
+        problem.lm, [problem.prompt], [problem.answer], **problem.settings, **settings
     )
     return torch.from_numpy(found.scores)
 
@@ -126,7 +126,7 @@ def pair_of_ours(problem: Problem, m: int) -> Tensor:
     """(layer, neuron) contribution to answer token m alone."""
     (found,) = attribute(
         problem.lm, [problem.prompt + problem.answer[:m]], [problem.answer[m : m + 1]],
-        **problem.name_of_rule,
+        **problem.settings,
     )  # fmt: skip
     return torch.from_numpy(found.scores)
 

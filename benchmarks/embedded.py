@@ -25,10 +25,12 @@ def rates(threads: int) -> list[float]:
     import torch
 
     from caploc.attribution.engine import attribute
+    from caploc.attribution.memory import use_huge_pages
     from caploc.models._loading import load_model
     from caploc.models._tokens import encode
     from caploc.store import read_table
 
+    use_huge_pages()  # as the stages that score do
     torch.set_num_threads(threads)
     lm = load_model(RUN / "models/embedded/hf")
     table = read_table(RUN / "samples/word-problems/locate.parquet").to_pydict()

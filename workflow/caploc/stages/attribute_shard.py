@@ -18,6 +18,7 @@ import torch
 
 from caploc import plugins, store
 from caploc.attribution.engine import Attribution
+from caploc.attribution.memory import use_huge_pages
 from caploc.attribution.rules import path_rule
 from caploc.models._language_model import LanguageModel
 from caploc.models._loading import load_model
@@ -42,6 +43,7 @@ _PATH = {"intervals": pa.int32(), "center": pa.float64(), "radius": pa.float64()
 
 def run(job: Job) -> None:
     """Load, score group by group, write row groups."""
+    use_huge_pages()
     torch.set_num_threads(job.threads)
     spec = job.spec
     samples = _read_samples(job.input("samples"), spec["shard"], spec["shard_size"])

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from caploc import plugins, store
 from caploc.attribution.engine import Attribution
+from caploc.attribution.memory import use_huge_pages
 from caploc.models._language_model import LanguageModel
 from caploc.provenance import Job
 from caploc.records import Sample
@@ -40,6 +41,7 @@ def run(job: Job) -> None:
     Raises:
         DataError: a damaged file or model.
     """
+    use_huge_pages()
     torch.set_num_threads(job.threads)
     spec = job.spec
     _, lm = load_described(job.input("manifest"), spec)
