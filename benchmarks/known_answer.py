@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from caploc import store
 from caploc.plan.known_answer import EXTENTS
+from caploc.planting._null import binomial_interval
 from caploc.stages._known_answer_table import KNOWN_ANSWER
 from caploc.stages._tables import rows as filled
 from caploc.stages.tabulate_known_answer import averages
@@ -131,6 +132,17 @@ def pooled_calibration(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return told
 
 
+def pooled_specificity(rows: list[dict[str, Any]]) -> dict[str, int]:
+    """How many intervals of "own minus other" leave 0 out, and how many may at 95 %."""
+    members = [r for r in rows if r["metric"] == "specificity" and r["seed"] is not None]
+    _, most = binomial_interval(len(members), 0.05)
+    return {
+        "plants and capabilities": len(members),
+        "of which leave 0 out": sum(not r["ci_low"] <= 0 <= r["ci_high"] for r in members),
+        "at most by chance": round(most * len(members)),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("grid", nargs="?", choices=EXTENTS, default="known_answer")
@@ -147,6 +159,7 @@ def main() -> None:
             "seconds_of_jobs": seconds(options.results, rows),
             "plants": plants(rows),
             "calibration": pooled_calibration(rows),
+            "specificity": pooled_specificity(rows),
             "ranking": ranking(rows),
             "average_precision_by_capability": by_capability(rows),
         },

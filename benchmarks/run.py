@@ -10,6 +10,7 @@ COMMANDS = (
     "attribution",
     "attribution --layers 16 --prompt 256 --answer 64 --rounds 3",
     "attribution --scaling --answer 4 --rounds 3",
+    "huge_pages",
     "attribution_precision",
     "attribution_neuronwise",
     "adaptive",
