@@ -165,7 +165,7 @@ def compared(plan: dict[str, Any], real: dict[str, Any], disk: float | None) -> 
 
 
 def bytes_of(folder: Path) -> float:
-    """Of everything in a folder but hidden files (receipts)."""
+    """Of every file in a folder."""
     return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
 
 

@@ -111,10 +111,10 @@ def release(device: torch.device) -> None:
 def use_huge_pages() -> None:
     """Let torch put tensors of 2 MiB and more on huge pages, where Linux has them.
 
-    Rows of many layers are a few large tensors that come and go: a fault and a TLB entry for every
-    4 KiB of them cost a tenth to a quarter of the time. Numbers stay the same, bit for bit. Torch
-    looks only once, so this has no effect after the first tensor of the process; a value of
-    ``THP_MEM_ALLOC_ENABLE`` that the user has set stays.
+    Rows of many layers are a few large tensors that come and go; a page fault for every 4 KiB of
+    them costs a small model a tenth of its time (`benchmarks/huge_pages.py`). Numbers stay the
+    same, bit for bit. Torch looks only once, so this has no effect after the first tensor of the
+    process; a value of ``THP_MEM_ALLOC_ENABLE`` that the user has set stays.
     """
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
