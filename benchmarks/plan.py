@@ -1,7 +1,7 @@
 """What `caploc plan` says against what runs took: `python benchmarks/plan.py`.
 
-The default run is compared with `results/workflow_avx2.json`, which `workflow.py` measured on the kind
-of machine by which the constants of time were chosen (two jobs side by side, seconds of the clock).
+The default run is compared with `results/workflow_avx2.json`, which `workflow.py` measured on the
+kind of machine by which the constants of time were chosen (two jobs side by side, by the clock).
 The size of an activation was chosen by the peak of the medium model here (8 layers, hidden 512,
 random weights), the bytes beside the numbers by the small run. Each job of the small run and of the
 medium model is run here on its own with one thread, in a copy, and its processor seconds and
