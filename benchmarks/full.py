@@ -1,0 +1,66 @@
+"""Tables of the complete run, kept in the repository: `python benchmarks/full.py`.
+
+After `snakemake --cores 2 --configfile config/full.yaml`, or the same with one base model at a time,
+`--config 'run={"models": ["embedded"]}'`: the rows of the models in results/full (or --results)
+take the place of theirs in benchmarks/results/full/*.csv, rows of other models stay. `full.json`
+says of each model on what machine it ran, and how long its jobs took.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import polars as pl
+
+from machine import RESULTS, describe, save
+
+TABLES = ("base", "erasure", "enhancement", "cross_enhancement")
+
+
+def seconds(run: Path, model: str) -> dict[str, float]:
+    """Seconds of the jobs of a model by rule, two jobs side by side."""
+    found: dict[str, float] = {}
+    for path in sorted((run / "timings").rglob("*.jsonl")):
+        rule, *wildcards = path.relative_to(run / "timings").with_suffix("").parts
+        if wildcards[0] == model:
+            record = json.loads(path.read_text().splitlines()[-1])
+            found[rule] = round(found.get(rule, 0.0) + record["s"], 1)
+    return found
+
+
+def merged(new: pl.DataFrame, path: Path) -> pl.DataFrame:
+    """The new rows, and those of other models that are there."""
+    if not path.is_file():
+        return new
+    before = pl.read_csv(path, schema=new.schema)
+    models = new["model"].unique().to_list()
+    return pl.concat([before.filter(~pl.col("model").is_in(models)), new]).sort(
+        "model", maintain_order=True
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, default=Path("results/full"))
+    options = parser.parse_args()
+    folder = RESULTS / "full"
+    folder.mkdir(exist_ok=True)
+    models: set[str] = set()
+    for name in TABLES:
+        path = options.results / "tables" / f"{name}.parquet"
+        if not path.is_file():
+            sys.exit(f"{path}: not there; run snakemake with config/full.yaml first")
+        new = pl.read_parquet(path)
+        models |= set(new["model"].unique())
+        merged(new, folder / f"{name}.csv").write_csv(folder / f"{name}.csv")
+    record = RESULTS / "full.json"
+    told = json.loads(record.read_text())["models"] if record.is_file() else {}
+    for model in sorted(models):
+        told[model] = {"machine": describe(), "seconds_of_jobs": seconds(options.results, model)}
+    path = save("full", {"what": "config/full.yaml, two jobs side by side", "models": told})
+    sys.stdout.write(path.read_text())
+
+
+if __name__ == "__main__":
+    main()
