@@ -1,6 +1,6 @@
 """Tables of the complete run, kept in the repository: `python benchmarks/full.py`.
 
-After `snakemake --cores 2 --configfile config/full.yaml`, or the same with one base model at a time,
+After `snakemake --cores 2 --configfile config/full.yaml`, or the same for one base model at a time,
 `--config 'run={"models": ["embedded"]}'`: the rows of the models in results/full (or --results)
 take the place of theirs in benchmarks/results/full/*.csv, rows of other models stay. `full.json`
 says of each model on what machine it ran, and how long its jobs took.
