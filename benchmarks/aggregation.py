@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=1_000)
     parser.add_argument("--layers", type=int, default=32)
     parser.add_argument("--neurons", type=int, default=11_008)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
     load = os.getloadavg()[0]

@@ -55,6 +55,12 @@ def test_no_rule_uses_more_processors_than_a_slurm_job_may():
     assert max(threads) <= SLURM["cores"]
 
 
+def test_only_what_comes_first_takes_several_processors():
+    """On two cores a job of two threads waits for as long as jobs of one thread run."""
+    several = {name for name, text in RULES.items() if re.search(r"\n +threads: ", text)}
+    assert several == {"train_model", "plant_model"}
+
+
 def test_both_profiles_treat_unfinished_and_changed_files_alike():
     keys = ("rerun-incomplete", "show-failed-logs", "keep-going", "rerun-triggers", "quiet")
     assert [PROFILES["default"][key] for key in keys] == [SLURM[key] for key in keys]

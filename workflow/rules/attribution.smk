@@ -66,7 +66,7 @@ rule aggregate_scores:
         f"{LOGS}/aggregate_scores/{{model}}/{{task}}/{{method}}.log",
     conda:
         "../../envs/caploc.yaml"
-    threads: 2
+    # One thread: a job of two waits on two cores for as long as a longer one of one thread runs there.
     resources:
         mem_mb=grows(2000),
         runtime=grows(30),
@@ -91,7 +91,6 @@ rule aggregate_mixture:
         f"{LOGS}/aggregate_mixture/{{model}}/{{method}}.log",
     conda:
         "../../envs/caploc.yaml"
-    threads: 2
     resources:
         mem_mb=grows(2000),
         runtime=grows(30),
