@@ -3,16 +3,19 @@
 After `snakemake --cores 2 --configfile config/full.yaml`, or the same for one base model at a time,
 `--config 'run={"models": ["embedded"]}'`: the rows of the models in results/full (or --results)
 take the place of theirs in benchmarks/results/full/*.csv, rows of other models stay. `full.json`
-says of each model on what machine it ran, and how long its jobs took.
+says of each model with which commit and on what machine it ran, and how long its jobs took;
+`full.md` shows the tables in short. To be called in the clone that ran.
 """
 
 import argparse
 import json
+import subprocess
 import sys
 from pathlib import Path
 
 import polars as pl
 
+from full_page import page
 from machine import RESULTS, describe, save
 
 TABLES = ("base", "erasure", "enhancement", "cross_enhancement")
@@ -47,18 +50,27 @@ def main() -> None:
     folder = RESULTS / "full"
     folder.mkdir(exist_ok=True)
     models: set[str] = set()
+    tables: dict[str, pl.DataFrame] = {}
     for name in TABLES:
         path = options.results / "tables" / f"{name}.parquet"
         if not path.is_file():
             sys.exit(f"{path}: not there; run snakemake with config/full.yaml first")
         new = pl.read_parquet(path)
         models |= set(new["model"].unique())
-        merged(new, folder / f"{name}.csv").write_csv(folder / f"{name}.csv")
+        tables[name] = merged(new, folder / f"{name}.csv")
+        tables[name].write_csv(folder / f"{name}.csv")
     record = RESULTS / "full.json"
     told = json.loads(record.read_text())["models"] if record.is_file() else {}
+    commit = subprocess.check_output(["git", "rev-parse", "HEAD"], text=True).strip()
     for model in sorted(models):
-        told[model] = {"machine": describe(), "seconds_of_jobs": seconds(options.results, model)}
-    path = save("full", {"what": "config/full.yaml, two jobs side by side", "models": told})
+        told[model] = {
+            "commit": commit,
+            "machine": describe(),
+            "seconds_of_jobs": seconds(options.results, model),
+        }
+    save("full", {"what": "config/full.yaml, two jobs side by side", "models": told})
+    path = RESULTS / "full.md"
+    path.write_text(page(tables, told))
     sys.stdout.write(path.read_text())
 
 

@@ -188,8 +188,11 @@ class _Projection(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, values: Tensor,
         bias_values: Tensor | None, index: Tensor, incoming: bool,
     ) -> Tensor:  # fmt: skip
-        ctx.save_for_backward(x if incoming else x.index_select(-1, index), weight, index)
         ctx.incoming, ctx.dtype, ctx.has_bias = incoming, values.dtype, bias_values is not None
+        # To pick most columns out of a large tensor takes longer than to form the gradient of all.
+        ctx.most = 2 * len(index) > weight.shape[0 if incoming else 1]
+        kept = x if incoming or ctx.most else x.index_select(-1, index)
+        ctx.save_for_backward(kept, weight, index)
         return nn.functional.linear(x, weight, bias)
 
     @staticmethod
@@ -197,8 +200,13 @@ class _Projection(torch.autograd.Function):
         (gradient,) = gradients
         x, weight, index = ctx.saved_tensors
         of_x = gradient @ weight if ctx.needs_input_grad[0] else None
-        chosen = gradient.index_select(-1, index) if ctx.incoming else gradient
+        early = ctx.incoming and not ctx.most
+        chosen = gradient.index_select(-1, index) if early else gradient
         left, right = (chosen, x) if ctx.incoming else (x, chosen)
         of_values = left.flatten(0, -2).T @ right.flatten(0, -2)
-        of_bias = chosen.flatten(0, -2).sum(0).to(ctx.dtype) if ctx.has_bias else None
+        of_bias = chosen.flatten(0, -2).sum(0) if ctx.has_bias else None
+        if ctx.most:
+            of_values = of_values.index_select(0, index)
+            of_bias = None if of_bias is None else of_bias.index_select(0, index)
+        of_bias = None if of_bias is None else of_bias.to(ctx.dtype)
         return of_x, None, None, of_values.to(ctx.dtype), of_bias, None, None
