@@ -61,13 +61,16 @@ def _jobs(facts: Row, models: Sequence[str]) -> str:
         lines.append(
             [name, f"{sum(seconds.values()) / 3600:.2f}",
              f"{seconds.get('enhance_task', 0.0) / 3600:.2f}",
-             f"{machine['cores']} x {machine['cpu']}, {machine['vector']}"]
+             f"{seconds.get('erase_neurons', 0.0) / 3600:.2f}",
+             f"{machine['cores']} x {machine['cpu']}, {machine['vector']}",
+             facts[name]["commit"][:7]]
         )  # fmt: skip
-    return _markdown(["model", "hours of jobs", "of them training", "machine"], lines)
+    head = ["model", "hours of jobs", "of them training", "silencing", "machine", "commit"]
+    return _markdown(head, lines)
 
 
 def _base(table: pl.DataFrame, models: Sequence[str]) -> list[str]:
-    rows = table.filter((pl.col("metric") == "accuracy") & (pl.col("split") == "test"))
+    rows = table.filter((pl.col("metric") == "exact_match") & (pl.col("split") == "test"))
     tasks = sorted(rows["dataset"].unique())
     lines = [[m, *(_shown(rows, 100, 0, model=m, dataset=t) for t in tasks)] for m in models]
     return ["## Right answers without any change, percent", _markdown(["model", *tasks], lines)]
@@ -166,8 +169,8 @@ def _cross(table: pl.DataFrame, models: Sequence[str]) -> list[str]:
         ("located minus random", "located", "beside layer"),
     )
     lines = [
-        [title, name, *(_shown(rows, 1, 2, model=m, sets=sets, arm=arm, comparison=comparison)
-                        for m in models)]
+        [title, name, *(_shown(rows, 1, 3, model=m, sets=sets, arm=arm, comparison=comparison)
+                        or _reason(table, model=m, sets=sets) for m in models)]
         for sets, title in SETS.items()
         for name, arm, comparison in kinds
     ]  # fmt: skip
@@ -197,6 +200,12 @@ def _shown(table: pl.DataFrame, factor: float, digits: int, **values: Any) -> st
     numbers = [row[name] for name in ("value", "ci_low", "ci_high")]
     value, *ends = [f"{x * factor + 0.0:.{digits}f}" for x in numbers if x is not None]
     return f"{value} ({' to '.join(ends)})" if ends else value
+
+
+def _reason(table: pl.DataFrame, **values: Any) -> str:
+    """Why there is no contrast: what the cells say that are missing."""
+    missing = _where(table, **values).filter(pl.col("value").is_null())
+    return "; ".join(missing["interval"].unique(maintain_order=True))
 
 
 def _range(table: pl.DataFrame, **values: Any) -> str:
