@@ -20,7 +20,7 @@ def table(layer: float, beside: float) -> list[Any]:
     minus = {"comparison": "located minus"}
     return [
         arm("none", "alpha", 0.5, 0.05, epoch=0),
-        arm("located", "alpha", 0.8, 0.05, rate=0.001),
+        arm("located", "alpha", 0.8, 0.05, rate=0.001, n_draws=5),
         arm("layer", "alpha", layer, 0.05, rate=0.001, n_draws=3),
         arm("layer", "alpha", beside, 0.04, **minus),
         arm("layer", "alpha", 10 * beside, 0.4, metric="log_probability", **minus),
@@ -42,13 +42,22 @@ def test_numbers_stand_where_they_belong(changed):
     assert located[1:] == ["80.0 75.0–85.0", "70.0 65.0–75.0", "empty mask", "4,608"]
     assert found.row("no training")[1] == "50.0 45.0–55.0"
     beside = page.table("Located neurons minus other arms after 10 epochs, right answers")
-    assert beside.rows[-1][1:3] == ["20.0 16.0–24.0", "2.0 -3.0–7.0"]
+    assert beside.rows[-1][1:3] == ["20.0 16.0–24.0", "2.0 -3.0 to 7.0"]
     nat = page.table("Located neurons minus other arms after 10 epochs, log-probability")
     assert nat.rows[-1][1] == "2.000 1.600 to 2.400"
+    assert "exploratory: 5 orders of the data, 3 draws of random neurons, no" in page.texts()
+    assert "one learning rate for all arms (0.001);" in found.caption
     # Only on alpha is the best arm apart from all others.
     assert html.count('<strong class="value">') == 1
     text = page.texts()
     assert "Right answers: better on Word problems; not told apart on Story look-up." in text
+
+
+def test_rates_that_differ_between_data_sets(changed):
+    rows = [row | {"rate": 0.003} if row["dataset"] == "beta" else row for row in table(0.6, 0.2)]
+    _, page, _ = changed({"enhancement": rows})
+    caption = page.table("Right answers after training").caption
+    assert "one learning rate for all arms (0.001 or 0.003, by data set);" in caption
 
 
 @pytest.mark.parametrize(

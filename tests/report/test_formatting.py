@@ -20,6 +20,7 @@ def test_fractions_become_percent():
     assert percent(0.2, 0) == "20"
     assert percent_span(0.881, 0.93) == "88.1–93.0"
     assert percent_span(0.8811, 0.8813) == "88.1"
+    assert percent_span(-0.133, -0.023) == "-13.3 to -2.3"
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,11 @@ class _Cells:
             return Number(reason=row["interval"] or "not computed")
         return number(row)
 
+    def n_runs(self, arm: str) -> int:
+        """Orders of the data or, of random neurons, draws that the numbers of an arm rest on."""
+        names = [key for key in self.rows if key[1] == arm and key[3] == ""]
+        return max((self.rows[key].get("n_draws") or 0 for key in names), default=0)
+
     def among(self, column: int) -> list[Any]:
         """Distinct values of an identifying column, in ascending order."""
         return sorted({key[column] for key in self.rows if key[column] is not None})
@@ -87,7 +92,9 @@ def _of_mask(view: View, cells: _Cells, mask: Mapping[str, Any], choice: str) ->
     return {
         "sigma": mask["sigma"],
         "choice": _CHOICES[choice],
-        "rates": sorted(rates),
+        "rates": joined([f"{rate:g}" for rate in sorted(rates)], "or")
+        + (", by data set" if choice == "shared" and len(rates) > 1 else ""),
+        "n_runs": {arm: cells.n_runs(arm) for arm in ("located", "layer")},
         "columns": [title for _, title in averaged],
         "epochs": [(epoch, _lines(cells, arms, averaged, epoch)) for epoch in epochs],
         "last": last,

@@ -89,9 +89,10 @@ def small_share(value: float) -> str:
 
 
 def percent_span(low: float, high: float, digits: int = 1) -> str:
-    """Two fractions as ``88.1–93.0`` percent, or one number where both look equal."""
+    """Two fractions as ``88.1–93.0`` or ``-3.0 to 7.0`` percent; one number if both look equal."""
     first, last = percent(low, digits), percent(high, digits)
-    return first if first == last else f"{first}–{last}"
+    between = " to " if low < 0 else "–"
+    return first if first == last else f"{first}{between}{last}"
 
 
 def share_span(low: float, high: float) -> str:
