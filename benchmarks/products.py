@@ -17,10 +17,10 @@ import torch
 
 from attribution import build, draw
 from attribution_counts import Shape
+from caploc.attribution import products
 from caploc.attribution.engine import attribute
 from caploc.interventions._training import Training
 from caploc.interventions.slices import Slices
-from caploc.models import _products
 from machine import save
 
 SHAPES = (
@@ -47,7 +47,7 @@ def of_shape(rows: int, inner: int, columns: int) -> dict[str, Any]:
     exact = a.double() @ b.double()
     calls = {
         "torch": lambda: torch.mm(a, b, out=a.new_empty(0)),
-        "onednn": lambda: _products._onednn(a, b, None),
+        "onednn": lambda: products._onednn(a, b, None),
     }
     repeats = max(1, 10**8 // (rows * inner * columns))
     times: dict[str, list[float]] = {name: [] for name in calls}
@@ -64,11 +64,11 @@ def of_shape(rows: int, inner: int, columns: int) -> dict[str, Any]:
 
 def whole(call: Callable[[], Any], rounds: int) -> dict[str, Any]:
     """Processor seconds of the same work without and with oneDNN."""
-    limit, times = _products._FEWEST, {"torch": [], "onednn": []}
+    limit, times = products._FEWEST, {"torch": [], "onednn": []}
     call()
     for _ in range(rounds):
         for name, fewest in (("torch", 2**62), ("onednn", limit)):
-            _products._FEWEST = fewest
+            products._FEWEST = fewest
             times[name].append(seconds(call))
     ratios = [a / b for a, b in zip(*times.values(), strict=True)]
     return {
@@ -92,7 +92,7 @@ def main() -> None:
     """Measure and write the result."""
     torch.set_num_threads(1)
     shapes = [of_shape(*shape) for shape in SHAPES]
-    _products.use_onednn()
+    products.use_onednn()
     demo, deep = build(DEMO), build(DEEP)
     many = [draw(DEMO) for _ in range(32)]
     one = draw(DEEP)
@@ -104,7 +104,7 @@ def main() -> None:
         "training step, demo, 99.7 % of the neurons": (training_step(0.997), 25),
     }
     measured = {
-        "mkl_is_slow": _products.mkl_is_slow(),
+        "mkl_is_slow": products.mkl_is_slow(),
         "shapes": shapes,
         "whole": {name: whole(*one) for name, one in work.items()},
     }

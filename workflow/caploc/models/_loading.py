@@ -26,7 +26,6 @@ from caploc.models._language_model import (
     family_of,
     wrap_model,
 )
-from caploc.models._products import mkl_is_slow, use_onednn
 from caploc.records import DataError
 
 __all__ = ["LanguageModel", "check_shape", "load_model", "read_architecture"]
@@ -68,8 +67,6 @@ def load_model(
             f"shape, the first is {wrong[0]}; copy the folder again, all files of it"
         )
     language_model = wrap_model(_place(model, device), _tokenizer(folder))
-    if language_model.device.type == "cpu" and mkl_is_slow():
-        use_onednn()
     _LOG.info(
         "%s: %s, %d layers of %d neurons, %s on %s", folder.name, type(model).__name__,
         language_model.n_layers, language_model.n_neurons, dtype, language_model.device,

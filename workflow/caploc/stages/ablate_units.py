@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 
 from caploc import store
@@ -28,6 +27,7 @@ from caploc.interventions.erase import Erasure
 from caploc.models._language_model import LanguageModel
 from caploc.provenance import Job
 from caploc.stages._known_facts import known_facts, sample_of
+from caploc.stages._processor import use_processor
 from caploc.stages._progress import tracked
 from caploc.stages._rankings import mean_scores, rankings, units_of
 from caploc.stages._samples import Encoded, encoded, model_of, samples_of
@@ -113,7 +113,7 @@ def run(job: Job) -> None:
     Raises:
         DataError: a damaged file, or a family that does not name what is to be silenced.
     """
-    torch.set_num_threads(job.threads)
+    use_processor(job.threads)
     spec = job.spec
     lm = model_of(job.input("manifest"), spec)
     units = units_of(lm)

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 
 from caploc import plugins, store
 from caploc.attribution.engine import Attribution
@@ -24,6 +23,7 @@ from caploc.models._language_model import LanguageModel
 from caploc.models._loading import load_model
 from caploc.provenance import Job, weights_digest
 from caploc.records import DataError, Dropped, Sample
+from caploc.stages._processor import use_processor
 from caploc.stages._progress import tracked
 from caploc.unfinished import partial_work
 
@@ -44,7 +44,7 @@ _PATH = {"intervals": pa.int32(), "center": pa.float64(), "radius": pa.float64()
 def run(job: Job) -> None:
     """Load, score group by group, write row groups."""
     use_huge_pages()
-    torch.set_num_threads(job.threads)
+    use_processor(job.threads)
     spec = job.spec
     samples = _read_samples(job.input("samples"), spec["shard"], spec["shard_size"])
     manifest, lm = load_described(job.input("manifest"), spec)

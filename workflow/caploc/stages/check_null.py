@@ -30,6 +30,7 @@ from caploc.provenance import Job
 from caploc.records import Sample
 from caploc.stages._known_answer_table import KNOWN_ANSWER, Row
 from caploc.stages._planted import PLACE, right
+from caploc.stages._processor import use_processor
 from caploc.stages._progress import tracked
 from caploc.stages._samples import Encoded, encoded, model_of, samples_of
 from caploc.stages._tables import rows
@@ -44,7 +45,7 @@ _TOGETHER = 5
 
 def run(job: Job) -> None:
     """Check, write."""
-    torch.set_num_threads(job.threads)
+    use_processor(job.threads)
     spec = job.spec
     lm = model_of(job.input("manifest"), PLACE)
     planted = read_layout(job.input("sets")).carrying(spec["task"])

@@ -10,7 +10,6 @@ why it cannot be used. An answer is right if greedy decoding gives exactly the g
 import logging
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from caploc import store
@@ -18,6 +17,7 @@ from caploc.planting._layout import DECOYS, Layout, like, read_layout
 from caploc.planting._surgery import Limits, Removal, chance, judge_capability
 from caploc.provenance import Job
 from caploc.stages._planted import PLACE, right
+from caploc.stages._processor import use_processor
 from caploc.stages._progress import tracked
 from caploc.stages._samples import encoded, model_of, samples_of
 
@@ -30,7 +30,7 @@ BASE, NO_FFN = "as it is", "all FFN neurons"
 
 def run(job: Job) -> None:
     """Silence, judge, write."""
-    torch.set_num_threads(job.threads)
+    use_processor(job.threads)
     spec = job.spec
     lm = model_of(job.input("manifest"), PLACE)
     layout = read_layout(job.input("sets"))

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 
 from caploc import store
 from caploc.interventions.arms import Arm, with_controls
@@ -22,6 +21,7 @@ from caploc.interventions.crossed import common, crossed_sets
 from caploc.provenance import Job
 from caploc.records import Sample
 from caploc.stages._crossed import read_located
+from caploc.stages._processor import use_processor
 from caploc.stages._samples import encoded, model_of, samples_of
 from caploc.stages.erase_neurons import ARM_FIELDS, erasures_of, likelihood_columns
 from caploc.stages.weigh_neurons import read_weights
@@ -40,7 +40,7 @@ def run(job: Job) -> None:
     Raises:
         DataError: a damaged file, or masks that do not belong together.
     """
-    torch.set_num_threads(job.threads)
+    use_processor(job.threads)
     spec = job.spec
     lm = model_of(job.input("manifest"), spec)
     located, reasons = read_located(spec["tasks"], job.inputs["masks"])

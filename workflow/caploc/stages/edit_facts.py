@@ -39,6 +39,7 @@ from caploc.models._tokens import encode
 from caploc.provenance import Job
 from caploc.records import Dropped, Fact, Sample
 from caploc.stages._known_facts import known_facts
+from caploc.stages._processor import use_processor
 from caploc.stages._progress import tracked
 from caploc.stages._samples import model_of
 from caploc.stages.prepare_facts import read_facts
@@ -88,7 +89,7 @@ class _Case:
 
 def run(job: Job) -> None:
     """Edit, ask, restore, for every layer and fact; write."""
-    torch.set_num_threads(job.threads)
+    use_processor(job.threads)
     spec = job.spec
     lm = model_of(job.input("manifest"), spec)
     dropped: Counter[str] = Counter()

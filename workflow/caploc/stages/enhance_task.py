@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 
 from caploc import plugins, store
@@ -37,6 +36,7 @@ from caploc.provenance import Job, canonical_json, weights_digest
 from caploc.stages._answers import judge
 from caploc.stages._crossed import read_located
 from caploc.stages._enhancement import ANSWERS, Bench, Variant, answer_rows, crossed_name, runs_of
+from caploc.stages._processor import use_processor
 from caploc.stages._samples import Encoded, encoded, model_of, samples_of
 
 __all__ = ["run"]
@@ -50,7 +50,7 @@ _CROSSED = ("located", "layer")
 
 def run(job: Job) -> None:
     """Train, choose rates, test, and write the answers last."""
-    torch.set_num_threads(job.threads)
+    use_processor(job.threads)
     spec = job.spec
     manifest = store.read_json(job.input("manifest"))
     lm = model_of(job.input("manifest"), spec)

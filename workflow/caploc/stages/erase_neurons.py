@@ -17,7 +17,6 @@ from zlib import crc32
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 
 from caploc import plugins, store
@@ -32,6 +31,7 @@ from caploc.models._language_model import LanguageModel
 from caploc.provenance import Job
 from caploc.records import Sample
 from caploc.scores import read_scores
+from caploc.stages._processor import use_processor
 from caploc.stages._progress import tracked
 from caploc.stages._samples import Encoded, encoded, model_of, samples_of, with_shots
 from caploc.stages.weigh_neurons import read_weights
@@ -48,7 +48,7 @@ ARM_FIELDS = [
 
 def run(job: Job) -> None:
     """Score, generate, write."""
-    torch.set_num_threads(job.threads)
+    use_processor(job.threads)
     spec = job.spec
     lm = model_of(job.input("manifest"), spec)
     masks, reasons = _masks(spec["masks"], job.inputs["masks"])

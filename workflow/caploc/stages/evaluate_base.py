@@ -8,7 +8,6 @@ answer, completion, correct. Samples that do not fit the model's context are dro
 import logging
 
 import pyarrow as pa
-import torch
 
 from caploc import plugins, store
 from caploc.evaluation.generate import complete
@@ -16,6 +15,7 @@ from caploc.models._loading import load_model
 from caploc.models._tokens import encode
 from caploc.provenance import Job
 from caploc.records import Dropped
+from caploc.stages._processor import use_processor
 from caploc.stages._progress import tracked
 
 __all__ = ["run"]
@@ -26,7 +26,7 @@ _BATCH = 64
 
 def run(job: Job) -> None:
     """Generate, score, write."""
-    torch.set_num_threads(job.threads)
+    use_processor(job.threads)
     spec = job.spec
     manifest = store.read_json(job.input("manifest"))
     # An absolute path stays what it is when joined.

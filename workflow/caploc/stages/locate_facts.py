@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 
 from caploc import plugins, store
 from caploc.located import LOCATED
@@ -20,6 +19,7 @@ from caploc.models._language_model import LanguageModel
 from caploc.models._loading import load_model
 from caploc.provenance import Job
 from caploc.records import Dropped, Sample
+from caploc.stages._processor import use_processor
 from caploc.stages._progress import tracked
 
 __all__ = ["run"]
@@ -35,7 +35,7 @@ _COLUMNS = (
 
 def run(job: Job) -> None:
     """Load, locate group by group, write."""
-    torch.set_num_threads(job.threads)
+    use_processor(job.threads)
     spec = job.spec
     manifest = store.read_json(job.input("manifest"))
     # An absolute path stays what it is when joined.

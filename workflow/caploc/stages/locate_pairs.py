@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 
 from caploc import store
 from caploc.evaluation.recall import Recall, recall
@@ -19,6 +18,7 @@ from caploc.locators import kn
 from caploc.models._language_model import LanguageModel
 from caploc.provenance import Job
 from caploc.records import Dropped, Sample
+from caploc.stages._processor import use_processor
 from caploc.stages._progress import tracked
 from caploc.stages._samples import model_of
 from caploc.stages.prepare_pairs import PAIRS
@@ -41,7 +41,7 @@ LOCATED_PAIRS = pa.schema(
 
 def run(job: Job) -> None:
     """Load, locate group by group, write."""
-    torch.set_num_threads(job.threads)
+    use_processor(job.threads)
     spec = job.spec
     lm = model_of(job.input("manifest"), spec)
     everything = store.read_table(job.input("samples"), PAIRS.names).to_pylist()

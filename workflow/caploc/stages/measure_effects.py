@@ -8,7 +8,6 @@ neuron are whole sets: what silencing them takes from the log-probability, other
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 
 from caploc import store
@@ -19,6 +18,7 @@ from caploc.planting._effects import effects_of, flips
 from caploc.planting._layout import DECOYS, Layout, read_layout
 from caploc.provenance import Job
 from caploc.stages._planted import PLACE
+from caploc.stages._processor import use_processor
 from caploc.stages._progress import tracked
 from caploc.stages._samples import Encoded, encoded, model_of, samples_of
 
@@ -37,7 +37,7 @@ EFFECTS = pa.schema(
 
 def run(job: Job) -> None:
     """Silence subsets, compare, write."""
-    torch.set_num_threads(job.threads)
+    use_processor(job.threads)
     spec = job.spec
     lm = model_of(job.input("manifest"), PLACE)
     layout = read_layout(job.input("sets"))

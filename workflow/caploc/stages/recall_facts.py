@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
-import torch
 
 from caploc import store
 from caploc.evaluation.own_rewrites import OwnRewrites, rewrite_facts
@@ -24,6 +23,7 @@ from caploc.models._loading import load_model
 from caploc.models._tokens import encode
 from caploc.provenance import Job
 from caploc.records import Dropped, Fact
+from caploc.stages._processor import use_processor
 from caploc.stages.prepare_facts import read_facts
 
 __all__ = ["KINDS", "PROMPTS", "run"]
@@ -51,7 +51,7 @@ _MOST_TRIED = 30
 
 def run(job: Job) -> None:
     """Ask every prompt once, write what came of it."""
-    torch.set_num_threads(job.threads)
+    use_processor(job.threads)
     spec = job.spec
     facts = read_facts(job.input("facts"))
     manifest = store.read_json(job.input("manifest"))

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 
 from caploc import plugins, store
@@ -22,6 +21,7 @@ from caploc.attribution.memory import use_huge_pages
 from caploc.models._language_model import LanguageModel
 from caploc.provenance import Job
 from caploc.records import Sample
+from caploc.stages._processor import use_processor
 from caploc.stages._progress import tracked
 from caploc.stages.attribute_shard import load_described
 
@@ -42,7 +42,7 @@ def run(job: Job) -> None:
         DataError: a damaged file or model.
     """
     use_huge_pages()
-    torch.set_num_threads(job.threads)
+    use_processor(job.threads)
     spec = job.spec
     _, lm = load_described(job.input("manifest"), spec)
     schema = _schema(lm.n_neurons)

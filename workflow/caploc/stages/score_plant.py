@@ -11,12 +11,12 @@ import logging
 import time
 
 import pyarrow as pa
-import torch
 
 from caploc import plugins, store
 from caploc.candidates._given import Given
 from caploc.provenance import Job
 from caploc.stages._planted import PLACE
+from caploc.stages._processor import use_processor
 from caploc.stages._progress import tracked
 from caploc.stages._samples import model_of, samples_of
 
@@ -27,7 +27,7 @@ _LOG = logging.getLogger(__name__)
 
 def run(job: Job) -> None:
     """Score, average, write."""
-    torch.set_num_threads(job.threads)
+    use_processor(job.threads)
     spec = job.spec
     lm = model_of(job.input("manifest"), PLACE)
     n = spec["samples"]

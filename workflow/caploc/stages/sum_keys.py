@@ -22,6 +22,7 @@ from caploc.interventions.second_moment import Moments
 from caploc.models._language_model import LanguageModel
 from caploc.provenance import Job, file_digest
 from caploc.records import DataError
+from caploc.stages._processor import use_processor
 from caploc.stages._progress import tracked
 from caploc.stages._samples import model_of
 from caploc.unfinished import partial_work
@@ -39,7 +40,7 @@ def run(job: Job) -> None:
     Raises:
         DataError: no text.
     """
-    torch.set_num_threads(job.threads)
+    use_processor(job.threads)
     spec = job.spec
     lm = model_of(job.input("manifest"), spec)
     output = job.outputs["moments"]

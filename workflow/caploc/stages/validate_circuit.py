@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 
 from caploc import store
 from caploc.locators import circuit
@@ -22,6 +21,7 @@ from caploc.models._language_model import LanguageModel
 from caploc.provenance import Job
 from caploc.records import Dropped
 from caploc.stages._known_facts import known_facts, sample_of, with_sets
+from caploc.stages._processor import use_processor
 from caploc.stages._progress import tracked
 from caploc.stages._samples import model_of
 
@@ -41,7 +41,7 @@ OUTCOMES = pa.schema(
 
 def run(job: Job) -> None:
     """Load, run every circuit alone, write."""
-    torch.set_num_threads(job.threads)
+    use_processor(job.threads)
     spec = job.spec
     lm = model_of(job.input("manifest"), spec)
     known = known_facts(job.input("prompts"))

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 
 from caploc import store
 from caploc.interventions.answer_scaling import answer_probability
@@ -20,6 +19,7 @@ from caploc.models._language_model import LanguageModel
 from caploc.models._tokens import encode
 from caploc.provenance import Job
 from caploc.stages._known_facts import known_facts, sample_of, with_sets
+from caploc.stages._processor import use_processor
 from caploc.stages._progress import tracked
 from caploc.stages._samples import model_of
 
@@ -40,7 +40,7 @@ _CONTROLS: tuple[Control, ...] = ("uniform", "layer")
 
 def run(job: Job) -> None:
     """Load, act on every fact, write."""
-    torch.set_num_threads(job.threads)
+    use_processor(job.threads)
     spec = job.spec
     lm = model_of(job.input("manifest"), spec)
     known = known_facts(job.input("prompts"))

@@ -21,6 +21,7 @@ from caploc.locators._answer_pass import answer_passes
 from caploc.models._language_model import LanguageModel
 from caploc.provenance import Job
 from caploc.records import DataError, Dropped, Sample
+from caploc.stages._processor import use_processor
 from caploc.stages._progress import tracked
 from caploc.stages._samples import model_of, samples_of
 
@@ -35,7 +36,7 @@ BASELINES = {
 
 def run(job: Job) -> None:
     """Score the locate split of every task by every baseline; average neutral text."""
-    torch.set_num_threads(job.threads)
+    use_processor(job.threads)
     spec = job.spec
     lm = model_of(job.input("manifest"), spec)
     schema = pa.schema(

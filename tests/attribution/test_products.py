@@ -7,8 +7,9 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from caploc.models import _loading, _products
-from caploc.models._products import _addmm, _mm, mkl_is_slow
+from caploc.attribution import products
+from caploc.attribution.products import _addmm, _mm, mkl_is_slow
+from caploc.stages import _processor
 
 LARGE = ((130, 96, 100), (64, 2000, 33), (1, 1200, 1000), (1100, 1, 1000))
 
@@ -32,8 +33,8 @@ def close(found, wanted):
 @pytest.fixture
 def calls(monkeypatch):
     """How often oneDNN was asked."""
-    found, own = [], _products._onednn
-    monkeypatch.setattr(_products, "_onednn", lambda *a: found.append(1) or own(*a))
+    found, own = [], products._onednn
+    monkeypatch.setattr(products, "_onednn", lambda *a: found.append(1) or own(*a))
     return found
 
 
@@ -91,10 +92,10 @@ def test_matrices_that_do_not_fit_are_refused_as_ever(other):
 IN_A_PROCESS = """
 import torch, warnings
 warnings.simplefilter("error")
-from caploc.models import _products
-calls, own = [], _products._onednn
-_products._onednn = lambda *a: calls.append(1) or own(*a)
-_products.use_onednn(); _products.use_onednn()
+from caploc.attribution import products
+calls, own = [], products._onednn
+products._onednn = lambda *a: calls.append(1) or own(*a)
+products.use_onednn(); products.use_onednn()
 torch.manual_seed(0)
 linear = torch.nn.Linear(192, 256)
 x = torch.randn(5, 64, 192, requires_grad=True)
@@ -125,7 +126,7 @@ def test_a_whole_process_uses_them_forward_and_backward():
 def test_only_where_mkl_is_slow(capability, vendor, slow, monkeypatch, tmp_path):
     file = tmp_path / "cpuinfo"
     file.write_text(f"vendor_id : {vendor}\n")
-    monkeypatch.setattr(_products, "_CPUINFO", file)
+    monkeypatch.setattr(products, "_CPUINFO", file)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: True)
     assert mkl_is_slow() is slow
@@ -134,12 +135,13 @@ def test_only_where_mkl_is_slow(capability, vendor, slow, monkeypatch, tmp_path)
 
 
 @pytest.mark.parametrize("slow", [True, False])
-def test_a_loaded_model_uses_them_where_it_helps(slow, monkeypatch, save_model):
+def test_stages_use_them_where_it_helps(slow, monkeypatch):
     used = []
-    monkeypatch.setattr(_loading, "mkl_is_slow", lambda: slow)
-    monkeypatch.setattr(_loading, "use_onednn", lambda: used.append(1))
-    _loading.load_model(save_model())
-    assert bool(used) is slow
+    monkeypatch.setattr(_processor, "mkl_is_slow", lambda: slow)
+    monkeypatch.setattr(_processor, "use_onednn", lambda: used.append(1))
+    monkeypatch.setattr(torch, "set_num_threads", used.append)
+    _processor.use_processor(3)
+    assert used == [3, 1][: 1 + slow]
 
 
 def test_transposed_projections_with_bias(monkeypatch, calls):
