@@ -128,8 +128,12 @@ def test_only_where_mkl_is_slow(capability, vendor, slow, monkeypatch, tmp_path)
     file.write_text(f"vendor_id : {vendor}\n")
     monkeypatch.setattr(products, "_CPUINFO", file)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
-    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: True)
+    for library in (torch.backends.mkl, torch.backends.mkldnn):
+        monkeypatch.setattr(library, "is_available", lambda: True)
     assert mkl_is_slow() is slow
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert not mkl_is_slow()
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
     file.unlink()
     assert not mkl_is_slow()
 

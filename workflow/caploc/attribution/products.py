@@ -22,7 +22,8 @@ _FEWEST = 2**20
 
 def mkl_is_slow() -> bool:
     """Whether the processor has AVX512 and is one for which MKL does not use it."""
-    if torch.backends.cpu.get_cpu_capability() != "AVX512" or not torch.backends.mkl.is_available():
+    both = torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()
+    if not both or torch.backends.cpu.get_cpu_capability() != "AVX512":
         return False
     try:
         return "AuthenticAMD" in _CPUINFO.read_text(encoding="utf-8")
