@@ -13,6 +13,8 @@ rule train_model:
         f"{R}/timings/train_model/{{model}}.jsonl"
     wildcard_constraints:
         model=any_of(PLAN.trained_models),
+    # All models first: begun later, one would wait until no job of one thread runs.
+    priority: 20
     conda:
         "../../envs/caploc.yaml"
     threads: 2
