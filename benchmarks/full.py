@@ -3,7 +3,7 @@
 After `snakemake --cores 2 --configfile config/full.yaml`, or the same for one base model at a time,
 `--config 'run={"models": ["embedded"]}'`: the rows of the models in results/full (or --results)
 take the place of theirs in benchmarks/results/full/*.csv, rows of other models stay. `full.json`
-says of each model with which commit and on what machine it ran, and how long its jobs took;
+says of each model with which commit and on what machine it ran, and what its jobs took;
 `full.md` shows the tables in short. To be called in the clone that ran.
 """
 
@@ -22,13 +22,13 @@ TABLES = ("base", "erasure", "enhancement", "cross_enhancement")
 
 
 def seconds(run: Path, model: str) -> dict[str, float]:
-    """Seconds of the jobs of a model by rule, two jobs side by side."""
+    """Processor seconds of the jobs of a model, by rule."""
     found: dict[str, float] = {}
     for path in sorted((run / "timings").rglob("*.jsonl")):
         rule, *wildcards = path.relative_to(run / "timings").with_suffix("").parts
         if wildcards[0] == model:
             record = json.loads(path.read_text().splitlines()[-1])
-            found[rule] = round(found.get(rule, 0.0) + record["s"], 1)
+            found[rule] = round(found.get(rule, 0.0) + record["cpu_time"], 1)
     return found
 
 
@@ -66,7 +66,7 @@ def main() -> None:
         told[model] = {
             "commit": commit,
             "machine": describe(),
-            "seconds_of_jobs": seconds(options.results, model),
+            "processor_seconds": seconds(options.results, model),
         }
     save("full", {"what": "config/full.yaml, two jobs side by side", "models": told})
     path = RESULTS / "full.md"

@@ -37,7 +37,7 @@ def page(tables: dict[str, pl.DataFrame], facts: Row) -> str:
 
     Args:
         tables: base, erasure, enhancement and cross_enhancement, rows of all models.
-        facts: of each model, its machine and the seconds of its jobs by rule.
+        facts: of each model, its machine and the processor seconds of its jobs by rule.
     """
     models = sorted(tables["enhancement"]["model"].unique())
     parts = [
@@ -57,7 +57,7 @@ def page(tables: dict[str, pl.DataFrame], facts: Row) -> str:
 def _jobs(facts: Row, models: Sequence[str]) -> str:
     lines = []
     for name in models:
-        seconds, machine = facts[name]["seconds_of_jobs"], facts[name]["machine"]
+        seconds, machine = facts[name]["processor_seconds"], facts[name]["machine"]
         lines.append(
             [name, f"{sum(seconds.values()) / 3600:.2f}",
              f"{seconds.get('enhance_task', 0.0) / 3600:.2f}",
@@ -65,7 +65,7 @@ def _jobs(facts: Row, models: Sequence[str]) -> str:
              f"{machine['cores']} x {machine['cpu']}, {machine['vector']}",
              facts[name]["commit"][:7]]
         )  # fmt: skip
-    head = ["model", "hours of jobs", "of them training", "silencing", "machine", "commit"]
+    head = ["model", "processor hours", "of them training", "silencing", "machine", "commit"]
     return _markdown(head, lines)
 
 
