@@ -14,7 +14,9 @@ SETTINGS = {"draws": 7, "exploratory_draws": 2, "dose": [0.02, 0.1], "dose_draws
 
 def arms(**masks):
     others = {"activation-size": SIZES, "task-neurons": RNG.random((2, 50))}
-    return erasure_arms(masks, "s6", SCORES, others, SIZES, SETTINGS, "run")
+    found, missing = erasure_arms(masks, "s6", SCORES, others, SIZES, SETTINGS, "run")
+    assert not missing
+    return found
 
 
 def count(found, **labels):
@@ -66,3 +68,17 @@ def test_equal_seeds_give_equal_sets():
         for _ in range(2)
     )
     assert one == two
+
+
+def test_a_set_too_large_for_a_control_is_compared_without_it():
+    large = np.zeros((2, 50), bool)
+    large[0, :30] = True
+    found, missing = erasure_arms(
+        {"s3": large}, "s6", SCORES, {}, SIZES, SETTINGS | {"dose": [0.02, 0.8]}, "run"
+    )
+    located = [a for a in found if a.mask == "s3"]
+    assert [a.control for a in located] == ["", "uniform", "uniform"]
+    assert [(a.mask, a.share, a.control) for a, _ in missing] == [
+        ("s3", None, "matched"), ("s3", None, "layer"), ("", 0.8, "layer"),
+    ]  # fmt: skip
+    assert "20 neurons outside the located set, 30 needed" in {reason for _, reason in missing}

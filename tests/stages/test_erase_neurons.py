@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
 from caploc import store
 from caploc.evaluation.likelihood import answer_likelihood
@@ -73,7 +74,7 @@ def finished(make_job, write_shard, save_model, tmp_path):
     inputs = {"manifest": [manifest], "samples": splits["locate"], "neutral": splits["neutral"]}
     weigh_neurons.run(make_job("weigh_neurons", spec, inputs, {"weights": weights}))
     spec = PLACE | SETTINGS | {
-        "model": "m", "task": "t", "plugin": "number_words", "method": "cnl", "neutral": "n",
+        "model": "m", "task": "t", "plugin": "number_words", "labels": None, "method": "cnl", "neutral": "n",
         "masks": list(SIGMAS), "headline": "s2", "seed": 0,
     }  # fmt: skip
     inputs = {"manifest": [manifest], "weights": [weights], "scores": [files["scores"]],
@@ -197,3 +198,42 @@ def test_labels_that_are_the_same_tokens_are_not_ranked(finished, caplog):
     assert rows
     assert {row["ranked"] for row in rows} == {None}
     assert {row["malformed"] for row in rows} == {1.0}
+
+
+def test_labels_of_the_settings_are_ranked_and_count_as_answers(finished, tmp_path):
+    """Against whole passes, label by label."""
+    table = store.read_table(finished.input("test")).to_pylist()
+    labels = sorted({row["answer"].strip() for row in table if row["sample_id"] != "long"})
+    spec = finished.spec | {"plugin": "emotions", "labels": labels, "answered": 8}
+    job = dataclasses.replace(finished, spec=spec)
+    erase_neurons.run(job)
+    rows = [r for r in store.read_table(job.outputs["answers"]).to_pylist()
+            if r["arm"] == "base" and r["shots"] == 0]  # fmt: skip
+    lm = load_model(tmp_path / "hf", dtype="float64")
+    samples = {row["sample_id"]: row for row in table}
+    assert {row["ranked"] for row in rows} == {0.0, 1.0}
+    for row in rows:
+        sample = samples[row["sample_id"]]
+        best = max(labels, key=lambda x, s=sample: likelihood_of(lm, s["prompt"], f" {x}"))
+        assert row["ranked"] == float(f" {best}" == sample["answer"])
+        words = row["completion"].split()
+        firsts = {label[0] for label in labels}
+        assert row["malformed"] == float(not words or words[0] not in firsts)
+
+
+def likelihood_of(lm, prompt, answer):
+    ids, wanted = encode(lm.tokenizer, prompt, answer)
+    logits = lm.model(torch.tensor([[*ids, *wanted]])).logits[0].log_softmax(-1)
+    return sum(float(logits[len(ids) - 1 + i, token]) for i, token in enumerate(wanted))
+
+
+def test_a_dose_too_large_for_random_sets_stands_alone(finished, make_job, tmp_path, caplog):
+    job = dataclasses.replace(finished, spec=finished.spec | {"dose": [0.02, 0.9]})
+    erase_neurons.run(job)
+    assert "no layer random sets beside located at 90.0%" in caplog.text
+    rows = tabulate(job, make_job, tmp_path)
+    alone = cell(rows, "logprob_excess", mask="", share=0.9, control="layer", shots=None)
+    assert (alone["n"], alone["value"]) == (0, None)
+    assert alone["interval"].startswith("not computed: 2 neurons outside the located set")
+    assert cell(rows, "logprob_fall", mask="", share=0.9)["value"] is not None
+    assert cell(rows, "logprob_excess", mask="", share=0.02, control="layer")["value"] is not None

@@ -69,6 +69,9 @@ def with_controls(
         sizes: (layer, neuron) for the matched control.
         controls: draws of each kind.
         seed: names the run and the task; equal sets have equal draws in every mode.
+
+    Raises:
+        ValueError: the set is so large that too few neurons are left to draw from.
     """
     yield arm
     if not arm.neurons.any():
@@ -88,8 +91,8 @@ def erasure_arms(
     sizes: NDArray[np.float64],
     settings: Mapping[str, Any],
     seed: str,
-) -> list[Arm]:
-    """All arms of one task.
+) -> tuple[list[Arm], list[tuple[Arm, str]]]:
+    """All arms of one task, and which of them have no control of a kind.
 
     Args:
         masks: located sets by mask id.
@@ -99,12 +102,23 @@ def erasure_arms(
         sizes: (layer, neuron), see `controls`.
         settings: ``draws``, ``exploratory_draws``, ``dose``, ``dose_draws``, ``modes``.
         seed: names the run and the task.
+
+    Returns:
+        The arms, each before its controls; and arms, named like the control that they lack, with
+        the reason: too few neurons are left outside a large set.
     """
     few = settings["exploratory_draws"]
     found = [Arm("", "base", "all", np.zeros(scores.shape, dtype=np.bool_))]
 
+    missing: list[tuple[Arm, str]] = []
+
     def add(arm: Arm, **controls: int) -> None:
-        found.extend(with_controls(arm, sizes, controls, seed))
+        found.append(arm)
+        for control, n_draws in controls.items():
+            try:
+                found.extend([*with_controls(arm, sizes, {control: n_draws}, seed)][1:])
+            except ValueError as reason:
+                missing.append((replace(arm, control=control), str(reason)))
 
     for mask, neurons in masks.items():
         most = settings["draws"] if mask == headline else few
@@ -125,7 +139,7 @@ def erasure_arms(
         if "activation-size" in others:
             size = _largest(others["activation-size"], n)
             add(Arm("", "activation-size", "all", size, share))
-    return found
+    return found, missing
 
 
 def _largest(scores: NDArray[np.float64], n: int) -> NDArray[np.bool_]:

@@ -53,7 +53,10 @@ def run(job: Job) -> None:
         for source, neurons in by_source.items():
             sizes = read_weights(job.input("weights"), source)["activation-size"]
             arm = Arm(spec["mask"], kind, "all", neurons, source=source)
-            arms += with_controls(arm, sizes, {"matched": spec["draws"]}, seed)
+            try:
+                arms += [*with_controls(arm, sizes, {"matched": spec["draws"]}, seed)]
+            except ValueError as reason:  # too few neurons are left outside a large set
+                reasons[source] = f"{reason}, to be drawn as random sets"
     rows = likelihood_columns(lm, some, arms, erasures_of(arms, None), spec, {})
     metadata = {
         "origin": job.origin(),

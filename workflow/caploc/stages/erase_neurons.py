@@ -11,6 +11,7 @@ one row per arm with its size and what it does to neutral text. Arms are those o
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -59,14 +60,22 @@ def run(job: Job) -> None:
         fill = read_weights(job.input("weights"), spec["neutral"])["mean"]
     modes = [mode for mode in spec["modes"] if mode != "mean" or fill is not None]
     arms: list[Arm] = []
+    missing: list[tuple[Arm, str]] = []
     if masks:
         scores = read_scores(job.input("scores"), halves=False).whole.astype(np.float64)
         others = {name: weights[name] for name in spec["locators"]}
-        arms = erasure_arms(
+        arms, missing = erasure_arms(
             masks, spec["headline"], scores, others, sizes, {**spec, "modes": modes},
             f"{spec['seed']}/{spec['model']}/{spec['task']}",
         )  # fmt: skip
+    for arm, reason in missing:
+        _LOG.warning(
+            "%s: no %s random sets beside %s %s: %s",
+            spec["task"], arm.control, arm.arm, arm.mask or f"at {arm.share:.1%}", reason,
+        )  # fmt: skip
     task = plugins.load("tasks", spec["plugin"]).TASK
+    if spec["labels"]:
+        task = replace(task, labels=tuple(spec["labels"]))
     found: list[dict[str, Any]] = []
     answers: list[dict[str, Any]] = []
     dropped: dict[str, list[list[str]]] = {}
@@ -80,7 +89,10 @@ def run(job: Job) -> None:
         told = [arm for arm in arms if _is_told(arm, spec["answered_draws"])]
         some = encoded(lm, test[: spec["answered"]])
         answers += _answers(lm, task, some, told, erasures_of(told, fill), spec, shots)
-    metadata = {"origin": job.origin(), "dropped": dropped, "not_computed": reasons}
+    metadata = {
+        "origin": job.origin(), "dropped": dropped, "not_computed": reasons,
+        "without_control": [arm.labels() | {"reason": reason} for arm, reason in missing],
+    }  # fmt: skip
     fields = [("shots", pa.int32()), *ARM_FIELDS, ("sample_id", pa.string())]
     counts = [("logprob", pa.float64()), ("n_right", pa.int32()), ("n_tokens", pa.int32())]
     _write(found, [*fields, *counts], job.outputs["likelihood"], metadata)

@@ -49,6 +49,10 @@ def run(job: Job) -> None:
         for mask, reason in reasons.items():
             note = {"interval": f"not computed: {reason}", "n": 0, "metric": "logprob_fall"}
             found.append(ids | columns((mask, "located", "all", None)) | note)
+        for one in metadata["without_control"]:
+            key = (one["mask"], one["arm"], one["mode"], one["share"])
+            note = {"interval": f"not computed: {one['reason']}", "n": 0}
+            found.append(ids | columns(key, one["control"]) | {"metric": "logprob_excess"} | note)
         if n < spec["minimum_samples"]:
             continue
         parts = [likelihood_rows(scored, spec["headline"], spec["seed"])]
