@@ -29,6 +29,7 @@ from caploc.interventions.erase import Erasure, Erasures, erased
 from caploc.masks import read_mask
 from caploc.models._loading import load_model
 from caploc.models._tokens import encode
+from caploc.stages._processor import use_processor
 from caploc.stages._samples import samples_of
 from caploc.stages.weigh_neurons import read_weights
 from machine import save
@@ -166,7 +167,7 @@ def generation(lm: Any, sets: list[np.ndarray], samples: list[Any], batch: int) 
 
 
 def main() -> None:
-    torch.set_num_threads(1)
+    use_processor(1)
     lm = load_model(RUN / "models/embedded/hf")
     located = read_mask(RUN / f"masks/embedded/{TASK}/cnl/s6.parquet")
     sizes = read_weights(RUN / "weights/embedded.parquet", TASK)["activation-size"]

@@ -74,8 +74,8 @@ def finished(make_job, write_shard, save_model, tmp_path):
     inputs = {"manifest": [manifest], "samples": splits["locate"], "neutral": splits["neutral"]}
     weigh_neurons.run(make_job("weigh_neurons", spec, inputs, {"weights": weights}))
     spec = PLACE | SETTINGS | {
-        "model": "m", "task": "t", "plugin": "number_words", "labels": None, "method": "cnl", "neutral": "n",
-        "masks": list(SIGMAS), "headline": "s2", "seed": 0,
+        "model": "m", "task": "t", "plugin": "number_words", "labels": None, "method": "cnl",
+        "neutral": "n", "masks": list(SIGMAS), "headline": "s2", "seed": 0,
     }  # fmt: skip
     inputs = {"manifest": [manifest], "weights": [weights], "scores": [files["scores"]],
               "masks": masks, "test": splits["test"], "train": splits["train"],
