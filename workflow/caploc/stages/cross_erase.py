@@ -56,7 +56,7 @@ def run(job: Job) -> None:
             try:
                 arms += [*with_controls(arm, sizes, {"matched": spec["draws"]}, seed)]
             except ValueError as reason:  # too few neurons are left outside a large set
-                reasons[source] = f"{reason}, to be drawn as random sets"
+                reasons[source] = f"{kind} set too large for random sets: {reason}"
     rows = likelihood_columns(lm, some, arms, erasures_of(arms, None), spec, {})
     metadata = {
         "origin": job.origin(),
