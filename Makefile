@@ -7,7 +7,7 @@ SOURCES := workflow/caploc workflow/snakemake_logger_plugin_caploc tests benchma
 
 PLUGIN := $(VENV)/slurm
 
-.PHONY: demo test test-fast slurm-test check format bench clean
+.PHONY: demo test test-fast slurm-test check format schema bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed  ## train, locate, report: the whole default run
@@ -46,6 +46,10 @@ format: $(VENV)/.installed-dev  ## rewrite the sources in house style
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/snakefmt Snakefile workflow/rules
+
+schema: $(VENV)/.installed  ## write workflow/schemas/config.schema.yaml from the settings classes
+	$(BIN)/python -c "from caploc.config import schema_text; print(schema_text(), end='')" \
+	  >workflow/schemas/config.schema.yaml
 
 bench: $(VENV)/.installed-dev  ## measure; writes benchmarks/results
 	$(BIN)/python benchmarks/run.py

@@ -25,25 +25,18 @@ wildcard_constraints:
     seed=r"\d+",
 
 
-include: "workflow/rules/models.smk"
-include: "workflow/rules/samples.smk"
-include: "workflow/rules/attribution.smk"
-include: "workflow/rules/masks.smk"
-include: "workflow/rules/tables.smk"
-include: "workflow/rules/erasure.smk"
-include: "workflow/rules/crossing.smk"
-include: "workflow/rules/enhancement.smk"
-include: "workflow/rules/facts.smk"
-include: "workflow/rules/reliability.smk"
-include: "workflow/rules/decoupling.smk"
-include: "workflow/rules/known_answer.smk"
+# One file from data to masks, one for every experiment: a new one is found by its place.
+for smk in sorted(Path(workflow.basedir).glob("workflow/rules/*.smk")):
+    if smk.name != "common.smk":
+
+        include: smk
 
 
 onstart:
-    from caploc.store import write_text  # here, because it imports pyarrow
+    from caploc.files.store import write_text  # here, because it imports pyarrow
 
     # What this call ran with, after merging and defaults; provenance is in the files themselves.
-    text, path = PLAN.shown() + "\n", PLAN.root / "config.json"
+    text, path = RUN.shown() + "\n", RUN.root / "config.json"
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         write_text(text, path)
 
@@ -55,9 +48,6 @@ localrules:
     attributions,
     masks,
     tables,
-    known_answer,
-    known_answer_full,
-    known_answer_tried,
 
 
 rule all:
@@ -68,39 +58,24 @@ rule all:
 
 rule models:
     input:
-        expand(f"{R}/models/{{model}}/manifest.json", model=PLAN.run["models"]),
+        expand(f"{R}/models/{{model}}/manifest.json", model=RUN.settings["models"]),
 
 
 rule samples:
     input:
-        expand(f"{R}/samples/{{task}}/{{split}}.parquet", task=PLAN.tasks, split=SPLITS),
+        expand(f"{R}/samples/{{task}}/{{split}}.parquet", task=RUN.tasks, split=SPLITS),
 
 
 rule attributions:
     input:
-        PLAN.all_shards(),
+        RUN.all_shards(),
 
 
 rule masks:
     input:
-        PLAN.all_masks(),
+        RUN.all_masks(),
 
 
 rule tables:
     input:
-        expand(f"{R}/tables/{{table}}.csv", table=PLAN.tables),
-
-
-rule known_answer:
-    input:
-        f"{R}/known_answer.html",
-
-
-rule known_answer_full:
-    input:
-        f"{R}/known_answer_full.html",
-
-
-rule known_answer_tried:
-    input:
-        f"{R}/known_answer_tried.html",
+        expand(f"{R}/tables/{{table}}.csv", table=RUN.tables),

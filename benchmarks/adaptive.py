@@ -25,8 +25,8 @@ from attribution_counts import Counter
 from attribution_samples import MODEL, samples_of
 from caploc.attribution.engine import Attribution, attribute
 from caploc.attribution.rules import path_rule
-from caploc.models._language_model import LanguageModel
-from caploc.models._loading import load_model
+from caploc.models.language_model import LanguageModel
+from caploc.models.loading import load_model
 from machine import save
 
 FIXED = [

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 import machine
-from caploc import store
+from caploc.files import store
 
 GROUP = 64
 SPEC = {

@@ -33,7 +33,7 @@ from attribution_counts import Shape
 from attribution_forms import Problem, cached, largest_difference, naive, ours, prepare
 from caploc.attribution.engine import Attribution, attribute
 from caploc.attribution.memory import use_huge_pages
-from caploc.models._language_model import LanguageModel, wrap_model
+from caploc.models.language_model import LanguageModel, wrap_model
 
 MIB = 2**20
 # float32 over hundreds of products; a wrong form is off by much more.

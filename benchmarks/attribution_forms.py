@@ -20,7 +20,7 @@ from transformers import DynamicCache
 
 from caploc.attribution.engine import attribute
 from caploc.attribution.rules import path_rule
-from caploc.models._language_model import LanguageModel
+from caploc.models.language_model import LanguageModel
 
 __all__ = ["Problem", "cached", "naive", "ours", "pair_of_ours", "prepare"]
 

@@ -19,7 +19,7 @@ from transformers import AutoModelForCausalLM, GPTJConfig, LlamaConfig
 from attribution import draw, save
 from attribution_counts import Shape
 from attribution_forms import naive, ours, pair_of_ours, prepare
-from caploc.models._language_model import LanguageModel, wrap_model
+from caploc.models.language_model import LanguageModel, wrap_model
 
 NOT_MEASURED = "not measured"
 

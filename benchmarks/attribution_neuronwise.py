@@ -20,7 +20,7 @@ from attribution import save
 from attribution_samples import MODEL, samples_of
 from caploc.attribution.neuronwise import attribute_neurons, rank_correlation
 from caploc.attribution.public import attribute
-from caploc.models._loading import load_model
+from caploc.models.loading import load_model
 
 
 def shared(a: np.ndarray, b: np.ndarray, n: int) -> float:

@@ -20,7 +20,7 @@ from attribution import build, draw, save
 from attribution_counts import Shape
 from attribution_samples import MODEL, samples_of
 from caploc.attribution.public import attribute
-from caploc.models._loading import load_model
+from caploc.models.loading import load_model
 
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 TOP = 50

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from caploc.models._language_model import LanguageModel
-from caploc.models._tokens import encode
-from caploc.store import read_table
+from caploc.files.store import read_table
+from caploc.models.language_model import LanguageModel
+from caploc.models.tokens import encode
 
 __all__ = ["MODEL", "samples_of"]
 

@@ -20,8 +20,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from caploc.locators import circuit
 from caploc.locators._edge_scores import score_edges
-from caploc.models._language_model import wrap_model
-from caploc.models._loading import load_model
+from caploc.models.language_model import wrap_model
+from caploc.models.loading import load_model
 from caploc.records import Sample
 from caploc.tasks.facts import SUBJECTS, TEMPLATES, knowledge
 from machine import save

@@ -26,9 +26,9 @@ def rates(threads: int) -> list[float]:
 
     from caploc.attribution.engine import attribute
     from caploc.attribution.memory import use_huge_pages
-    from caploc.models._loading import load_model
-    from caploc.models._tokens import encode
-    from caploc.store import read_table
+    from caploc.files.store import read_table
+    from caploc.models.loading import load_model
+    from caploc.models.tokens import encode
 
     use_huge_pages()  # as the stages that score do
     torch.set_num_threads(threads)

@@ -18,9 +18,9 @@ import torch
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from caploc.interventions._training import Training
+from caploc.experiments.enhancement._training import Training
 from caploc.interventions.slices import Slices
-from caploc.models._language_model import LanguageModel, wrap_model
+from caploc.models.language_model import LanguageModel, wrap_model
 from machine import save
 
 HIDDEN, LAYERS, FFN, VOCAB = 512, 8, 1376, 2000

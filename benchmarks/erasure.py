@@ -22,16 +22,16 @@ import numpy as np
 import torch
 from transformers import GenerationConfig
 
-from caploc.evaluation.generate import complete
-from caploc.evaluation.likelihood import answer_likelihood
-from caploc.interventions.controls import draw
-from caploc.interventions.erase import Erasure, Erasures, erased
-from caploc.masks import read_mask
-from caploc.models._loading import load_model
-from caploc.models._tokens import encode
-from caploc.stages._processor import use_processor
-from caploc.stages._samples import samples_of
-from caploc.stages.weigh_neurons import read_weights
+from caploc.experiments.erasure.weigh_neurons import read_weights
+from caploc.files.masks import read_mask
+from caploc.forward.generation import complete
+from caploc.forward.likelihood import answer_likelihood
+from caploc.forward.processor import use_processor
+from caploc.forward.samples import samples_of
+from caploc.forward.silencing import Erasure, Erasures, erased
+from caploc.measures.random_sets import draw
+from caploc.models.loading import load_model
+from caploc.models.tokens import encode
 from machine import save
 
 RUN = Path("results/default")

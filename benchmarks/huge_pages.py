@@ -29,7 +29,7 @@ def measure(shape: str) -> dict[str, Any]:
     from attribution_counts import Shape
     from attribution_samples import MODEL, samples_of
     from caploc.attribution.engine import attribute
-    from caploc.models._loading import load_model
+    from caploc.models.loading import load_model
 
     torch.set_num_threads(1)
     if shape == "demo":

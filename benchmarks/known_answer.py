@@ -16,12 +16,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from caploc import store
-from caploc.plan.known_answer import EXTENTS
-from caploc.planting._null import binomial_interval
-from caploc.stages._known_answer_table import KNOWN_ANSWER
-from caploc.stages._tables import rows as filled
-from caploc.stages.tabulate_known_answer import averages
+from caploc.experiments.known_answer._null import binomial_interval
+from caploc.experiments.known_answer.jobs import EXTENTS
+from caploc.experiments.known_answer.table import KNOWN_ANSWER
+from caploc.experiments.known_answer.tabulate_known_answer import averages
+from caploc.files import store
+from caploc.files._old_tables import rows as filled
 from machine import save
 
 RANKED = ("average_precision", "roc_area", "precision_at_n")

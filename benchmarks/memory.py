@@ -21,7 +21,7 @@ from attribution import save
 from caploc.attribution.engine import attribute, planner_of
 from caploc.attribution.rules import path_rule
 from caploc.attribution.tensor_bytes import TensorBytes
-from caploc.models._language_model import wrap_model
+from caploc.models.language_model import wrap_model
 from caploc.records import DataError
 
 RULE, STEPS = "inclusive", 19

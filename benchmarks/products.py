@@ -17,9 +17,9 @@ import torch
 
 from attribution import build, draw
 from attribution_counts import Shape
-from caploc.attribution import products
 from caploc.attribution.engine import attribute
-from caploc.interventions._training import Training
+from caploc.experiments.enhancement._training import Training
+from caploc.forward import products
 from caploc.interventions.slices import Slices
 from machine import save
 

@@ -14,8 +14,11 @@ import numpy as np
 import torch
 
 from caploc import plugins
-from caploc.evaluation.preference import log_probabilities
-from caploc.evaluation.recall import Recall, recall
+from caploc.experiments.reliability._performance import Performance, ipp
+from caploc.experiments.reliability._preference import log_probabilities
+from caploc.experiments.reliability.sum_keys import read_moment
+from caploc.forward.recall import Recall, recall
+from caploc.forward.subject import tokens_of
 from caploc.interventions.rank_one import (
     ValueSettings,
     edited,
@@ -26,14 +29,11 @@ from caploc.interventions.rank_one import (
     with_prefix,
 )
 from caploc.interventions.second_moment import factorised
-from caploc.locators._subject import tokens_of
-from caploc.models._language_model import LanguageModel
-from caploc.models._loading import load_model
-from caploc.models._tokens import encode
+from caploc.models.language_model import LanguageModel
+from caploc.models.loading import load_model
+from caploc.models.tokens import encode
 from caploc.records import Sample
-from caploc.reliability import Performance, ipp
 from caploc.stages.prepare_facts import read_facts
-from caploc.stages.sum_keys import read_moment
 from machine import save
 
 RUN = Path(__file__).resolve().parents[1] / "results/default"

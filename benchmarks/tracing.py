@@ -16,9 +16,9 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from attribution_counts import Counter
+from caploc.forward.subject import Tokens
 from caploc.locators._restoration import restore_cells
-from caploc.locators._subject import Tokens
-from caploc.models._language_model import LanguageModel, wrap_model
+from caploc.models.language_model import LanguageModel, wrap_model
 from machine import save
 
 TOKENS, LAYERS, SUBJECT, NOISE, WINDOW, ROUNDS = 32, 16, 3, 10, 10, 3

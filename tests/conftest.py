@@ -11,8 +11,8 @@ import pytest
 from hypothesis import settings
 from numpy.typing import NDArray
 
-from caploc import store
-from caploc.provenance import Job
+from caploc.files import store
+from caploc.jobs.job import Job
 
 # The same examples in every run, and no time limit: a busy machine is not a failure.
 settings.register_profile("suite", derandomize=True, deadline=None)

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from caploc import cli, plugins, store
+from caploc import cli, plugins
+from caploc.files import store
 from caploc.records import DataError
 
 

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 import yaml
 
-from caploc.stages._tables import BASE, CROSS_ENHANCEMENT, ENHANCEMENT, ERASURE
+from caploc.files._old_tables import BASE, CROSS_ENHANCEMENT, ENHANCEMENT, ERASURE
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "benchmarks"))

@@ -5,11 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from caploc.config import check, read_schema
+from caploc.config import check
 from caploc.records import DataError
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-SCHEMA = read_schema(REPOSITORY / "workflow/schemas/config.schema.yaml")
 
 
 @pytest.fixture
@@ -18,7 +17,7 @@ def config():
 
 
 def test_the_shipped_config_is_valid_and_complete(config):
-    filled = check(config, SCHEMA)
+    filled = check(config)
     assert filled["tasks"]["gsm8k"]["samples"] == {
         "locate": 1000, "train": 1000, "validation": 200, "test": 500,
     }  # fmt: skip
@@ -28,13 +27,13 @@ def test_the_shipped_config_is_valid_and_complete(config):
 
 
 def test_checking_twice_changes_nothing(config):
-    filled = check(config, SCHEMA)
-    assert check(filled, SCHEMA) == filled
+    filled = check(config)
+    assert check(filled) == filled
 
 
 def test_the_given_config_is_left_alone(config):
     before = yaml.safe_dump(config)
-    check(config, SCHEMA)
+    check(config)
     assert yaml.safe_dump(config) == before
 
 
@@ -74,14 +73,14 @@ def _set(config, path, value):
 def test_wrong_settings_name_the_key_the_value_and_what_is_allowed(config, path, value, message):
     _set(config, path, value)
     with pytest.raises(DataError, match=message) as caught:
-        check(config, SCHEMA)
+        check(config)
     assert "\n" not in str(caught.value)
 
 
 def test_a_missing_key_is_named(config):
     del config["run"]["masks"]
     with pytest.raises(DataError, match="config run: key 'masks' is missing"):
-        check(config, SCHEMA)
+        check(config)
 
 
 def test_every_key_of_the_schema_is_described():

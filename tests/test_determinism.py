@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from caploc import store
+from caploc.files import store
 from caploc.stages import aggregate_scores, train_model
 
 TRAIN = {

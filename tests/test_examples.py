@@ -11,12 +11,14 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from caploc import cli, store
-from caploc.interventions.erase import Erasure, Erasures, erased
-from caploc.masks import outliers, write_mask
-from caploc.models._loading import load_model
-from caploc.provenance import file_digest, weights_digest
-from caploc.scores import _schema, _table
+from caploc import cli
+from caploc.files import store
+from caploc.files.masks import write_mask
+from caploc.files.scores import _schema, _table
+from caploc.forward.silencing import Erasure, Erasures, erased
+from caploc.jobs.digests import file_digest, weights_digest
+from caploc.measures.masks import outliers
+from caploc.models.loading import load_model
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SCRIPT = REPOSITORY / "examples/erase_with_hooks.py"

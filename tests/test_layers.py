@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import caploc
-from caploc.provenance import imported_modules
+from caploc.jobs.digests import imported_modules
 
 ROOT = Path(caploc.__file__).parent
 # A folder or module imports from itself and from lines above its own.
@@ -207,9 +207,9 @@ def run(code: str) -> str:
 
 def test_the_reader_of_imports_sees_what_the_digest_follows():
     """Two independent readings of the same files agree on a stage with lazy and plain imports."""
-    found, todo = set(), ["caploc.stages.measure_agreement"]
+    found, todo = set(), ["caploc.experiments.agreement.measure_agreement"]
     while todo:
         module = todo.pop()
         found.add(module)
         todo += [n for n in imports(module) if n in MODULES and n not in found]
-    assert found == imported_modules("caploc.stages.measure_agreement")
+    assert found == imported_modules("caploc.experiments.agreement.measure_agreement")

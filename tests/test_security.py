@@ -14,14 +14,13 @@ import pytest
 import yaml
 
 import caploc
-from caploc.config import check, read_schema
-from caploc.models._loading import load_model
+from caploc.config import check
+from caploc.models.loading import load_model
 from caploc.records import DataError
 from caploc.stages import train_model
-from caploc.training import _optimisation
+from caploc.training import optimisation as _optimisation
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-SCHEMA = read_schema(REPOSITORY / "workflow/schemas/config.schema.yaml")
 SOURCES = sorted(Path(caploc.__file__).parent.rglob("*.py"))
 TOKEN = "hf_" + "aB3" * 12
 
@@ -123,7 +122,7 @@ def test_no_id_leaves_the_results_folder(place, name):
         catalogue = config[place]
         catalogue[name] = catalogue[next(iter(catalogue))]
     with pytest.raises(DataError, match=f"^config {place}: found .*expected text matching"):
-        check(config, SCHEMA)
+        check(config)
 
 
 def test_a_token_in_the_configuration_is_refused_and_not_repeated():
@@ -132,7 +131,7 @@ def test_a_token_in_the_configuration_is_refused_and_not_repeated():
     with pytest.raises(
         DataError, match=r"^config models.mine.repo: holds .* access token"
     ) as error:
-        check(config, SCHEMA)
+        check(config)
     assert TOKEN not in str(error.value)
 
 

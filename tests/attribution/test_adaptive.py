@@ -12,7 +12,7 @@ from tiny_models import tiny_gptj, tiny_llama, tiny_olmo2
 from caploc.attribution import adaptive
 from caploc.attribution.adaptive import clenshaw_curtis, path_nodes
 from caploc.attribution.engine import Attribution, attribute
-from caploc.models._language_model import LanguageModel
+from caploc.models.language_model import LanguageModel
 
 SETTINGS: dict[str, Any] = {"rule": "adaptive", "steps": 16, "tolerance": 1e-4}
 

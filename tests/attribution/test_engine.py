@@ -15,9 +15,9 @@ from caploc.attribution.engine import Attribution, attribute
 from caploc.attribution.prefix_attention import Prefix
 from caploc.attribution.recording import Recording
 from caploc.attribution.rules import path_rule
-from caploc.models._language_model import LanguageModel
-from caploc.models._loading import load_model
-from caploc.models._tokens import encode
+from caploc.models.language_model import LanguageModel
+from caploc.models.loading import load_model
+from caploc.models.tokens import encode
 from caploc.records import DataError
 
 RULE, STEPS = "inclusive", 4

@@ -36,8 +36,8 @@ from caploc.attribution.injection import SITES
 from caploc.attribution.model_check import check_model
 from caploc.attribution.neuronwise import attribute_neurons
 from caploc.attribution.rules import path_rule
-from caploc.models._language_model import LanguageModel, wrap_model
-from caploc.models._loading import load_model
+from caploc.models.language_model import LanguageModel, wrap_model
+from caploc.models.loading import load_model
 from caploc.records import DataError
 
 RULE, STEPS = "inclusive", 2

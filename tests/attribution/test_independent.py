@@ -16,7 +16,7 @@ from tiny_models import ids, tiny_gptj, tiny_llama
 from torch import Tensor
 
 from caploc.attribution.engine import attribute
-from caploc.models._language_model import LanguageModel
+from caploc.models.language_model import LanguageModel
 
 PROMPT, TOKEN = ids(7, seed=5), ids(1, seed=6)
 LAYER = 1

@@ -14,7 +14,7 @@ from caploc.attribution import engine, streams
 from caploc.attribution.engine import attribute
 from caploc.attribution.injection import pull_back
 from caploc.attribution.rules import path_rule
-from caploc.models._language_model import LanguageModel
+from caploc.models.language_model import LanguageModel
 
 MAKERS = {"llama": tiny_llama, "gptj": tiny_gptj, "olmo2": tiny_olmo2}
 

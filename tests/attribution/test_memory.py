@@ -18,7 +18,7 @@ from caploc.attribution.planning import Planner
 from caploc.attribution.recording import Sequence
 from caploc.attribution.rules import path_rule
 from caploc.attribution.tensor_bytes import TensorBytes
-from caploc.models._language_model import LanguageModel
+from caploc.models.language_model import LanguageModel
 from caploc.records import DataError
 
 # Unequal lengths; the third answer has one token.

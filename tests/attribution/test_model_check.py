@@ -9,8 +9,8 @@ from tiny_models import tiny_gptj, tiny_llama, tiny_olmo2
 from torch import nn
 
 from caploc.attribution.model_check import check_model
-from caploc.models import llama
-from caploc.models._language_model import LanguageModel
+from caploc.models.families import llama
+from caploc.models.language_model import LanguageModel
 from caploc.records import DataError
 
 

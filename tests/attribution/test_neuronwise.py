@@ -12,7 +12,7 @@ from tiny_models import ids, tiny_gptj, tiny_llama, tiny_olmo2
 from caploc import attribute, attribute_neurons
 from caploc.attribution.neuronwise import rank_correlation
 from caploc.attribution.rules import path_rule
-from caploc.models._language_model import LanguageModel
+from caploc.models.language_model import LanguageModel
 
 PROMPT, ANSWER, STEPS = ids(5, seed=1), ids(3, seed=2), 3
 

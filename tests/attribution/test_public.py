@@ -14,7 +14,7 @@ from transformers import BertConfig, BertForMaskedLM, T5Config, T5ForConditional
 
 from caploc import DataError, attribute
 from caploc.attribution.rules import path_rule
-from caploc.models._language_model import LanguageModel
+from caploc.models.language_model import LanguageModel
 
 RULE, STEPS = "inclusive", 3
 REPOSITORY = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ import transformers
 from tiny_models import tiny_gptj
 from torch import Tensor, nn
 
-from caploc.models._language_model import LanguageModel, wrap_model
+from caploc.models.language_model import LanguageModel, wrap_model
 
 VOCAB = 37
 LLAMA_LIKE = {

@@ -18,8 +18,8 @@ from transformers import (
     Olmo2ForCausalLM,
 )
 
-from caploc.models import llama
-from caploc.models._language_model import LanguageModel, wrap_model
+from caploc.models.families import llama
+from caploc.models.language_model import LanguageModel, wrap_model
 
 VOCAB = 37
 

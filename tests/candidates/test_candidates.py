@@ -8,8 +8,8 @@ from caploc import plugins
 from caploc.candidates._given import Given, stacked
 from caploc.candidates._positions import mean_over_positions
 from caploc.locators import activation_size, cnl, gradient_activation, kn, task_neurons
-from caploc.models._loading import load_model
-from caploc.models._tokens import encode
+from caploc.models.loading import load_model
+from caploc.models.tokens import encode
 from caploc.records import DataError, Dropped, Sample
 
 

@@ -10,11 +10,11 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from caploc import cli
+from caploc.files.masks import write_mask
 from caploc.interventions.delta import write_delta, write_tensors
 from caploc.interventions.slices import Slices
-from caploc.masks import write_mask
-from caploc.models._loading import load_model
-from caploc.provenance import file_digest, weights_digest
+from caploc.jobs.digests import file_digest, weights_digest
+from caploc.models.loading import load_model
 
 TEXT = torch.tensor([[3, 5, 4, 9, 6]])
 

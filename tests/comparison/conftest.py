@@ -8,11 +8,10 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from caploc import store
-from caploc.config import check, read_schema
+from caploc.config import check
+from caploc.files import store
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SCHEMA = read_schema(REPOSITORY / "workflow/schemas/config.schema.yaml")
 ERASURE = [
     {"model": "m", "dataset": "emotions", "mask": "s6", "sigma": 6.0, "control": "", "neuron": None,
      "metric": "accuracy", "value": 0.5, "ci_low": 0.4, "ci_high": 0.6, "n": 40, "role": "primary"},
@@ -36,7 +35,7 @@ def finish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pat
         config["models"][model] = {"family": "llama", "path": f"/models/{model}"}
         config["masks"]["s6"]["sigma"] = sigma
         folder = Path("results") / name
-        store.write_json(check(config, SCHEMA), folder / "config.json")
+        store.write_json(check(config), folder / "config.json")
         if rows is not None:
             told = [row | {"model": model, "sigma": sigma} for row in rows]
             table = pa.Table.from_pylist(told)

@@ -6,10 +6,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from caploc import store
 from caploc.cli import main
 from caploc.comparison.runs import read_run
 from caploc.comparison.side_by_side import differing_settings, tables
+from caploc.files import store
 from conftest import ERASURE
 
 

@@ -7,16 +7,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from caploc.config import check, read_schema
+from caploc.config import check
 from caploc.estimate.devices import DEVICES, device_named
 from caploc.estimate.run import of_plan
 from caploc.estimate.whole import levers, stages
-from caploc.plan import Plan
+from caploc.jobs.run import Run
 from caploc.records import DataError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 GOLDEN = REPOSITORY / "tests/workflow/golden"
-SCHEMA = read_schema(REPOSITORY / "workflow/schemas/config.schema.yaml")
 NAMES = sorted(path.stem for path in GOLDEN.glob("*.txt"))
 
 
@@ -26,10 +25,10 @@ def merged(base, over):
     return base | {key: merged(base.get(key), value) for key, value in over.items()}
 
 
-def plan_of(name: str, **run) -> Plan:
+def plan_of(name: str, **run) -> Run:
     config = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
     over = yaml.safe_load((REPOSITORY / f"config/{name}.yaml").read_text())
-    return Plan(check(merged(merged(config, over), {"run": run}), SCHEMA))
+    return Run(check(merged(merged(config, over), {"run": run})))
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +61,7 @@ def test_time_goes_with_what_is_asked_for():
     config = copy.deepcopy(plan.config)
     config["methods"]["cnl"]["steps"] = 9
     config["experiments"]["cross_erasure"]["samples"] = 200
-    after = {s.name: s for s in stages(Plan(config))}
+    after = {s.name: s for s in stages(Run(config))}
     ratio = after["attribute_shard"].operations / before["attribute_shard"].operations
     assert 0.45 < ratio < 0.55
     ratio = after["cross_erase"].operations / before["cross_erase"].operations
@@ -82,7 +81,7 @@ def test_levers_name_settings_that_halve_the_stage():
     config["methods"]["cnl"]["steps"] = 9
     seconds = [
         next(s for s in stages(p) if s.name == "attribute_shard").seconds(device)
-        for p in (plan, Plan(config))
+        for p in (plan, Run(config))
     ]
     assert seconds[1] / seconds[0] == pytest.approx(left)
 
@@ -99,7 +98,7 @@ def test_lengths_of_the_config_count():
     plan = plan_of("llama2-7b")
     config = copy.deepcopy(plan.config)
     config["tasks"]["gsm8k"]["tokens"] = {"prompt": 200, "answer": 3}
-    (run,) = of_plan(Plan(config))
+    (run,) = of_plan(Run(config))
     assert (run.lengths["gsm8k"].prompt, run.lengths["gsm8k"].source) == (200, "config")
     assert run.lengths["imdb"].source == "typical"
 
@@ -109,7 +108,7 @@ def test_a_budget_of_memory_bounds_scoring():
     config = copy.deepcopy(plan.config)
     config["models"]["llama2-7b"]["memory_mib"] = 1024
     bounded, free = (
-        next(s for s in stages(p) if s.name == "attribute_shard") for p in (Plan(config), plan)
+        next(s for s in stages(p) if s.name == "attribute_shard") for p in (Run(config), plan)
     )
     (run,) = of_plan(plan)
     assert bounded.accelerator == run.weights + 2**30 < free.accelerator

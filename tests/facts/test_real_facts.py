@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from caploc import plugins
-from caploc.facts._preparation import choose
+from caploc.samples.fact_preparation import choose
 
 pytestmark = pytest.mark.shared
 

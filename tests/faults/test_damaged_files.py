@@ -10,9 +10,12 @@ import pyarrow as pa
 import pytest
 from safetensors.numpy import save_file
 
-from caploc import cli, plugins, receipts, shards, store
+from caploc import cli, plugins
+from caploc.files import shards, store
 from caploc.interventions.delta import read_delta
-from caploc.provenance import Job, file_digest
+from caploc.jobs import receipts
+from caploc.jobs.digests import file_digest
+from caploc.jobs.job import Job
 from caploc.records import DataError
 
 

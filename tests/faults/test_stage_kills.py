@@ -16,7 +16,8 @@ import dying
 import pyarrow as pa
 import pytest
 
-from caploc import cli, store
+from caploc import cli
+from caploc.files import store
 
 METHOD = {"locator": "cnl", "site": "post", "rule": "inclusive", "steps": 3,
           "max_answer_tokens": 2, "batch_rows": 200}  # fmt: skip

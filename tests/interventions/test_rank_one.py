@@ -7,6 +7,7 @@ import pytest
 import torch
 from tiny_models import ids, tiny_gptj, tiny_llama
 
+from caploc.forward.subject import Tokens
 from caploc.interventions.rank_one import (
     ValueSettings,
     edited,
@@ -15,8 +16,7 @@ from caploc.interventions.rank_one import (
     rank_one_edit,
 )
 from caploc.interventions.second_moment import Moments, factorised
-from caploc.locators._subject import Tokens
-from caploc.models._language_model import matrix
+from caploc.models.language_model import matrix
 from caploc.records import DataError
 
 

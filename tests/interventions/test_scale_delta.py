@@ -6,8 +6,8 @@ import torch
 from test_slices import MODELS, SAMPLES, a_mask, train_slices, weights
 from tiny_models import ids, tiny_llama
 
+from caploc.experiments.enhancement._low_rank import LowRank, nearest_size
 from caploc.interventions.delta import put, read_delta, write_delta, write_tensors
-from caploc.interventions.low_rank import LowRank, nearest_size
 from caploc.interventions.scale import scaled
 from caploc.interventions.slices import Slices
 from caploc.records import DataError
@@ -147,7 +147,7 @@ def test_the_same_seed_makes_the_same_adapters():
 
 
 def test_numbers_of_arms():
-    from caploc.interventions.trained_arms import CHOICE, Arm, chosen_neurons
+    from caploc.experiments.enhancement._arms import CHOICE, Arm, chosen_neurons
 
     located = np.zeros((3, 24), dtype=bool)
     located[0, :4] = located[2, 5] = True

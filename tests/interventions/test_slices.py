@@ -9,8 +9,8 @@ from tiny_families import FAMILIES
 from tiny_models import ids, tiny_gptj, tiny_llama
 from transformers.pytorch_utils import Conv1D
 
-from caploc.interventions._answers import answer_log_probabilities
-from caploc.interventions._training import Training
+from caploc.experiments.enhancement._training import Training
+from caploc.forward.answers import answer_log_probabilities
 from caploc.interventions.slices import Slices
 from caploc.records import DataError
 

@@ -7,8 +7,8 @@ import torch
 from test_slices import SAMPLES, a_mask, weights
 from tiny_models import ids, tiny_llama
 
-from caploc.interventions._answers import answer_log_probabilities
-from caploc.interventions._training import Diverged, Training
+from caploc.experiments.enhancement._training import Diverged, Training
+from caploc.forward.answers import answer_log_probabilities
 from caploc.interventions.slices import Slices
 from caploc.records import DataError
 
@@ -57,7 +57,7 @@ def test_a_continued_training_is_the_uninterrupted_one_bit_for_bit(stop):
 
 
 def test_an_epoch_reads_every_sample_once_and_seeds_decide_the_order(monkeypatch):
-    import caploc.interventions._training as module
+    import caploc.experiments.enhancement._training as module
 
     read = []
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers.models.gptj.modeling_gptj import apply_rotary_pos_emb as rotate_gptj
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb as rotate_llama
 
-from caploc.models._language_model import LanguageModel
+from caploc.models.language_model import LanguageModel
 
 Source = tuple[Any, ...]
 Reader = tuple[Any, ...]

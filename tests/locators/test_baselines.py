@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from caploc.locators import activation_size, gradient_activation, task_neurons
-from caploc.models._loading import load_model
-from caploc.models._tokens import encode
+from caploc.models.loading import load_model
+from caploc.models.tokens import encode
 from caploc.records import Dropped, Sample
 
 SAMPLES = [Sample("0", "a b =", " one two"), Sample("1", "c", " "), Sample("2", "d e f g", " four"),

@@ -21,8 +21,8 @@ from caploc.locators._circuit_run import (
 )
 from caploc.locators._edge_patching import patch_edges, prune_greedily
 from caploc.locators._edge_scores import score_edges
-from caploc.models._language_model import LanguageModel
-from caploc.models._loading import load_model
+from caploc.models.language_model import LanguageModel
+from caploc.models.loading import load_model
 from caploc.records import DataError, Dropped, Sample
 
 MODELS: dict[str, Callable[[], LanguageModel]] = {

@@ -8,9 +8,9 @@ import pytest
 
 from caploc.attribution.engine import Attribution, attribute
 from caploc.locators import cnl
-from caploc.models._language_model import LanguageModel
-from caploc.models._loading import load_model
-from caploc.models._tokens import encode
+from caploc.models.language_model import LanguageModel
+from caploc.models.loading import load_model
+from caploc.models.tokens import encode
 from caploc.records import DataError, Dropped, Sample
 
 

@@ -14,8 +14,8 @@ from transformers import AutoTokenizer
 
 from caploc.attribution.engine import Attribution
 from caploc.locators import kn, kn_activation
-from caploc.models._language_model import LanguageModel
-from caploc.models._tokens import encode
+from caploc.models.language_model import LanguageModel
+from caploc.models.tokens import encode
 from caploc.records import Dropped, Sample
 
 SAMPLES = [

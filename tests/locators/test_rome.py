@@ -12,11 +12,11 @@ from tiny_families import FAMILIES, softmax_in_float64
 from tiny_models import ids, tiny_gptj, tiny_llama
 from torch import Tensor
 
+from caploc.forward.subject import Tokens
 from caploc.locators import rome
 from caploc.locators._restoration import KINDS, restore_cells, window_of
-from caploc.locators._subject import Tokens
-from caploc.models._language_model import LanguageModel
-from caploc.models._loading import load_model
+from caploc.models.language_model import LanguageModel
+from caploc.models.loading import load_model
 from caploc.records import DataError, Dropped, Sample
 
 

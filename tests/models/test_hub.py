@@ -7,8 +7,8 @@ import httpx2 as httpx
 import pytest
 from huggingface_hub import errors
 
-from caploc.models import _hub
-from caploc.models._hub import snapshot
+from caploc.models import hub as _hub
+from caploc.models.hub import snapshot
 from caploc.records import DataError
 
 COMMIT = "0" * 40

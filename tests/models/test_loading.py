@@ -12,10 +12,10 @@ from safetensors.torch import load_file, save_file
 from transformers import GPTJConfig, GPTJForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from caploc import plugins
-from caploc.models import _loading
-from caploc.models._family import Family
-from caploc.models._language_model import family_of, wrap_model
-from caploc.models._loading import load_model
+from caploc.models import loading as _loading
+from caploc.models.family import Family
+from caploc.models.language_model import family_of, wrap_model
+from caploc.models.loading import load_model
 from caploc.records import DataError
 
 SaveModel = Callable[..., Path]

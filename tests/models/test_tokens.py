@@ -7,7 +7,7 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from caploc.models._tokens import encode
+from caploc.models.tokens import encode
 from caploc.records import Dropped
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "models" / "stories260K"

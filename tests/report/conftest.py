@@ -6,7 +6,7 @@ import example_run
 import pytest
 from page_reader import Reader
 
-from caploc.provenance import Job
+from caploc.jobs.job import Job
 from caploc.report.inputs import Inputs, read_inputs
 from caploc.report.page import render
 from caploc.report.views import View, views

@@ -11,11 +11,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from caploc import store
-from caploc.provenance import Job, file_digest
-from caploc.stages import _tables
-from caploc.stages._decoupling_table import DECOUPLING
-from caploc.stages._reliability_table import RELIABILITY
+from caploc.experiments.decoupling.table import DECOUPLING
+from caploc.experiments.reliability.table import RELIABILITY
+from caploc.files import store
+from caploc.files import tables as _tables
+from caploc.jobs.digests import file_digest
+from caploc.jobs.job import Job
 
 LAYERS, WIDTH = 4, 256
 CURVE = (1, 2, 5, 10, 20, 50, 100, 200)

@@ -14,10 +14,10 @@ from pathlib import Path
 import example_run
 import pytest
 
-from caploc.report.known_answer import known_answer_page
-from caploc.stages._known_answer_table import ALL, EFFECTIVE, KNOWN_ANSWER
-from caploc.stages._tables import rows
-from caploc.stages.tabulate_known_answer import averages
+from caploc.experiments.known_answer.report import known_answer_page
+from caploc.experiments.known_answer.table import ALL, EFFECTIVE, KNOWN_ANSWER
+from caploc.experiments.known_answer.tabulate_known_answer import averages
+from caploc.files._old_tables import rows
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None

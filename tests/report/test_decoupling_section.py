@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from caploc.report.decoupling import decoupling_views
+from caploc.experiments.decoupling.report import decoupling_views
 
 IDS = {"model": "tiny", "dataset": "calculations"}
 KN = {"rule": "0.2 x max", "norm": "size"}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from caploc.report.enhancement import paper, wrong_averages
+from caploc.experiments.enhancement.report import paper, wrong_averages
 
 IDS = {"model": "tiny", "method": "cnl", "mask": "s6", "sigma": 6.0, "choice": "shared", "n": 100}
 

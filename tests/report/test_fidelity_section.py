@@ -5,11 +5,11 @@ import pyarrow as pa
 import pytest
 from page_reader import Reader
 
-from caploc import store
-from caploc.report.fidelity import fidelity_views
+from caploc.experiments.fidelity.report import fidelity_views
+from caploc.files import store
+from caploc.measures.averages import FIDELITY
 from caploc.report.inputs import read_inputs
 from caploc.report.page import render
-from caploc.stages._fidelity_table import FIDELITY
 
 
 def rows(**changes):

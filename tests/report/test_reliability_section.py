@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from caploc.report.reliability import KINDS, reliability_views
+from caploc.experiments.reliability.report import KINDS, reliability_views
 
 IDS = {"model": "tiny", "dataset": "invented"}
 

@@ -6,13 +6,13 @@ import pytest
 from page_reader import Reader
 from test_fidelity_section import rows as fidelity_rows
 
-from caploc import store
+from caploc.experiments.fidelity._tracing import tracing_view
+from caploc.experiments.fidelity.tabulate_tracing import ROLES, STATES, TRACING
+from caploc.files import store
+from caploc.files._old_tables import rows as as_table
+from caploc.measures.averages import FIDELITY
 from caploc.report.inputs import read_inputs
 from caploc.report.page import render
-from caploc.report.tracing import tracing_view
-from caploc.stages._fidelity_table import FIDELITY
-from caploc.stages._tables import rows as as_table
-from caploc.stages.tabulate_tracing import ROLES, STATES, TRACING
 
 
 def rows():

@@ -9,7 +9,7 @@ import test_decoupling_section as decoupling
 import test_fidelity_section as fidelity
 from page_reader import Reader
 
-from caploc import store
+from caploc.files import store
 from caploc.report.inputs import read_inputs
 from caploc.report.page import render
 from caploc.report.worked_examples import fact_example, pair_example

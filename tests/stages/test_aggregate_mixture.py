@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from caploc import store
-from caploc.scores import read_scores
+from caploc.files import store
+from caploc.files.scores import read_scores
 from caploc.stages import aggregate_mixture
 
 

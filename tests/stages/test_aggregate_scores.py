@@ -5,9 +5,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from caploc import store
+from caploc.files import store
+from caploc.files.scores import read_scores
 from caploc.records import DataError
-from caploc.scores import read_scores
 from caploc.stages import aggregate_scores
 
 N = 47
@@ -109,7 +109,7 @@ def test_same_input_same_bytes(write_shard, aggregate, scores):
 
 def test_batches_that_end_inside_a_sample(write_shard, aggregate, scores, monkeypatch):
     whole = aggregate([write_shard("a", scores)], "x")
-    monkeypatch.setattr("caploc.shards._BATCH_BYTES", 4 * 6 * 4)
+    monkeypatch.setattr("caploc.files.shards._BATCH_BYTES", 4 * 6 * 4)
     assert store.read_table(aggregate([write_shard("b", scores)], "y", 2)).equals(
         store.read_table(whole)
     )

@@ -12,10 +12,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from caploc import cli, shards, store
+from caploc import cli
 from caploc.attribution.rules import path_rule
+from caploc.files import shards, store
 from caploc.locators import cnl
-from caploc.models._loading import load_model
+from caploc.models.loading import load_model
 from caploc.records import DataError, Sample
 from caploc.stages import attribute_shard
 

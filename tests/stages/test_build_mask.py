@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from caploc import store
-from caploc.masks import outliers, read_mask, unusable
+from caploc.files import store
+from caploc.files.masks import read_mask, unusable
+from caploc.measures.masks import outliers
 from caploc.records import DataError
 from caploc.stages import aggregate_scores, build_mask
 

@@ -1,11 +1,11 @@
 import pyarrow as pa
 import pytest
 
-from caploc import store
+from caploc.files import store
 from caploc.records import DataError, Sample
+from caploc.samples.splits import prompt_digest
 from caploc.stages import check_splits
 from caploc.stages.prepare_samples import samples_table
-from caploc.tasks._splits import prompt_digest
 
 
 def split(root, task, name, prompts):

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from caploc import store
-from caploc.provenance import Job
+from caploc.files import store
+from caploc.jobs.job import Job
 from caploc.records import Sample
 from caploc.stages import evaluate_base, train_model
 from caploc.stages.prepare_samples import samples_table

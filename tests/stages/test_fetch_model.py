@@ -10,10 +10,10 @@ from huggingface_hub.errors import GatedRepoError
 from tiny_families import FAMILIES
 from transformers import AutoTokenizer
 
-from caploc import store
-from caploc.models import _hub
-from caploc.models._loading import check_shape
-from caploc.provenance import file_digest
+from caploc.files import store
+from caploc.jobs.digests import file_digest
+from caploc.models import hub as _hub
+from caploc.models.loading import check_shape
 from caploc.records import DataError
 from caploc.stages import fetch_model
 

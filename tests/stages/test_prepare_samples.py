@@ -3,10 +3,10 @@ import json
 import pyarrow as pa
 import pytest
 
-from caploc import store
+from caploc.files import store
 from caploc.records import DataError
+from caploc.samples.splits import SPLITS, prompt_digest
 from caploc.stages import prepare_samples
-from caploc.tasks._splits import SPLITS, prompt_digest
 
 SIZES = {"locate": 30, "train": 20, "validation": 10, "test": 15}
 

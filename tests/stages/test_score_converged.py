@@ -4,11 +4,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from caploc import store
 from caploc.attribution.engine import attribute
-from caploc.models._loading import load_model
-from caploc.models._tokens import encode
-from caploc.stages import attribute_shard, measure_agreement, score_converged
+from caploc.experiments.agreement import measure_agreement
+from caploc.files import store
+from caploc.models.loading import load_model
+from caploc.models.tokens import encode
+from caploc.stages import attribute_shard, score_converged
 
 METHOD = {
     "locator": "cnl", "site": "post", "rule": "inclusive", "steps": 2, "tolerance": 1e-3,

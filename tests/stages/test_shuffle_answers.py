@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from caploc import store
+from caploc.files import store
 from caploc.records import Sample
 from caploc.stages import shuffle_answers
 from caploc.stages.prepare_samples import samples_table

@@ -3,9 +3,9 @@
 import pyarrow as pa
 import pytest
 
-from caploc import store
+from caploc.files import store
+from caploc.measures.statistics import wilson
 from caploc.stages import tabulate_base
-from caploc.statistics import wilson
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from caploc import store
+from caploc.files import store
 from caploc.stages import aggregate_scores, tabulate_completeness
 
 

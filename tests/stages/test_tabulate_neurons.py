@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from caploc import store
-from caploc.masks import write_mask
+from caploc.files import store
+from caploc.files.masks import write_mask
 from caploc.stages import tabulate_neurons
 
 COLUMNS = [
@@ -84,5 +84,5 @@ def test_empty_and_not_computed_masks_have_no_rows(tabulate, make_job, tmp_path)
 
 def test_many_neurons_are_written_in_batches(tabulate, monkeypatch):
     text = tabulate([A, B], "x")["csv"].read_text()
-    monkeypatch.setattr("caploc.stages._tables._CSV_ROWS", 2)
+    monkeypatch.setattr("caploc.files._old_tables._CSV_ROWS", 2)
     assert tabulate([A, B], "y")["csv"].read_text() == text

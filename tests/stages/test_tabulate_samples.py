@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from caploc import store
+from caploc.files import store
 from caploc.stages import tabulate_samples
 
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from caploc import store
-from caploc.provenance import file_digest
+from caploc.files import store
+from caploc.jobs.digests import file_digest
 from caploc.records import DataError
+from caploc.samples.splits import prompt_digest
 from caploc.stages import train_model
-from caploc.tasks._splits import prompt_digest
-from caploc.training._corpus import draw_corpus
+from caploc.training.corpus import draw_corpus
 
 SPEC = {
     "model": "toy",
@@ -38,7 +38,7 @@ def train(folder, make_job, spec=SPEC):
 
 @pytest.fixture(scope="module")
 def outputs(tmp_path_factory):
-    from caploc.provenance import Job
+    from caploc.jobs.job import Job
 
     return train(tmp_path_factory.mktemp("toy"), lambda *a: Job(a[0], a[1], "0" * 16, *a[2:], 1))
 

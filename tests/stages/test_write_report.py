@@ -8,8 +8,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from caploc import cli, store
-from caploc.provenance import Job
+from caploc import cli
+from caploc.files import store
+from caploc.jobs.job import Job
 from caploc.records import DataError
 from caploc.stages import write_report
 

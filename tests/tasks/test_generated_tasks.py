@@ -10,9 +10,9 @@ from collections import Counter
 import pytest
 
 from caploc import plugins
+from caploc.samples.splits import prompt_digest
 from caploc.tasks import emotions, facts, number_words, reviews
-from caploc.tasks._splits import prompt_digest
-from caploc.training._corpus import training_samples
+from caploc.training.corpus import training_samples
 
 GENERATED = [n for n in plugins.names("tasks") if plugins.load("tasks", n).TASK.generate]
 N = 500

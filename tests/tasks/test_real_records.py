@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from caploc.samples.preparation import prepare
 from caploc.tasks import code25k, emotion, generic, gsm8k, imdb, meta_math
-from caploc.tasks._preparation import prepare
 
 pytestmark = pytest.mark.shared
 

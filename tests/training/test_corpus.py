@@ -5,8 +5,8 @@ import pytest
 
 from caploc import plugins
 from caploc.records import DataError
-from caploc.training._corpus import draw_corpus
-from caploc.training._tokenizer import build_tokenizer
+from caploc.training.corpus import draw_corpus
+from caploc.training.tokenizer import build_tokenizer
 
 MIXTURE = {"word_problems": 3, "facts": 1, "neutral": 2}
 

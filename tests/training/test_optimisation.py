@@ -4,15 +4,15 @@ import math
 import pytest
 import torch
 
-from caploc.training._optimisation import (
+from caploc.training.optimisation import (
     Architecture,
     build_model,
     learning_rate,
     native_bfloat16,
     optimise,
 )
-from caploc.training._packing import pack
-from caploc.training._tokenizer import build_tokenizer
+from caploc.training.packing import pack
+from caploc.training.tokenizer import build_tokenizer
 
 SIZES = Architecture(layers=2, hidden=16, ffn=24, heads=4, kv_heads=2, context=16)
 

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from caploc.training._optimisation import Architecture, build_model
-from caploc.training._packing import IGNORED, pack
-from caploc.training._tokenizer import build_tokenizer
+from caploc.training.optimisation import Architecture, build_model
+from caploc.training.packing import IGNORED, pack
+from caploc.training.tokenizer import build_tokenizer
 
 SEQUENCES = [([5, 6, 7], 1), ([8, 9, 10, 11, 12], 3), ([13, 14], 0), ([15, 16, 17, 18], 2)]
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from caploc import plugins
-from caploc.training._tokenizer import BOS, EOS, PAD, UNK, build_tokenizer, save_tokenizer
+from caploc.training.tokenizer import BOS, EOS, PAD, UNK, build_tokenizer, save_tokenizer
 
 TEXTS = ["def f(x):\n    return x + 1\n", "Mia had 12 apples, sold 5.\nAnswer:", " 12 - 5\n#### 7"]
 

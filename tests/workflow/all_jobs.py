@@ -7,14 +7,14 @@ from pathlib import Path
 
 import yaml
 
-import caploc.plan
+import caploc.jobs.run
 from caploc import plugins
-from caploc.config import check, read_schema
-from caploc.plan import Plan, known_answer
-from caploc.provenance import imported_modules
+from caploc.config import check
+from caploc.experiments.known_answer import jobs as known_answer
+from caploc.jobs.digests import imported_modules
+from caploc.jobs.run import Run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SCHEMA = read_schema(REPOSITORY / "workflow/schemas/config.schema.yaml")
 CONFIG = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
 # Beside the default run: models from elsewhere, records of one's own, facts of the hub.
 CONFIG["run"] |= {
@@ -54,10 +54,10 @@ for experiment in ("fidelity", "reliability"):
 
 
 def checked(config=CONFIG):
-    return check(copy.deepcopy(config), SCHEMA)
+    return check(copy.deepcopy(config))
 
 
-def leaves(schema=SCHEMA, where=()):
+def leaves(schema=None, where=()):
     """Dotted names of all settings; `*` is an id, `[]` an item of a list."""
     if "$ref" in schema:
         schema = SCHEMA["$defs"][schema["$ref"].rsplit("/", 1)[1]] | schema
@@ -72,7 +72,7 @@ def leaves(schema=SCHEMA, where=()):
 
 def jobs(plan):
     """Stage and wildcards of every job; of shards, the first."""
-    run, experiments = plan.run, plan.config["experiments"]
+    run, experiments = plan.settings, plan.config["experiments"]
     values = {
         "model": run["models"], "task": run["tasks"], "method": run["methods"],
         "mask": run["masks"], "shard": ["0000"], "facts": experiments["fidelity"]["facts"],
@@ -82,7 +82,7 @@ def jobs(plan):
         "extent": list(known_answer.EXTENTS),
     }  # fmt: skip
     for stage in plugins.names("stages"):
-        function = next(getattr(f, stage) for f in caploc.plan._FAMILIES if hasattr(f, stage))
+        function = next(getattr(f, stage) for f in caploc.jobs.run._FAMILIES if hasattr(f, stage))
         names = [name for name in inspect.signature(function).parameters if name != "plan"]
         own = values | {
             "train_model": {"model": plan.trained_models},
@@ -98,7 +98,7 @@ def jobs(plan):
 
 def told(config):
     """Settings that every job is told."""
-    plan = Plan(config)
+    plan = Run(config)
     return {
         (stage, *wildcards.items()): plan.spec(stage, **wildcards)
         for stage, wildcards in jobs(plan)
@@ -108,9 +108,11 @@ def told(config):
 def stages_of_modules(monkeypatch):
     """Stages by the module of the library whose edit changes the code of one of their jobs."""
     found = {}
-    plan = Plan(checked())
+    plan = Run(checked())
     named = []
-    monkeypatch.setattr(caploc.plan, "code_digest", lambda *names, **_: named.append(names) or "")
+    monkeypatch.setattr(
+        caploc.jobs.run, "code_digest", lambda *names, **_: named.append(names) or ""
+    )
     for stage, wildcards in jobs(plan):
         plan.code(stage, **wildcards)
         for module in imported_modules(*named.pop()):

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from workflow_copy import REPOSITORY
 
-from caploc.masks import read_mask
+from caploc.files.masks import read_mask
 
 pytestmark = pytest.mark.workflow
 
@@ -106,7 +106,7 @@ def test_the_new_locator_scores_the_first_token(extended):
 
 def test_the_new_locator_equals_cnl_on_answers_of_one_token(monkeypatch, save_model):
     from caploc.locators import cnl
-    from caploc.models._loading import load_model
+    from caploc.models.loading import load_model
     from caploc.records import Sample
 
     ((_, text),) = named_blocks("a-locator", "python")

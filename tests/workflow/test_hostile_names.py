@@ -6,7 +6,7 @@ import shutil
 import pytest
 import yaml
 
-from caploc import store
+from caploc.files import store
 
 pytestmark = pytest.mark.workflow
 

@@ -10,7 +10,7 @@ import yaml
 from all_jobs import CONFIG, REPOSITORY, changed, checked, leaves, stages_of_modules, told
 
 from caploc import plugins
-from caploc.provenance import _sources
+from caploc.jobs.digests import _sources
 
 HERE = Path(__file__).parent
 LOADING = {
@@ -30,7 +30,7 @@ LOADING = {
     "validate_kn",
     "weigh_neurons",
 }
-EVERY = set(plugins.names("stages"))
+EVERY = set(plugins.stages())
 
 
 def table(part):

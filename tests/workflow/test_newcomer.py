@@ -10,9 +10,9 @@ import pytest
 import yaml
 from workflow_copy import REPOSITORY
 
-from caploc.config import check, read_schema
-from caploc.masks import read_mask
-from caploc.tasks._splits import cut
+from caploc.config import check
+from caploc.files.masks import read_mask
+from caploc.samples.splits import cut
 
 pytestmark = pytest.mark.workflow
 

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 import yaml
 
-from caploc.masks import read_mask
+from caploc.files.masks import read_mask
 
 pytestmark = [pytest.mark.workflow, pytest.mark.shared]
 

@@ -13,11 +13,12 @@ import re
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from importlib import import_module
 from pathlib import Path
 
 from caploc import plugins
-from caploc.exclusive import alone
-from caploc.provenance import Job
+from caploc.jobs.job import Job
+from caploc.jobs.locks import alone
 from caploc.records import DataError
 
 __all__ = ["main", "read_job"]
@@ -30,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one stage or command; 0 on success, 2 with one line for a bad file or setting."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["verify"]:
-        from caploc.verification import command
+        from caploc.jobs.verification import command
 
         return command(arguments[1:], read_job)
     if arguments[:1] and arguments[0] in plugins.names("commands"):
@@ -100,9 +101,9 @@ def _job(options: argparse.Namespace) -> Job:
 
 def _run(job: Job) -> None:
     """Run a stage on checked inputs, nobody else making its outputs, and leave receipts."""
-    from caploc import receipts, reuse  # here, because they import pyarrow
+    from caploc.jobs import receipts, reuse  # here, because they import pyarrow
 
-    stage = plugins.load("stages", job.stage)
+    stage = import_module(plugins.stages()[job.stage])
     origin = job.origin()
     receipts.check_inputs(job)
     with alone(next(iter(job.outputs.values()))) if job.outputs else nullcontext(False) as waited:
@@ -152,8 +153,8 @@ def _parser() -> argparse.ArgumentParser:
         "FILE ...] checks the files of a run; caploc compare RUN_A RUN_B puts the tables of two "
         "runs side by side; caploc apply --help: write an erased or enhanced model.",
     )
-    parser.add_argument("stage", choices=plugins.names("stages"), metavar="STAGE",
-                        help=", ".join(plugins.names("stages")))  # fmt: skip
+    parser.add_argument("stage", choices=list(plugins.stages()), metavar="STAGE",
+                        help=", ".join(list(plugins.stages())))  # fmt: skip
     parser.add_argument("--spec", default="{}", help="settings of the stage as JSON")
     parser.add_argument("--code", default="", help="digest of the code, stored with the outputs")
     parser.add_argument("--threads", type=int, default=1, help="processor threads (default 1)")

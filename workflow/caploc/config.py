@@ -1,40 +1,62 @@
 """The run's settings: checked before any job starts, and cut into one spec for each stage.
 
-`check` ends in one line that names the key, the value found and what is allowed. `Plan` answers
-the rules' questions: which files, which settings, which code. Only the standard library and
-jsonschema are imported: the Snakefile runs this on every call.
+`check` ends in one line that names the key, the value found and what is allowed;
+`caploc.jobs.run.Run` answers the rules' questions. Only the standard library and jsonschema are
+imported: the Snakefile runs this on every call.
 """
 
 import copy
 import json
 import re
-from pathlib import Path
+from functools import cache
 from typing import Any
 
 from caploc import plugins
+from caploc.catalogues import Catalogues
 from caploc.records import DataError
+from caploc.settings import schema_of
 
-__all__ = ["check", "read_schema"]
+__all__ = ["check", "schema", "schema_text"]
 
 Config = dict[str, Any]
 _TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{30,}\b")
 
 
-def read_schema(path: Path) -> dict[str, Any]:
-    """Read the JSON Schema, which is written in YAML."""
+@cache
+def schema() -> dict[str, Any]:
+    """JSON Schema of a whole configuration, the sections of all experiments included.
+
+    ``workflow/schemas/config.schema.yaml`` is the same for readers: ``make schema`` writes it.
+    """
+    found = schema_of(Catalogues)
+    named = {"enum": list(plugins.declared("TABLES"))}
+    found["properties"]["run"]["properties"]["experiments"]["items"] = named
+    sections = plugins.declared("SECTIONS")
+    found["properties"]["experiments"] = {
+        "description": "settings of what `run.experiments` names",
+        "type": "object",
+        "additionalProperties": False,
+        "default": {},
+        "properties": {
+            name: schema_of(section) | {"default": {}} for name, section in sections.items()
+        },
+    }
+    return found
+
+
+def schema_text() -> str:
+    """The schema as YAML, as it stands in ``workflow/schemas/config.schema.yaml``."""
     import yaml
 
-    # libyaml, where PyYAML was built with it, is ten times faster: every call reads the schema.
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+    head = "# Every key of a configuration. Made from the settings classes by `make schema`.\n"
+    return head + yaml.safe_dump(schema(), sort_keys=False, allow_unicode=True, width=100)
 
 
-def check(config: Config, schema: dict[str, Any]) -> Config:
+def check(config: Config) -> Config:
     """Check a configuration and fill in the defaults of the schema.
 
     Args:
         config: merged YAML.
-        schema: from `read_schema`.
 
     Returns:
         A new dict with every optional key that has a default.
@@ -47,10 +69,10 @@ def check(config: Config, schema: dict[str, Any]) -> Config:
 
     _check_keys(config, "")
     _refuse_tokens(config, "")
-    error = best_match(Draft202012Validator(schema).iter_errors(config))
+    error = best_match(Draft202012Validator(schema()).iter_errors(config))
     if error is not None:
         raise DataError(_schema_message(error))
-    filled = _with_defaults(copy.deepcopy(config), schema, schema)
+    filled = _with_defaults(copy.deepcopy(config), schema())
     _check_references(filled)
     return filled
 
@@ -126,9 +148,7 @@ def _yaml(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _with_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
-    if "$ref" in schema:
-        schema = root["$defs"][schema["$ref"].rsplit("/", 1)[1]] | schema
+def _with_defaults(value: Any, schema: dict[str, Any]) -> Any:
     if isinstance(value, dict):
         properties = schema.get("properties", {})
         for key, inner in properties.items():
@@ -137,9 +157,9 @@ def _with_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> 
         extra = schema.get("additionalProperties")
         for key in value:
             inner = properties.get(key, extra if isinstance(extra, dict) else {})
-            value[key] = _with_defaults(value[key], inner, root)
+            value[key] = _with_defaults(value[key], inner)
     elif isinstance(value, list):
-        value = [_with_defaults(item, schema.get("items", {}), root) for item in value]
+        value = [_with_defaults(item, schema.get("items", {})) for item in value]
     return value
 
 
@@ -155,7 +175,7 @@ def _check_references(config: Config) -> None:
         for side in ("a", "b"):
             _known(f"run.pairs.{index}.{side}", pair[side], run["tasks"])
     for name, model in config["models"].items():
-        _known(f"models.{name}.family", model["family"], plugins.names("models"))
+        _known(f"models.{name}.family", model["family"], plugins.names("families"))
         kinds = [key for key in ("train", "repo", "path") if key in model]
         if len(kinds) != 1:
             raise DataError(

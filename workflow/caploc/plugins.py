@@ -1,28 +1,34 @@
-"""Plug-ins are files: the public modules of a folder are its choices, by file name.
+"""What is found by its place: plug-ins, stages and experiments are files and folders, by name.
 
-Listing reads file names only, so the Snakefile can list tasks without importing torch.
+Listing reads names only, so the Snakefile can list tasks without importing torch.
 """
 
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from caploc.records import DataError
 
-__all__ = ["load", "module_name", "names"]
+__all__ = ["declared", "experiments", "load", "module_name", "names", "stages"]
+
+# Folder of each kind of plug-in, where it is not called like the kind.
+_FOLDERS = {"families": "models/families"}
+# Public modules of an experiment that are no stage.
+_PARTS = ("settings", "jobs", "table", "report")
 
 
 def names(kind: str) -> list[str]:
-    """Names of all plug-ins of a kind (`tasks`, `models`, `locators`, ...), sorted."""
-    return list(_listed(__file__, kind))
+    """Names of all plug-ins of a kind (`tasks`, `families`, `locators`, ...), sorted."""
+    return list(_listed(__file__, _FOLDERS.get(kind, kind)))
 
 
 @cache
-def _listed(beside: str, kind: str) -> tuple[str, ...]:
+def _listed(beside: str, folder: str) -> tuple[str, ...]:
     """Every job of a workflow asks for its plug-in: one look at the folder is enough."""
-    folder = Path(beside).parent / kind
-    return tuple(sorted(p.stem for p in folder.glob("*.py") if not p.stem.startswith("_")))
+    found = (Path(beside).parent / folder).glob("*.py")
+    return tuple(sorted(p.stem for p in found if not p.stem.startswith("_")))
 
 
 def module_name(kind: str, name: str) -> str:
@@ -33,7 +39,7 @@ def module_name(kind: str, name: str) -> str:
     """
     if name not in names(kind):
         raise DataError(f"unknown {kind} plug-in {name!r}; available: {', '.join(names(kind))}")
-    return f"caploc.{kind}.{name}"
+    return f"caploc.{_FOLDERS.get(kind, kind).replace('/', '.')}.{name}"
 
 
 def load(kind: str, name: str) -> ModuleType:
@@ -43,3 +49,40 @@ def load(kind: str, name: str) -> ModuleType:
         DataError: no such plug-in.
     """
     return import_module(module_name(kind, name))
+
+
+@cache
+def experiments() -> tuple[str, ...]:
+    """Names of the folders of experiments, sorted."""
+    root = Path(__file__).parent / "experiments"
+    return tuple(sorted(p.parent.name for p in root.glob("*/jobs.py")))
+
+
+@cache
+def stages() -> dict[str, str]:
+    """Dotted module of every stage by its name, sorted."""
+    folders = ["stages", *(f"experiments/{name}" for name in experiments())]
+    found = {
+        name: f"caploc.{folder.replace('/', '.')}.{name}"
+        for folder in folders
+        for name in _listed(__file__, folder)
+        if name not in _PARTS
+    }
+    return dict(sorted(found.items()))
+
+
+@cache
+def declared(name: str) -> dict[str, Any]:
+    """What the modules `settings` of all experiments declare under a name, put together.
+
+    Args:
+        name: ``SECTIONS``, the dataclass of each section of the configuration, or ``TABLES``, the
+            tables that each name under ``run.experiments`` adds to a run.
+    """
+    found: dict[str, Any] = {}
+    for experiment in experiments():
+        if not (Path(__file__).parent / "experiments" / experiment / "settings.py").is_file():
+            continue
+        settings = import_module(f"caploc.experiments.{experiment}.settings")
+        found |= getattr(settings, name, {})
+    return found

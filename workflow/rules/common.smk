@@ -3,8 +3,8 @@ import sys
 from pathlib import Path
 from shlex import quote
 
-from caploc.config import check, read_schema
-from caploc.plan import SPLITS, Plan
+from caploc.config import check
+from caploc.jobs.run import SPLITS, Run
 from caploc.records import DataError
 
 # Snakemake imports pandas, half a second of every call, to look for data frames among parameters. Ours
@@ -12,27 +12,22 @@ from caploc.records import DataError
 sys.modules.setdefault("pandas", None)
 
 try:
-    PLAN = Plan(
-        check(
-            config,
-            read_schema(Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"),
-        )
-    )
+    RUN = Run(check(config))
 except DataError as error:
     sys.exit(f"caploc: {error}")
 
-R = PLAN.root.as_posix()
-LOGS = f"logs/{PLAN.run['name']}"
+R = RUN.root.as_posix()
+LOGS = f"logs/{RUN.settings['name']}"
 # Jobs call `caploc` from the environment that runs Snakemake, activated or not. With conda each rule
 # has an environment of its own, which holds what caploc needs, but not caploc.
 # Other runs whose finished files may be taken. In the environment: it is no parameter, since no
 # result depends on it.
-for name in PLAN.run["reuse"]:
+for name in RUN.settings["reuse"]:
     if not Path("results", name).is_dir():
         sys.exit(
             f"caploc: config: run.reuse: no folder results/{name}; name a run that has been made"
         )
-REUSE = f"export CAPLOC_REUSE={quote(':'.join(f'results/{n}' for n in PLAN.run['reuse']))}; "
+REUSE = f"export CAPLOC_REUSE={quote(':'.join(f'results/{n}' for n in RUN.settings['reuse']))}; "
 LIBRARY = quote(str(Path(workflow.basedir) / "workflow"))
 if "conda" in map(str, workflow.deployment_settings.deployment_method):
     shell.prefix(
@@ -42,14 +37,36 @@ else:
     shell.prefix(REUSE + f'PATH={quote(str(Path(sys.executable).parent))}:"$PATH"; ')
 
 
-def spec(stage):
-    """The settings a job of this stage is told, by its wildcards."""
-    return lambda wildcards: PLAN.spec(stage, **dict(wildcards.items()))
+def told(stage):
+    """Parameters of a rule: settings and code of its job by the wildcards, and its named files.
+
+    A change of settings or code runs the job again. Snakemake leaves parameters that read input or
+    output out of that comparison, so `files` stays apart.
+    """
+    return {
+        "spec": lambda wildcards: RUN.spec(stage, **dict(wildcards.items())),
+        "code": lambda wildcards: RUN.code(stage, **dict(wildcards.items())),
+        "files": lambda wildcards, input, output: [
+            word
+            for kind, files in (("input", input), ("output", output))
+            for name, paths in files.items()
+            for word in (f"--{kind}", *named(name, paths))
+        ],
+    }
 
 
-def code(stage):
-    """Digest of the code a job of this stage executes, by its wildcards."""
-    return lambda wildcards: PLAN.code(stage, **dict(wildcards.items()))
+def named(name, paths):
+    """`name=path`, and further paths of the same name."""
+    first, *more = [paths] if isinstance(paths, str) else paths or [""]
+    return [f"{name}={first}", *more]
+
+
+def command(stage):
+    """What runs the job of a rule whose parameters are `told`."""
+    return (
+        f"caploc {stage} --threads {{threads}} --log {{log:q}} --spec {{params.spec:q}}"
+        " --code {params.code} {params.files:q}"
+    )
 
 
 def grows(amount):

@@ -1,5 +1,5 @@
 # Paired samples: is it the main part or the task that decides which neurons a prompt locates?
-from caploc.plan import decoupling as decoupling_plan
+from caploc.experiments.decoupling import jobs as decoupling
 
 
 rule prepare_pairs:
@@ -14,11 +14,9 @@ rule prepare_pairs:
         mem_mb=grows(2000),
         runtime=grows(10),
     params:
-        spec=spec("prepare_pairs"),
-        code=code("prepare_pairs"),
+        **told("prepare_pairs"),
     shell:
-        "caploc prepare_pairs --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
-        " --output samples={output.samples:q} --output card={output.card:q}"
+        command("prepare_pairs")
 
 
 rule locate_pairs:
@@ -36,20 +34,17 @@ rule locate_pairs:
     resources:
         mem_mb=grows(4000),
         runtime=grows(60),
-        gpu=lambda wildcards: PLAN.n_gpus(wildcards.model),
+        gpu=lambda wildcards: RUN.n_gpus(wildcards.model),
     params:
-        spec=spec("locate_pairs"),
-        code=code("locate_pairs"),
+        **told("locate_pairs"),
     shell:
-        "caploc locate_pairs --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
-        " --input manifest={input.manifest:q} --input samples={input.samples:q}"
-        " --output located={output.located:q}"
+        command("locate_pairs")
 
 
 rule measure_decoupling:
     input:
-        located=lambda wildcards: decoupling_plan.pair_shards(
-            PLAN, wildcards.model, wildcards.pairs
+        located=lambda wildcards: decoupling.pair_shards(
+            RUN, wildcards.model, wildcards.pairs
         ),
     output:
         part=f"{R}/decoupling/{{model}}/{{pairs}}.parquet",
@@ -61,18 +56,16 @@ rule measure_decoupling:
         mem_mb=grows(4000),
         runtime=grows(60),
     params:
-        spec=spec("measure_decoupling"),
-        code=code("measure_decoupling"),
+        **told("measure_decoupling"),
     shell:
-        "caploc measure_decoupling --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
-        " --input located={input.located:q} --output part={output.part:q}"
+        command("measure_decoupling")
 
 
 rule tabulate_decoupling:
     input:
         parts=(
-            decoupling_plan.decoupling_parts(PLAN)
-            if "decoupling" in PLAN.run["experiments"]
+            decoupling.decoupling_parts(RUN)
+            if "decoupling" in RUN.settings["experiments"]
             else []
         ),
     output:
@@ -86,9 +79,6 @@ rule tabulate_decoupling:
         mem_mb=grows(2000),
         runtime=grows(10),
     params:
-        spec=spec("tabulate_decoupling"),
-        code=code("tabulate_decoupling"),
+        **told("tabulate_decoupling"),
     shell:
-        "caploc tabulate_decoupling --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
-        " --input parts={input.parts:q}"
-        " --output csv={output.csv:q} --output parquet={output.parquet:q}"
+        command("tabulate_decoupling")

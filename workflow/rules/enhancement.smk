@@ -1,5 +1,5 @@
 # Enhancement: located neurons are trained, and others beside them (Table 2, enhancement half of Fig. 4).
-from caploc.plan.enhancement import (
+from caploc.experiments.enhancement.jobs import (
     all_enhanced,
     enhancement_inputs,
     masks as enhanced_masks,
@@ -10,18 +10,18 @@ rule enhance_task:
     input:
         unpack(
             lambda wildcards: enhancement_inputs(
-                PLAN, wildcards.model, wildcards.task, wildcards.method
+                RUN, wildcards.model, wildcards.task, wildcards.method
             )
         ),
         manifest=f"{R}/models/{{model}}/manifest.json",
         train=f"{R}/samples/{{task}}/train.parquet",
         validation=f"{R}/samples/{{task}}/validation.parquet",
     output:
+        **{
+            f"delta-{mask}": f"{R}/deltas/{{model}}/{{task}}/{{method}}/{mask}.safetensors"
+            for mask in enhanced_masks(RUN)
+        },
         answers=f"{R}/enhancement/{{model}}/{{task}}/{{method}}.parquet",
-        deltas=expand(
-            f"{R}/deltas/{{{{model}}}}/{{{{task}}}}/{{{{method}}}}/{{mask}}.safetensors",
-            mask=enhanced_masks(PLAN),
-        ),
     log:
         f"{LOGS}/enhance_task/{{model}}/{{task}}/{{method}}.log",
     benchmark:
@@ -35,25 +35,16 @@ rule enhance_task:
     resources:
         mem_mb=grows(4000),
         runtime=grows(600),
-        gpu=lambda wildcards: PLAN.n_gpus(wildcards.model),
+        gpu=lambda wildcards: RUN.n_gpus(wildcards.model),
     params:
-        spec=spec("enhance_task"),
-        code=code("enhance_task"),
-        deltas=lambda wildcards, output: [
-            word
-            for mask, path in zip(enhanced_masks(PLAN), output.deltas)
-            for word in ("--output", f"delta-{mask}={path}")
-        ],
+        **told("enhance_task"),
     shell:
-        "caploc enhance_task --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
-        " --input manifest={input.manifest:q} --input masks={input.masks:q} --input tests={input.tests:q}"
-        " --input crossing={input.crossing:q} --input train={input.train:q} --input validation={input.validation:q}"
-        " --output answers={output.answers:q} {params.deltas:q}"
+        command("enhance_task")
 
 
 rule tabulate_enhancement:
     input:
-        answers=all_enhanced(PLAN),
+        answers=all_enhanced(RUN),
     output:
         csv=f"{R}/tables/enhancement.csv",
         parquet=f"{R}/tables/enhancement.parquet",
@@ -65,17 +56,14 @@ rule tabulate_enhancement:
         mem_mb=grows(2000),
         runtime=grows(10),
     params:
-        spec=spec("tabulate_enhancement"),
-        code=code("tabulate_enhancement"),
+        **told("tabulate_enhancement"),
     shell:
-        "caploc tabulate_enhancement --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
-        " --input answers={input.answers:q}"
-        " --output csv={output.csv:q} --output parquet={output.parquet:q}"
+        command("tabulate_enhancement")
 
 
 rule tabulate_cross_enhancement:
     input:
-        answers=all_enhanced(PLAN),
+        answers=all_enhanced(RUN),
     output:
         csv=f"{R}/tables/cross_enhancement.csv",
         parquet=f"{R}/tables/cross_enhancement.parquet",
@@ -87,9 +75,6 @@ rule tabulate_cross_enhancement:
         mem_mb=grows(2000),
         runtime=grows(10),
     params:
-        spec=spec("tabulate_cross_enhancement"),
-        code=code("tabulate_cross_enhancement"),
+        **told("tabulate_cross_enhancement"),
     shell:
-        "caploc tabulate_cross_enhancement --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
-        " --input answers={input.answers:q}"
-        " --output csv={output.csv:q} --output parquet={output.parquet:q}"
+        command("tabulate_cross_enhancement")

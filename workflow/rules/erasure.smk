@@ -1,14 +1,16 @@
 # Silence located neurons and random ones: what is left of every task.
-from caploc.plan.erasure import erasure_parts
+from caploc.experiments.erasure.jobs import crossed_parts, erasure_parts
 
 
 rule weigh_neurons:
     input:
         manifest=f"{R}/models/{{model}}/manifest.json",
-        samples=expand(f"{R}/samples/{{task}}/locate.parquet", task=PLAN.run["tasks"]),
+        samples=expand(
+            f"{R}/samples/{{task}}/locate.parquet", task=RUN.settings["tasks"]
+        ),
         neutral=expand(
             f"{R}/samples/{{task}}/locate.parquet",
-            task=[t for t in [PLAN.run["neutral"]] if t is not None],
+            task=[t for t in [RUN.settings["neutral"]] if t is not None],
         ),
     output:
         weights=f"{R}/weights/{{model}}.parquet",
@@ -19,14 +21,11 @@ rule weigh_neurons:
     resources:
         mem_mb=grows(4000),
         runtime=grows(60),
-        gpu=lambda wildcards: PLAN.n_gpus(wildcards.model),
+        gpu=lambda wildcards: RUN.n_gpus(wildcards.model),
     params:
-        spec=spec("weigh_neurons"),
-        code=code("weigh_neurons"),
+        **told("weigh_neurons"),
     shell:
-        "caploc weigh_neurons --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
-        " --input manifest={input.manifest:q} --input samples={input.samples:q}"
-        " --input neutral={input.neutral:q} --output weights={output.weights:q}"
+        command("weigh_neurons")
 
 
 rule erase_neurons:
@@ -36,14 +35,14 @@ rule erase_neurons:
         scores=f"{R}/scores/{{model}}/{{task}}/{{method}}.parquet",
         masks=expand(
             f"{R}/masks/{{model}}/{{task}}/{{method}}/{{mask}}.parquet",
-            mask=PLAN.run["masks"],
+            mask=RUN.settings["masks"],
             allow_missing=True,
         ),
         test=f"{R}/samples/{{task}}/test.parquet",
         train=f"{R}/samples/{{task}}/train.parquet",
         neutral=expand(
             f"{R}/samples/{{task}}/test.parquet",
-            task=[t for t in [PLAN.run["neutral"]] if t is not None],
+            task=[t for t in [RUN.settings["neutral"]] if t is not None],
         ),
     output:
         likelihood=f"{R}/erasure/{{model}}/{{task}}/{{method}}/likelihood.parquet",
@@ -58,24 +57,18 @@ rule erase_neurons:
     resources:
         mem_mb=grows(4000),
         runtime=grows(120),
-        gpu=lambda wildcards: PLAN.n_gpus(wildcards.model),
+        gpu=lambda wildcards: RUN.n_gpus(wildcards.model),
     params:
-        spec=spec("erase_neurons"),
-        code=code("erase_neurons"),
+        **told("erase_neurons"),
     shell:
-        "caploc erase_neurons --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
-        " --input manifest={input.manifest:q} --input weights={input.weights:q}"
-        " --input scores={input.scores:q} --input masks={input.masks:q} --input test={input.test:q}"
-        " --input train={input.train:q} --input neutral={input.neutral:q}"
-        " --output likelihood={output.likelihood:q} --output answers={output.answers:q}"
-        " --output sets={output.sets:q}"
+        command("erase_neurons")
 
 
 rule tabulate_erasure:
     input:
-        likelihood=erasure_parts(PLAN, "likelihood"),
-        answers=erasure_parts(PLAN, "answers"),
-        sets=erasure_parts(PLAN, "sets"),
+        likelihood=erasure_parts(RUN, "likelihood"),
+        answers=erasure_parts(RUN, "answers"),
+        sets=erasure_parts(RUN, "sets"),
     output:
         csv=f"{R}/tables/erasure.csv",
         parquet=f"{R}/tables/erasure.parquet",
@@ -87,10 +80,76 @@ rule tabulate_erasure:
         mem_mb=grows(2000),
         runtime=grows(20),
     params:
-        spec=spec("tabulate_erasure"),
-        code=code("tabulate_erasure"),
+        **told("tabulate_erasure"),
     shell:
-        "caploc tabulate_erasure --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
-        " --input likelihood={input.likelihood:q} --input answers={input.answers:q}"
-        " --input sets={input.sets:q}"
-        " --output csv={output.csv:q} --output parquet={output.parquet:q}"
+        command("tabulate_erasure")
+
+
+rule cross_erase:
+    input:
+        manifest=f"{R}/models/{{model}}/manifest.json",
+        weights=f"{R}/weights/{{model}}.parquet",
+        masks=lambda wildcards: RUN.masks(
+            wildcards.model, wildcards.method, RUN.settings["headline_mask"]
+        ),
+        test=f"{R}/samples/{{task}}/test.parquet",
+        train=f"{R}/samples/{{task}}/train.parquet",
+    output:
+        likelihood=f"{R}/crossing/{{model}}/{{task}}/{{method}}.parquet",
+    log:
+        f"{LOGS}/cross_erase/{{model}}/{{task}}/{{method}}.log",
+    benchmark:
+        f"{R}/timings/cross_erase/{{model}}/{{task}}/{{method}}.jsonl"
+    conda:
+        "../../envs/caploc.yaml"
+    resources:
+        mem_mb=grows(4000),
+        runtime=grows(120),
+        gpu=lambda wildcards: RUN.n_gpus(wildcards.model),
+    params:
+        **told("cross_erase"),
+    shell:
+        command("cross_erase")
+
+
+rule tabulate_cross_erasure:
+    input:
+        likelihood=crossed_parts(RUN),
+    output:
+        csv=f"{R}/tables/cross_erasure.csv",
+        parquet=f"{R}/tables/cross_erasure.parquet",
+    log:
+        f"{LOGS}/tabulate_cross_erasure.log",
+    conda:
+        "../../envs/caploc.yaml"
+    resources:
+        mem_mb=grows(2000),
+        runtime=grows(20),
+    params:
+        **told("tabulate_cross_erasure"),
+    shell:
+        command("tabulate_cross_erasure")
+
+
+rule tabulate_cross_overlap:
+    input:
+        masks=[
+            path
+            for model in RUN.settings["models"]
+            for method in RUN.settings["methods"]
+            for path in RUN.masks(model, method, RUN.settings["headline_mask"])
+        ],
+    output:
+        csv=f"{R}/tables/cross_overlap.csv",
+        parquet=f"{R}/tables/cross_overlap.parquet",
+    log:
+        f"{LOGS}/tabulate_cross_overlap.log",
+    conda:
+        "../../envs/caploc.yaml"
+    resources:
+        mem_mb=grows(2000),
+        runtime=grows(20),
+    params:
+        **told("tabulate_cross_overlap"),
+    shell:
+        command("tabulate_cross_overlap")

@@ -1,6 +1,27 @@
 # Planted models and how well locators find what was planted: `snakemake known_answer`. No part of the
 # default run.
-from caploc.plan import known_answer as known_plan
+from caploc.experiments.known_answer import jobs as planted
+
+
+localrules:
+    known_answer,
+    known_answer_full,
+    known_answer_tried,
+
+
+rule known_answer:
+    input:
+        f"{R}/known_answer.html",
+
+
+rule known_answer_full:
+    input:
+        f"{R}/known_answer_full.html",
+
+
+rule known_answer_tried:
+    input:
+        f"{R}/known_answer_tried.html",
 
 
 rule plant_model:
@@ -19,13 +40,9 @@ rule plant_model:
         mem_mb=grows(4000),
         runtime=grows(60),
     params:
-        spec=spec("plant_model"),
-        code=code("plant_model"),
+        **told("plant_model"),
     shell:
-        "caploc plant_model --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
-        " --output manifest={output.manifest:q}"
-        " --output sets={output.sets:q}"
-        " --output loss={output.loss:q}"
+        command("plant_model")
 
 
 rule check_plant:
@@ -34,7 +51,7 @@ rule check_plant:
         sets=f"{R}/known-answer/{{plant}}/{{seed}}/sets.parquet",
         samples=expand(
             f"{R}/samples/{{task}}/test.parquet",
-            task=known_plan.known_answer_tasks(PLAN),
+            task=planted.known_answer_tasks(RUN),
         ),
     output:
         check=f"{R}/known-answer/{{plant}}/{{seed}}/check.json",
@@ -48,14 +65,9 @@ rule check_plant:
         mem_mb=grows(4000),
         runtime=grows(60),
     params:
-        spec=spec("check_plant"),
-        code=code("check_plant"),
+        **told("check_plant"),
     shell:
-        "caploc check_plant --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
-        " --input manifest={input.manifest:q}"
-        " --input sets={input.sets:q}"
-        " --input samples={input.samples:q}"
-        " --output check={output.check:q}"
+        command("check_plant")
 
 
 rule measure_effects:
@@ -75,14 +87,9 @@ rule measure_effects:
         mem_mb=grows(4000),
         runtime=grows(60),
     params:
-        spec=spec("measure_effects"),
-        code=code("measure_effects"),
+        **told("measure_effects"),
     shell:
-        "caploc measure_effects --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
-        " --input manifest={input.manifest:q}"
-        " --input sets={input.sets:q}"
-        " --input samples={input.samples:q}"
-        " --output effects={output.effects:q}"
+        command("measure_effects")
 
 
 rule score_plant:
@@ -91,12 +98,12 @@ rule score_plant:
         own=f"{R}/samples/{{task}}/locate.parquet",
         others=lambda wildcards: [
             f"{R}/samples/{task}/locate.parquet"
-            for task in known_plan.known_answer_tasks(PLAN)
+            for task in planted.known_answer_tasks(RUN)
             if task != wildcards.task
         ],
         neutral=(
-            f"{R}/samples/{PLAN.run['neutral']}/locate.parquet"
-            if PLAN.run["neutral"]
+            f"{R}/samples/{RUN.settings['neutral']}/locate.parquet"
+            if RUN.settings["neutral"]
             else []
         ),
     output:
@@ -111,15 +118,9 @@ rule score_plant:
         mem_mb=grows(4000),
         runtime=grows(120),
     params:
-        spec=spec("score_plant"),
-        code=code("score_plant"),
+        **told("score_plant"),
     shell:
-        "caploc score_plant --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
-        " --input manifest={input.manifest:q}"
-        " --input own={input.own:q}"
-        " --input others={input.others:q}"
-        " --input neutral={input.neutral:q}"
-        " --output scores={output.scores:q}"
+        command("score_plant")
 
 
 rule rank_plant:
@@ -140,15 +141,9 @@ rule rank_plant:
         mem_mb=grows(2000),
         runtime=grows(10),
     params:
-        spec=spec("rank_plant"),
-        code=code("rank_plant"),
+        **told("rank_plant"),
     shell:
-        "caploc rank_plant --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
-        " --input check={input.check:q}"
-        " --input sets={input.sets:q}"
-        " --input scores={input.scores:q}"
-        " --input effects={input.effects:q}"
-        " --output part={output.part:q}"
+        command("rank_plant")
 
 
 rule check_null:
@@ -159,7 +154,7 @@ rule check_null:
         test=f"{R}/samples/{{task}}/test.parquet",
         shuffled=f"{R}/samples/{{task}}.shuffled/locate.parquet",
         other=lambda wildcards: (
-            f"{R}/samples/{known_plan.other_task(PLAN, wildcards.plant, wildcards.task)}/test.parquet"
+            f"{R}/samples/{planted.other_task(RUN, wildcards.plant, wildcards.task)}/test.parquet"
         ),
     output:
         part=f"{R}/known-answer/{{plant}}/{{seed}}/{{task}}/null.parquet",
@@ -173,42 +168,30 @@ rule check_null:
         mem_mb=grows(4000),
         runtime=grows(120),
     params:
-        spec=spec("check_null"),
-        code=code("check_null"),
+        **told("check_null"),
     shell:
-        "caploc check_null --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
-        " --input manifest={input.manifest:q}"
-        " --input sets={input.sets:q}"
-        " --input locate={input.locate:q}"
-        " --input test={input.test:q}"
-        " --input shuffled={input.shuffled:q}"
-        " --input other={input.other:q}"
-        " --output part={output.part:q}"
+        command("check_null")
 
 
 rule tabulate_known_answer:
     input:
-        parts=lambda wildcards: known_plan.known_answer_parts(PLAN, wildcards.extent),
+        parts=lambda wildcards: planted.known_answer_parts(RUN, wildcards.extent),
     output:
         csv=f"{R}/tables/{{extent}}.csv",
         parquet=f"{R}/tables/{{extent}}.parquet",
     log:
         f"{LOGS}/tabulate_known_answer/{{extent}}.log",
     wildcard_constraints:
-        extent=any_of(known_plan.EXTENTS),
+        extent=any_of(planted.EXTENTS),
     conda:
         "../../envs/caploc.yaml"
     resources:
         mem_mb=grows(2000),
         runtime=grows(10),
     params:
-        spec=spec("tabulate_known_answer"),
-        code=code("tabulate_known_answer"),
+        **told("tabulate_known_answer"),
     shell:
-        "caploc tabulate_known_answer --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
-        " --input parts={input.parts:q}"
-        " --output csv={output.csv:q}"
-        " --output parquet={output.parquet:q}"
+        command("tabulate_known_answer")
 
 
 rule write_known_answer:
@@ -219,16 +202,13 @@ rule write_known_answer:
     log:
         f"{LOGS}/write_known_answer/{{extent}}.log",
     wildcard_constraints:
-        extent=any_of(known_plan.EXTENTS),
+        extent=any_of(planted.EXTENTS),
     conda:
         "../../envs/caploc.yaml"
     resources:
         mem_mb=grows(2000),
         runtime=grows(10),
     params:
-        spec=spec("write_known_answer"),
-        code=code("write_known_answer"),
+        **told("write_known_answer"),
     shell:
-        "caploc write_known_answer --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
-        " --input table={input.table:q}"
-        " --output page={output.page:q}"
+        command("write_known_answer")

@@ -1,12 +1,12 @@
 # Locators of single facts by their own validations: located against the best of random.
-from caploc.plan import facts as facts_plan
-from caploc.plan import reliability as reliability_plan
+from caploc.experiments.reliability import jobs as reliability
+from caploc.stages.jobs import located_shards
 
 
 rule sum_keys:
     input:
         manifest=f"{R}/models/{{model}}/manifest.json",
-        samples=reliability_plan.texts(PLAN),
+        samples=reliability.texts(RUN),
     output:
         moments=f"{R}/moments/{{model}}/moments.json",
     log:
@@ -16,22 +16,19 @@ rule sum_keys:
     resources:
         mem_mb=grows(6000),
         runtime=grows(240),
-        gpu=lambda wildcards: PLAN.n_gpus(wildcards.model),
+        gpu=lambda wildcards: RUN.n_gpus(wildcards.model),
     params:
-        spec=spec("sum_keys"),
-        code=code("sum_keys"),
+        **told("sum_keys"),
     shell:
-        "caploc sum_keys --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
-        " --input manifest={input.manifest:q} --input samples={input.samples:q}"
-        " --output moments={output.moments:q}"
+        command("sum_keys")
 
 
 rule validate_kn:
     input:
         manifest=f"{R}/models/{{model}}/manifest.json",
         prompts=f"{R}/facts/{{facts}}/{{model}}/prompts.parquet",
-        located=lambda wildcards: facts_plan.located_shards(
-            PLAN, wildcards.model, wildcards.facts, "kn"
+        located=lambda wildcards: located_shards(
+            RUN, wildcards.model, wildcards.facts, "kn"
         ),
     output:
         outcomes=f"{R}/reliability/{{model}}/{{facts}}/kn.parquet",
@@ -42,22 +39,19 @@ rule validate_kn:
     resources:
         mem_mb=grows(4000),
         runtime=grows(60),
-        gpu=lambda wildcards: PLAN.n_gpus(wildcards.model),
+        gpu=lambda wildcards: RUN.n_gpus(wildcards.model),
     params:
-        spec=spec("validate_kn"),
-        code=code("validate_kn"),
+        **told("validate_kn"),
     shell:
-        "caploc validate_kn --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
-        " --input manifest={input.manifest:q} --input prompts={input.prompts:q}"
-        " --input located={input.located:q} --output outcomes={output.outcomes:q}"
+        command("validate_kn")
 
 
 rule validate_circuit:
     input:
         manifest=f"{R}/models/{{model}}/manifest.json",
         prompts=f"{R}/facts/{{facts}}/{{model}}/prompts.parquet",
-        located=lambda wildcards: facts_plan.located_shards(
-            PLAN, wildcards.model, wildcards.facts, "circuit"
+        located=lambda wildcards: located_shards(
+            RUN, wildcards.model, wildcards.facts, "circuit"
         ),
     output:
         outcomes=f"{R}/reliability/{{model}}/{{facts}}/circuit.parquet",
@@ -68,14 +62,11 @@ rule validate_circuit:
     resources:
         mem_mb=grows(4000),
         runtime=grows(120),
-        gpu=lambda wildcards: PLAN.n_gpus(wildcards.model),
+        gpu=lambda wildcards: RUN.n_gpus(wildcards.model),
     params:
-        spec=spec("validate_circuit"),
-        code=code("validate_circuit"),
+        **told("validate_circuit"),
     shell:
-        "caploc validate_circuit --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
-        " --input manifest={input.manifest:q} --input prompts={input.prompts:q}"
-        " --input located={input.located:q} --output outcomes={output.outcomes:q}"
+        command("validate_circuit")
 
 
 rule edit_facts:
@@ -83,8 +74,8 @@ rule edit_facts:
         manifest=f"{R}/models/{{model}}/manifest.json",
         facts=f"{R}/facts/{{facts}}/facts.parquet",
         prompts=f"{R}/facts/{{facts}}/{{model}}/prompts.parquet",
-        located=lambda wildcards: facts_plan.located_shards(
-            PLAN, wildcards.model, wildcards.facts, "rome"
+        located=lambda wildcards: located_shards(
+            RUN, wildcards.model, wildcards.facts, "rome"
         ),
         moments=f"{R}/moments/{{model}}/moments.json",
     output:
@@ -98,15 +89,11 @@ rule edit_facts:
     resources:
         mem_mb=grows(6000),
         runtime=grows(240),
-        gpu=lambda wildcards: PLAN.n_gpus(wildcards.model),
+        gpu=lambda wildcards: RUN.n_gpus(wildcards.model),
     params:
-        spec=spec("edit_facts"),
-        code=code("edit_facts"),
+        **told("edit_facts"),
     shell:
-        "caploc edit_facts --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
-        " --input manifest={input.manifest:q} --input facts={input.facts:q}"
-        " --input prompts={input.prompts:q} --input located={input.located:q}"
-        " --input moments={input.moments:q} --output outcomes={output.outcomes:q}"
+        command("edit_facts")
 
 
 rule measure_reliability:
@@ -124,19 +111,16 @@ rule measure_reliability:
         mem_mb=grows(2000),
         runtime=grows(30),
     params:
-        spec=spec("measure_reliability"),
-        code=code("measure_reliability"),
+        **told("measure_reliability"),
     shell:
-        "caploc measure_reliability --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
-        " --input kn={input.kn:q} --input circuit={input.circuit:q} --input edits={input.edits:q}"
-        " --output part={output.part:q}"
+        command("measure_reliability")
 
 
 rule ablate_units:
     input:
         unpack(
-            lambda wildcards: reliability_plan.ablation_inputs(
-                PLAN, wildcards.model, wildcards.facts, wildcards.shard
+            lambda wildcards: reliability.ablation_inputs(
+                RUN, wildcards.model, wildcards.facts, wildcards.shard
             )
         ),
         manifest=f"{R}/models/{{model}}/manifest.json",
@@ -152,21 +136,17 @@ rule ablate_units:
     resources:
         mem_mb=grows(4000),
         runtime=grows(240),
-        gpu=lambda wildcards: PLAN.n_gpus(wildcards.model),
+        gpu=lambda wildcards: RUN.n_gpus(wildcards.model),
     params:
-        spec=spec("ablate_units"),
-        code=code("ablate_units"),
+        **told("ablate_units"),
     shell:
-        "caploc ablate_units --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
-        " --input manifest={input.manifest:q} --input prompts={input.prompts:q}"
-        " --input kn={input.kn:q} --input rome={input.rome:q} --input circuit={input.circuit:q}"
-        " --input neutral={input.neutral:q} --output outcomes={output.outcomes:q}"
+        command("ablate_units")
 
 
 rule measure_ablation:
     input:
-        outcomes=lambda wildcards: reliability_plan.ablated_shards(
-            PLAN, wildcards.model, wildcards.facts
+        outcomes=lambda wildcards: reliability.ablated_shards(
+            RUN, wildcards.model, wildcards.facts
         ),
     output:
         part=f"{R}/reliability/{{model}}/{{facts}}/shared.parquet",
@@ -178,18 +158,16 @@ rule measure_ablation:
         mem_mb=grows(4000),
         runtime=grows(30),
     params:
-        spec=spec("measure_ablation"),
-        code=code("measure_ablation"),
+        **told("measure_ablation"),
     shell:
-        "caploc measure_ablation --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
-        " --input outcomes={input.outcomes:q} --output part={output.part:q}"
+        command("measure_ablation")
 
 
 rule tabulate_reliability:
     input:
         parts=(
-            reliability_plan.reliability_parts(PLAN)
-            if "reliability" in PLAN.run["experiments"]
+            reliability.reliability_parts(RUN)
+            if "reliability" in RUN.settings["experiments"]
             else []
         ),
     output:
@@ -203,9 +181,6 @@ rule tabulate_reliability:
         mem_mb=grows(2000),
         runtime=grows(10),
     params:
-        spec=spec("tabulate_reliability"),
-        code=code("tabulate_reliability"),
+        **told("tabulate_reliability"),
     shell:
-        "caploc tabulate_reliability --threads {threads} --log {log:q} --spec {params.spec:q} --code {params.code}"
-        " --input parts={input.parts:q}"
-        " --output csv={output.csv:q} --output parquet={output.parquet:q}"
+        command("tabulate_reliability")

@@ -2,7 +2,7 @@
 
 `profiles/default` names this logger. Snakemake's own messages scroll above the live lines. Jobs
 write how far they are into the folder that the environment variable CAPLOC_PROGRESS names, one JSON
-file each, named by their log file (`caploc.stages._progress`), and are silent otherwise. Where the
+file each, named by their log file (`caploc.jobs.progress`), and are silent otherwise. Where the
 messages do not go to a terminal (a log, CI), nothing of this happens: Snakemake's messages stay as
 they are, and a job says in its log every ten seconds how far it is.
 

@@ -32,7 +32,7 @@ from caploc.attribution.integration import Integral, direction, passes
 from caploc.attribution.prefix_attention import PrefixAttention
 from caploc.attribution.recording import Recording, single_slots, slot_columns
 from caploc.attribution.streams import row_gradients
-from caploc.models._language_model import LanguageModel
+from caploc.models.language_model import LanguageModel
 
 __all__ = ["FIRST", "Adaptive", "Room", "adaptive_integral", "clenshaw_curtis", "path_nodes"]
 

@@ -35,7 +35,7 @@ from caploc.attribution.recording import Sequence
 from caploc.attribution.rules import PathRule, path_rule
 from caploc.attribution.scoring import Scoring, Totals
 from caploc.attribution.trial_runs import TrialRuns
-from caploc.models._language_model import LanguageModel
+from caploc.models.language_model import LanguageModel
 from caploc.records import DataError
 
 __all__ = ["Attribution", "attribute", "planner_of"]

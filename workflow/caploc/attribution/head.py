@@ -18,7 +18,7 @@ dP = P * d log P can be formed in float32 at the end because everything behind i
 import torch
 from torch import Tensor, nn
 
-from caploc.models._placement import held_weight_and_bias
+from caploc.models.placement import held_weight_and_bias
 
 __all__ = ["answer_probability", "logit_rows"]
 

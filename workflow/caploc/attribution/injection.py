@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from caploc.models._language_model import LanguageModel
-from caploc.models._placement import held_weight
+from caploc.models.language_model import LanguageModel
+from caploc.models.placement import held_weight
 
 __all__ = ["SITES", "hook_neurons", "pull_back", "written_by"]
 

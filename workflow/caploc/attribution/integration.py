@@ -14,7 +14,7 @@ from caploc.attribution.prefix_attention import PrefixAttention
 from caploc.attribution.recording import Recording
 from caploc.attribution.rules import PathRule
 from caploc.attribution.streams import Gradients, row_gradients
-from caploc.models._language_model import LanguageModel
+from caploc.models.language_model import LanguageModel
 
 __all__ = ["Integral", "direction", "fixed_integral", "passes"]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from caploc.models._language_model import LanguageModel
+from caploc.models.language_model import LanguageModel
 
 __all__ = [
     "budget_bytes",

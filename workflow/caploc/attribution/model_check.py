@@ -17,7 +17,7 @@ from caploc.attribution.injection import hook_neurons, written_by
 from caploc.attribution.prefix_attention import use_prefix_attention
 from caploc.attribution.recording import Sequence, record
 from caploc.attribution.streams import forward_rows, silenced_outputs
-from caploc.models._language_model import LanguageModel
+from caploc.models.language_model import LanguageModel
 from caploc.records import DataError
 
 __all__ = ["check_model"]

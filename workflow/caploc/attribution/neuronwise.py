@@ -28,7 +28,7 @@ from caploc.attribution.public import read_sample, untouched
 from caploc.attribution.recording import Recording, Sequence, record, slot_columns
 from caploc.attribution.rules import PathRule, path_rule
 from caploc.attribution.streams import rows_with_neurons
-from caploc.models._language_model import LanguageModel
+from caploc.models.language_model import LanguageModel
 from caploc.records import DataError
 
 __all__ = ["NeuronAttribution", "attribute_neurons", "rank_correlation"]

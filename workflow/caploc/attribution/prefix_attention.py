@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from caploc.models._language_model import LanguageModel
+from caploc.models.language_model import LanguageModel
 from caploc.records import DataError
 
 __all__ = ["Prefix", "PrefixAttention", "use_prefix_attention"]

@@ -14,7 +14,7 @@ import torch
 
 from caploc.attribution import engine
 from caploc.attribution.engine import Attribution
-from caploc.models._language_model import LanguageModel, release_model, wrap_model
+from caploc.models.language_model import LanguageModel, release_model, wrap_model
 
 __all__ = ["attribute", "read_sample", "untouched"]
 

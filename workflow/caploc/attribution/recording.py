@@ -14,7 +14,7 @@ from torch import Tensor
 
 from caploc.attribution.injection import hook_neurons, written_by
 from caploc.attribution.prefix_attention import Prefix, PrefixAttention
-from caploc.models._language_model import LanguageModel
+from caploc.models.language_model import LanguageModel
 
 __all__ = ["Recording", "Sequence", "record", "single_slots", "slot_columns"]
 

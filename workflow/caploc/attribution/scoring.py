@@ -16,7 +16,7 @@ from caploc.attribution.planning import Planner
 from caploc.attribution.prefix_attention import PrefixAttention
 from caploc.attribution.recording import Recording, Sequence, record, slot_columns
 from caploc.attribution.rules import PathRule
-from caploc.models._language_model import LanguageModel
+from caploc.models.language_model import LanguageModel
 
 __all__ = ["Scoring", "Totals"]
 

@@ -27,7 +27,7 @@ from caploc.attribution.head import answer_probability
 from caploc.attribution.injection import hook_neurons
 from caploc.attribution.prefix_attention import PrefixAttention
 from caploc.attribution.recording import Recording
-from caploc.models._language_model import LanguageModel
+from caploc.models.language_model import LanguageModel
 
 __all__ = [
     "Gradients",

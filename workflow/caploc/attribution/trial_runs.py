@@ -22,7 +22,7 @@ from caploc.attribution.prefix_attention import Prefix, PrefixAttention, use_pre
 from caploc.attribution.recording import Recording, Sequence, record
 from caploc.attribution.streams import run_block, run_changed
 from caploc.attribution.tensor_bytes import TensorBytes
-from caploc.models._language_model import LanguageModel
+from caploc.models.language_model import LanguageModel
 
 __all__ = ["BlockCost", "EndCost", "TrialRuns"]
 

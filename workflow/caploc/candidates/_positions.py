@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from caploc.locators._answer_pass import answer_passes
-from caploc.models._language_model import LanguageModel
+from caploc.forward.answer_pass import answer_passes
+from caploc.models.language_model import LanguageModel
 from caploc.records import DataError, Sample
 
 __all__ = ["mean_over_positions"]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from caploc.candidates._given import Given, stacked
 from caploc.locators import kn
-from caploc.models._language_model import LanguageModel
+from caploc.models.language_model import LanguageModel
 
 __all__ = ["RANKED", "score"]
 

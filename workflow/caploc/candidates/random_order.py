@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caploc.candidates._given import Given
-from caploc.models._language_model import LanguageModel
+from caploc.models.language_model import LanguageModel
 
 __all__ = ["RANKED", "score"]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from caploc.candidates._given import Given
 from caploc.candidates._positions import mean_over_positions
-from caploc.models._language_model import LanguageModel, matrix
+from caploc.models.language_model import LanguageModel, matrix
 from caploc.records import DataError
 
 __all__ = ["RANKED", "score"]

@@ -17,13 +17,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from caploc import store
+from caploc.files import store
+from caploc.files.masks import read_mask
 from caploc.interventions.delta import put, read_delta
 from caploc.interventions.scale import scaled
-from caploc.masks import read_mask
-from caploc.models._hub import snapshot
-from caploc.models._loading import LanguageModel, load_model, read_architecture
-from caploc.provenance import file_digest, weights_digest
+from caploc.jobs.digests import file_digest, weights_digest
+from caploc.models.hub import snapshot
+from caploc.models.loading import LanguageModel, load_model, read_architecture
 from caploc.records import DataError
 
 __all__ = ["add_arguments", "run"]

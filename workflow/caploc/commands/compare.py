@@ -12,10 +12,10 @@ import argparse
 import logging
 from pathlib import Path
 
-from caploc import store
 from caploc.comparison.page import as_csv, as_page
 from caploc.comparison.runs import read_run
 from caploc.comparison.side_by_side import tables
+from caploc.files import store
 from caploc.records import DataError
 
 __all__ = ["add_arguments", "run"]

@@ -14,17 +14,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from caploc.config import check, read_schema
+from caploc.config import check
 from caploc.estimate.devices import DEVICES, Device, device_named
 from caploc.estimate.run import of_plan
 from caploc.estimate.whole import Lever, levers, stages
 from caploc.estimate.work import Stage
-from caploc.plan import Plan
+from caploc.jobs.run import Run as Plan
 from caploc.records import DataError
 
 __all__ = ["add_arguments", "run"]
 
-_SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
 _GIB = 2**30
 
 
@@ -49,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
     config: dict[str, Any] = {}
     for path in (options.base, *options.config):
         config = _merged(config, _read(path))
-    plan = Plan(check(config, read_schema(_SCHEMA)))
+    plan = Plan(check(config))
     cuda = any(r.cuda for r in of_plan(plan))
     device = device_named(options.device or ("a100-80" if cuda else "cpu"), options.flops)
     found = stages(plan)
@@ -92,7 +91,7 @@ def _lines(
     """The table, then what it comes to."""
     seconds = {stage.name: stage.seconds(device) for stage in found}
     total = sum(seconds.values())
-    lines = [f"{plan.run['name']} on {device.name} ({device.source})", ""]
+    lines = [f"{plan.settings['name']} on {device.name} ({device.source})", ""]
     head = ("stage", "jobs", "operations", "hours", "GPU GiB", "RAM GiB", "disk GiB", "scratch GiB")
     lines.append(_row(head))
     small = [s for s in found if seconds[s.name] < 0.005 * total and s.accelerator is None]
@@ -163,7 +162,7 @@ def _gib(n: float) -> str:
 
 def _as_json(plan: Plan, found: list[Stage], device: Device, saving: list[Lever]) -> dict[str, Any]:
     return {
-        "run": plan.run["name"],
+        "run": plan.settings["name"],
         "device": {"name": device.name, "source": device.source},
         "lengths": {
             r.model: {

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from caploc import store
-from caploc.plan import Plan
+from caploc.files import store
+from caploc.jobs.run import Run as Plan
 from caploc.records import DataError
 
 __all__ = ["NUMBERS", "FinishedRun", "read_run"]

@@ -3,17 +3,10 @@
 from dataclasses import replace
 from math import ceil
 
-from caploc.estimate.passes import (
-    activations,
-    cache_memory,
-    generating,
-    memory,
-    reading,
-    training,
-)
+from caploc.estimate.passes import activations, cache_memory, generating, memory, reading, training
 from caploc.estimate.run import Run
 from caploc.estimate.work import Stage, Work
-from caploc.plan import enhancement as planned
+from caploc.experiments.enhancement import jobs as planned
 
 __all__ = ["stages"]
 
@@ -90,7 +83,7 @@ def _enhance(run: Run) -> Stage:
     working += max(learning, cache_memory(run, every, _BATCH))
     slices = _LOCATED * run.shape.ffn_values * 4 * len(planned.masks(run.plan)) * len(tasks)
     return Stage(
-        "enhance_task", len(tasks) * len(run.plan.run["methods"]), tuple(work),
+        "enhance_task", len(tasks) * len(run.plan.settings["methods"]), tuple(work),
         **memory(run, working), disk=slices + answers * 4.0, scratch=kept,
     )  # fmt: skip
 

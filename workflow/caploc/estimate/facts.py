@@ -17,9 +17,9 @@ from caploc.estimate.passes import (
 from caploc.estimate.run import Run
 from caploc.estimate.tasks import SCORE_BYTES
 from caploc.estimate.work import Stage, Work
-from caploc.plan import decoupling as pairs_planned
-from caploc.plan import facts as planned
-from caploc.plan import reliability as reliability_planned
+from caploc.experiments.decoupling import jobs as pairs_planned
+from caploc.experiments.fidelity import jobs as planned
+from caploc.experiments.reliability import jobs as reliability_planned
 
 __all__ = ["stages"]
 
@@ -143,7 +143,7 @@ def _reliability(run: Run) -> list[Stage]:
 def _ablations(run: Run, sets: list[str], n: int) -> Stage:
     """The shared metric: sets of every budget on every fact and on neutral text."""
     shared = run.settings("reliability")["shared"]
-    neutral = run.plan.run["neutral"]
+    neutral = run.plan.settings["neutral"]
     told = shared["texts"] * run.length(neutral).total if neutral else 0
     budgets, fact = len(shared["budgets"]), run.fact
     # Located: one set of each of four locators, per fact. Random: as many sets for each of their
@@ -161,7 +161,7 @@ def _ablations(run: Run, sets: list[str], n: int) -> Stage:
 def _moments(run: Run) -> Stage:
     """Second moments of keys, layer by layer, over neutral text."""
     rome, shape = run.settings("reliability")["rome"], run.shape
-    tasks = [run.plan.run["neutral"]] if run.plan.run["neutral"] else run.tasks
+    tasks = [run.plan.settings["neutral"]] if run.plan.settings["neutral"] else run.tasks
     texts = [
         (run.samples(task, split), run.length(task).total)
         for task in tasks for split in ("locate", "train")

@@ -6,7 +6,8 @@ from typing import Any
 
 from caploc.estimate.lengths import FACT, GUESS, TYPICAL, Lengths, measured, tokenizer_of
 from caploc.estimate.shape import DecoderShape
-from caploc.plan import SPLITS, Plan
+from caploc.jobs.run import SPLITS
+from caploc.jobs.run import Run as Plan
 from caploc.records import DataError
 
 __all__ = ["Run", "of_plan"]
@@ -45,7 +46,7 @@ class Run:
     @property
     def tasks(self) -> list[str]:
         """Ids of the tasks, without neutral text."""
-        return self.plan.run["tasks"]
+        return self.plan.settings["tasks"]
 
     @property
     def weights(self) -> float:
@@ -58,7 +59,7 @@ class Run:
 
     def has(self, experiment: str) -> bool:
         """Whether the run does it."""
-        return experiment in self.plan.run["experiments"]
+        return experiment in self.plan.settings["experiments"]
 
     def samples(self, task: str, split: str, most: int | None = None) -> int:
         """Samples of a split, or the first `most` of them."""
@@ -76,7 +77,7 @@ def of_plan(plan: Plan) -> list[Run]:
     Raises:
         DataError: a model does not say its size.
     """
-    return [_of_model(plan, model) for model in plan.run["models"]]
+    return [_of_model(plan, model) for model in plan.settings["models"]]
 
 
 def _of_model(plan: Plan, model: str) -> Run:

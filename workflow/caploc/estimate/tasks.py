@@ -68,7 +68,7 @@ def _samples(run: Run) -> list[Stage]:
         ) for task in tasks
     )  # fmt: skip
     found = [numbers("prepare_samples", len(tasks), disk=stored)]
-    if run.plan.run["shuffled"]:
+    if run.plan.settings["shuffled"]:
         found.append(numbers("shuffle_answers", len(run.tasks)))
     return [*found, numbers("check_splits", 1)]
 
@@ -87,7 +87,7 @@ def _base(run: Run) -> Stage:
 
 def _attribution(run: Run) -> list[Stage]:
     plan, neurons = run.plan, run.shape.neurons
-    methods = [run.config["methods"][method] for method in plan.run["methods"]]
+    methods = [run.config["methods"][method] for method in plan.settings["methods"]]
     lengths = [run.length(task) for task in plan.scored]
     jobs = sum(plan.n_shards(task) for task in plan.scored) * len(methods)
     work = tuple(
@@ -98,7 +98,7 @@ def _attribution(run: Run) -> list[Stage]:
     working = max(attribution_memory(run, lengths, method) for method in methods)
     samples = sum(run.samples(task, "locate") for task in plan.scored) * len(methods)
     stored = samples * neurons * SCORE_BYTES
-    largest = min(plan.run["shard_size"], max(run.samples(t, "locate") for t in plan.scored))
+    largest = min(plan.settings["shard_size"], max(run.samples(t, "locate") for t in plan.scored))
     found = [
         Stage(
             "attribute_shard",
@@ -109,10 +109,13 @@ def _attribution(run: Run) -> list[Stage]:
             scratch=largest * neurons * SCORE_BYTES,
         )
     ]
-    if plan.run["converged_samples"]:
+    if plan.settings["converged_samples"]:
         again = [
-            attributing(run, run.length(task), run.samples(task, "locate",
-                        plan.run["converged_samples"]), method | {"rule": "adaptive", "steps": 256})
+            attributing(
+                run, run.length(task),
+                run.samples(task, "locate", plan.settings["converged_samples"]),
+                method | {"rule": "adaptive", "steps": 256},
+            )
             for method in methods for task in plan.tasks
         ]  # fmt: skip
         found.append(
@@ -125,10 +128,10 @@ def _attribution(run: Run) -> list[Stage]:
             )
         )
     per_half = run.samples(run.tasks[0], "locate") / 2
-    kept = 1 + 2 * plan.run["splits"] * (1 + _on_curve(per_half))
+    kept = 1 + 2 * plan.settings["splits"] * (1 + _on_curve(per_half))
     averaged = samples * neurons
     grids = kept * neurons * SCORE_BYTES
-    halves = 2 * plan.run["splits"] * neurons * 8 * 2
+    halves = 2 * plan.settings["splits"] * neurons * 8 * 2
     found.append(
         numbers(
             "aggregate_scores",
@@ -138,7 +141,7 @@ def _attribution(run: Run) -> list[Stage]:
             host=halves,
         )
     )
-    if plan.run["mixture"]:
+    if plan.settings["mixture"]:
         found.append(
             numbers("aggregate_mixture", len(methods), averaged / 2, disk=grids, host=halves)
         )
@@ -152,9 +155,9 @@ def _on_curve(per_half: float) -> int:
 
 def _masks(run: Run) -> list[Stage]:
     plan = run.plan
-    combinations = len(plan.run["methods"]) * len(plan.run["masks"])
-    n_arms = len(plan.tasks) + bool(plan.run["mixture"])
-    grids = 2 * plan.run["splits"] * 12 * run.shape.neurons
+    combinations = len(plan.settings["methods"]) * len(plan.settings["masks"])
+    n_arms = len(plan.tasks) + bool(plan.settings["mixture"])
+    grids = 2 * plan.settings["splits"] * 12 * run.shape.neurons
     return [
         numbers("build_mask", combinations * len(run.tasks), run.shape.neurons * combinations),
         numbers("measure_agreement", combinations * n_arms, combinations * n_arms * grids,
@@ -180,10 +183,10 @@ def _weigh(run: Run) -> Stage:
 
 def erasure_sets(run: Run) -> tuple[int, int]:
     """Sets of neurons that one job of `erase_neurons` silences, and those that answer."""
-    settings, masks = run.settings("erasure"), len(run.plan.run["masks"])
+    settings, masks = run.settings("erasure"), len(run.plan.settings["masks"])
     few = settings["exploratory_draws"]
     modes = [
-        m for m in settings["modes"] if m != "all" and (m != "mean" or run.plan.run["neutral"])
+        m for m in settings["modes"] if m != "all" and (m != "mean" or run.plan.settings["neutral"])
     ]
     found = 1 + masks * (1 + 2 * few) + settings["draws"] + (masks - 1) * few
     found += (len(modes) + 2) * (1 + few) + len(settings["locators"])
@@ -207,8 +210,8 @@ def _erase(run: Run) -> Stage:
             asked = run.samples(task, "test", settings["answered"]) * told
             longer = type(lengths)(lengths.prompt + shots * lengths.total, lengths.answer)
             work += generating(run, longer, asked, settings["answered_rows"])
-        if run.plan.run["neutral"] is not None:
-            read = told * settings["samples"] * run.length(run.plan.run["neutral"]).total
+        if run.plan.settings["neutral"] is not None:
+            read = told * settings["samples"] * run.length(run.plan.settings["neutral"]).total
             work.append(reading(run, read, read, settings["batch_tokens"]))
     every = [run.length(task) for task in run.tasks]
     together = min(settings["answered_rows"], told * settings["answered"])

@@ -10,7 +10,7 @@ from caploc.estimate.devices import Device
 from caploc.estimate.passes import numbers
 from caploc.estimate.run import of_plan
 from caploc.estimate.work import Stage
-from caploc.plan import Plan
+from caploc.jobs.run import Run as Plan
 
 __all__ = ["Lever", "levers", "stages"]
 
@@ -98,7 +98,7 @@ def _halved(plan: Plan) -> Iterator[tuple[str, Any, Any, dict[str, Any]]]:
             continue
         inside[last] = new
         yield ".".join(path), old, new, config
-    samples = {task: plan.config["tasks"][task]["samples"] for task in plan.run["tasks"]}
+    samples = {task: plan.config["tasks"][task]["samples"] for task in plan.settings["tasks"]}
     for split in ("locate", "train", "test"):
         config = copy.deepcopy(plan.config)
         for task in samples:
@@ -106,7 +106,7 @@ def _halved(plan: Plan) -> Iterator[tuple[str, Any, Any, dict[str, Any]]]:
         sizes = sorted({s[split] for s in samples.values()})
         told = sizes[0] if len(sizes) == 1 else sizes
         yield f"tasks.*.samples.{split}", told, "half", config
-    if plan.run["shuffled"]:
+    if plan.settings["shuffled"]:
         config = copy.deepcopy(plan.config)
         config["run"]["shuffled"] = False
         yield "run.shuffled", True, False, config
@@ -114,7 +114,7 @@ def _halved(plan: Plan) -> Iterator[tuple[str, Any, Any, dict[str, Any]]]:
 
 def _numbers(plan: Plan) -> Iterator[tuple[str, ...]]:
     """Paths of settings that take time in proportion, at least about."""
-    for method in plan.run["methods"]:
+    for method in plan.settings["methods"]:
         yield "methods", method, "steps"
         yield "methods", method, "max_answer_tokens"
     of = {
@@ -126,7 +126,7 @@ def _numbers(plan: Plan) -> Iterator[tuple[str, ...]]:
         "reliability": ("draws", "rome"),
     }
     inner = ("steps", "noise_samples", "fluency_tokens", "batch_facts", "texts")
-    for experiment in plan.run["experiments"]:
+    for experiment in plan.settings["experiments"]:
         settings = plan.config["experiments"][experiment]
         for key in of.get(experiment, ()):
             if isinstance(settings[key], dict):
@@ -139,7 +139,7 @@ def _numbers(plan: Plan) -> Iterator[tuple[str, ...]]:
                 yield "experiments", experiment, key
     used = {
         name
-        for experiment in ("fidelity", "reliability") if experiment in plan.run["experiments"]
+        for experiment in ("fidelity", "reliability") if experiment in plan.settings["experiments"]
         for name in plan.config["experiments"][experiment]["facts"]
     }  # fmt: skip
     yield from (("facts", name, "n") for name in sorted(used))

@@ -9,9 +9,9 @@ unrelated sentence in front. Flat: ``prompt``, ``subject``, ``ground_truth``, ``
 from collections.abc import Mapping
 from typing import Any
 
-from caploc.facts._fact_set import FactSet, Reading, Rows, read_rows, relation_of
 from caploc.records import Dropped, Fact
-from caploc.tasks._task import HubSource
+from caploc.samples.fact_set import FactSet, Reading, Rows, read_rows, relation_of
+from caploc.samples.task import HubSource
 
 __all__ = ["FACTS"]
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from caploc.facts._fact_set import FactSet, Reading
 from caploc.records import Fact
+from caploc.samples.fact_set import FactSet, Reading
 from caploc.tasks.facts import OBJECTS, TASK, TEMPLATES, knowledge
 
 __all__ = ["FACTS"]

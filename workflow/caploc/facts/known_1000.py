@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from caploc.facts._fact_set import FactSet, Reading, Rows, read_rows, relation_of
 from caploc.records import Dropped, Fact
+from caploc.samples.fact_set import FactSet, Reading, Rows, read_rows, relation_of
 
 __all__ = ["FACTS"]
 

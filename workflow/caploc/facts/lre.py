@@ -8,8 +8,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from caploc.facts._fact_set import FactSet, Reading, digests, folder_of
 from caploc.records import DataError, Dropped, Fact
+from caploc.samples.fact_set import FactSet, Reading, digests, folder_of
 
 __all__ = ["FACTS"]
 

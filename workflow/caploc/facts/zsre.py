@@ -7,8 +7,8 @@ unrelated question. The question without its subject stands for the relation.
 from collections.abc import Mapping
 from typing import Any
 
-from caploc.facts._fact_set import FactSet, Reading, Rows, read_rows, relation_of
 from caploc.records import Dropped, Fact
+from caploc.samples.fact_set import FactSet, Reading, Rows, read_rows, relation_of
 
 __all__ = ["FACTS"]
 

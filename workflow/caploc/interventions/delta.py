@@ -18,9 +18,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from caploc.atomic import atomic_path
+from caploc.files.atomic import atomic_path
 from caploc.interventions.slices import Slices
-from caploc.models._language_model import LanguageModel
+from caploc.models.language_model import LanguageModel
 from caploc.records import DataError
 
 __all__ = ["Delta", "put", "read_delta", "read_tensors", "write_delta", "write_tensors"]

@@ -22,8 +22,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from caploc.locators._subject import Tokens
-from caploc.models._language_model import LanguageModel, matrix
+from caploc.forward.subject import Tokens
+from caploc.models.language_model import LanguageModel, matrix
 from caploc.records import DataError
 
 __all__ = [

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from caploc.interventions.slices import Slices
-from caploc.models._language_model import LanguageModel
+from caploc.models.language_model import LanguageModel
 
 __all__ = ["scaled"]
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from caploc.models._language_model import LanguageModel
+from caploc.models.language_model import LanguageModel
 
 __all__ = ["Moments", "factorised"]
 

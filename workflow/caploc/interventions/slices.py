@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from caploc.models._language_model import LanguageModel
+from caploc.models.language_model import LanguageModel
 from caploc.records import DataError
 
 __all__ = ["Part", "Slices"]

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from caploc.models._language_model import LanguageModel
+from caploc.models.language_model import LanguageModel
 
 __all__ = ["Recorded", "output_changed", "record_rows", "rows_of", "run_block", "tensor_of"]
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from caploc.locators._edge_graph import Bools, EdgeGraph
-from caploc.locators._nodes import (
+from caploc.locators._nodes import (  # fmt: skip
     Parts,
     bias_of,
     graph_of,
@@ -25,8 +25,8 @@ from caploc.locators._nodes import (
     parts_of,
     record_nodes,
     rows_by_head,
-)  # fmt: skip
-from caploc.models._language_model import LanguageModel
+)
+from caploc.models.language_model import LanguageModel
 
 __all__ = ["answer_log_probability", "mean_outputs", "reference_outputs", "run_alone"]
 

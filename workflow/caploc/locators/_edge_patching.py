@@ -24,15 +24,15 @@ from caploc.locators._block_calls import record_rows, run_block
 from caploc.locators._circuit_run import answer_log_probability, run_alone
 from caploc.locators._edge_graph import Bools
 from caploc.locators._edge_scores import measure
-from caploc.locators._nodes import (
+from caploc.locators._nodes import (  # fmt: skip
     bias_of,
     graph_of,
     outputs,
     parts_of,
     record_nodes,
     rows_by_head,
-)  # fmt: skip
-from caploc.models._language_model import LanguageModel
+)
+from caploc.models.language_model import LanguageModel
 
 __all__ = ["patch_edges", "prune_greedily"]
 

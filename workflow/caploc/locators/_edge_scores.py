@@ -44,7 +44,7 @@ from caploc.locators._nodes import (
     record_nodes,
     rows_by_head,
 )
-from caploc.models._language_model import LanguageModel
+from caploc.models.language_model import LanguageModel
 
 __all__ = ["EdgeScores", "measure", "score_edges"]
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from caploc.locators._edge_graph import EdgeGraph
-from caploc.models._language_model import LanguageModel, matrix
+from caploc.models.language_model import LanguageModel, matrix
 from caploc.records import DataError
 
 __all__ = [

@@ -24,9 +24,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from caploc.forward.subject import Tokens
 from caploc.locators._block_calls import Recorded, output_changed, record_rows, rows_of, run_block
-from caploc.locators._subject import Tokens
-from caploc.models._language_model import LanguageModel
+from caploc.models.language_model import LanguageModel
 
 __all__ = ["KINDS", "Restoration", "restore_cells", "window_of"]
 

@@ -21,8 +21,8 @@ from caploc.locators._edge_graph import EdgeGraph
 from caploc.locators._edge_patching import patch_edges, prune_greedily
 from caploc.locators._edge_scores import score_edges
 from caploc.locators._nodes import graph_of
-from caploc.models._language_model import LanguageModel
-from caploc.models._tokens import encode
+from caploc.models.language_model import LanguageModel
+from caploc.models.tokens import encode
 from caploc.records import Dropped, Sample
 
 __all__ = [

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from caploc.attribution.engine import Attribution, attribute
-from caploc.models._language_model import LanguageModel
-from caploc.models._tokens import encode
+from caploc.models.language_model import LanguageModel
+from caploc.models.tokens import encode
 from caploc.records import Dropped, Sample
 
 __all__ = ["UNIT", "locate"]

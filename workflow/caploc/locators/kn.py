@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from caploc.attribution.engine import Attribution
 from caploc.locators import cnl
-from caploc.locators._kn_sets import Refined, refine, select
-from caploc.models._language_model import LanguageModel
+from caploc.measures.knowledge_neurons import Refined, refine, select
+from caploc.models.language_model import LanguageModel
 from caploc.records import Dropped, Sample
 
 __all__ = ["UNIT", "Refined", "locate", "located", "per_layer", "refine", "select"]

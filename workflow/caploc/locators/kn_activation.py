@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from caploc.locators._kn_sets import select
-from caploc.models._language_model import LanguageModel
-from caploc.models._tokens import encode
+from caploc.measures.knowledge_neurons import select
+from caploc.models.language_model import LanguageModel
+from caploc.models.tokens import encode
 from caploc.records import Dropped, Sample
 
 __all__ = ["UNIT", "Activation", "locate", "located", "per_layer"]

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from caploc.forward.subject import Tokens, tokens_of
 from caploc.locators._restoration import KINDS, restore_cells, window_of
-from caploc.locators._subject import Tokens, tokens_of
-from caploc.models._language_model import LanguageModel
+from caploc.models.language_model import LanguageModel
 from caploc.records import DataError, Dropped, Sample
 
 __all__ = [
@@ -172,7 +172,7 @@ def located(result: Tracing, *, top: int = 5) -> dict[str, NDArray[np.bool_]]:
 
 
 def token_map(result: Tracing) -> dict[str, NDArray[np.generic] | list[str]]:
-    """The whole map as columns of a file of located sets, see `caploc.located`."""
+    """The whole map as columns of a file of located sets, see `caploc.files.located`."""
     return {
         "tokens": list(result.tokens),
         "subject": np.array(result.subject, dtype=np.int32),

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from caploc.locators._answer_pass import answer_passes
-from caploc.models._language_model import LanguageModel
+from caploc.forward.answer_pass import answer_passes
+from caploc.models.language_model import LanguageModel
 from caploc.records import Dropped, Sample
 
 __all__ = ["UNIT", "score"]

@@ -1,4 +1,1 @@
-"""One file per decoder family: the names of its modules, as ``FAMILY: _family.Family``.
-
-How to add one: docs/adding-a-family.md.
-"""
+"""Decoders and their tokenizers: loading, what every family offers, placement on devices."""

@@ -6,14 +6,14 @@ an experiment that the run does not have says nothing.
 
 from collections.abc import Sequence
 
+from caploc.experiments.decoupling.report import decoupling_views
+from caploc.experiments.enhancement.report import enhancement
+from caploc.experiments.erasure.report import erasure
+from caploc.experiments.fidelity.report import fidelity_views
+from caploc.experiments.reliability.report import reliability_views
 from caploc.report.crossing import crossing
-from caploc.report.decoupling import decoupling_views
-from caploc.report.enhancement import enhancement
-from caploc.report.erasure import erasure
-from caploc.report.fidelity import fidelity_views
 from caploc.report.findings import Finding, Tile, Tone
 from caploc.report.formatting import Number, joined, nat, points
-from caploc.report.reliability import reliability_views
 from caploc.report.views import View
 
 __all__ = ["experiment_findings", "silencing_tile"]

@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from caploc import plugins, store
-from caploc.provenance import Job, file_digest
+from caploc import plugins
+from caploc.files import store
+from caploc.jobs.digests import file_digest
+from caploc.jobs.job import Job
 from caploc.records import DataError
 from caploc.report.worked_examples import FactExample, PairExample, fact_example, pair_example
 

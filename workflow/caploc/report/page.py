@@ -8,17 +8,12 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from caploc.report import (
-    crossing,
-    decoupling,
-    enhancement,
-    erasure,
-    fidelity,
-    figures,
-    formatting,
-    reliability,
-    sections,
-)
+from caploc.experiments.decoupling import report as decoupling
+from caploc.experiments.enhancement import report as enhancement
+from caploc.experiments.erasure import report as erasure
+from caploc.experiments.fidelity import report as fidelity
+from caploc.experiments.reliability import report as reliability
+from caploc.report import crossing, figures, formatting, sections
 from caploc.report.comparisons import pair_verdict
 from caploc.report.experiment_findings import experiment_findings, silencing_tile
 from caploc.report.findings import USEFUL, findings, tiles

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import escape
 
-from caploc.report.erasure import DOSE_SERIES
+from caploc.experiments.erasure.report import DOSE_SERIES
 from caploc.report.palette import INK, SERIES, SHARING, Series
 
 __all__ = ["figures_of"]

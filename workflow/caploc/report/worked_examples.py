@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from caploc import store
-from caploc.provenance import Job
+from caploc.files import store
+from caploc.jobs.job import Job
 
 __all__ = ["FactExample", "Located", "PairExample", "fact_example", "pair_example"]
 

@@ -1,5 +1,5 @@
 """One module per rule: read files, call the library, write files.
 
-Each public module has ``run(job: caploc.provenance.Job) -> None``. Only these modules know paths;
+Each public module has ``run(job: caploc.jobs.digests.Job) -> None``. Only these modules know paths;
 none holds a formula.
 """

@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from caploc.aggregation import Halves, MeanScores, assign_halves, default_curve, no_halves
-from caploc.provenance import Job
+from caploc.files.scores import write_not_computed, write_scores
+from caploc.files.shards import Shard, n_batches, rows
+from caploc.jobs.job import Job
+from caploc.jobs.progress import tracked
+from caploc.measures.means import Halves, MeanScores, assign_halves, default_curve, no_halves
 from caploc.records import DataError
-from caploc.scores import write_not_computed, write_scores
-from caploc.shards import Shard, n_batches, rows
-from caploc.stages._progress import tracked
 
 __all__ = ["average"]
 

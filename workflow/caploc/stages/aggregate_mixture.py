@@ -7,10 +7,10 @@ out and named in the metadata.
 
 from collections import defaultdict
 
-from caploc.aggregation import hash_order
-from caploc.provenance import Job
-from caploc.scores import write_not_computed
-from caploc.shards import scan
+from caploc.files.scores import write_not_computed
+from caploc.files.shards import scan
+from caploc.jobs.job import Job
+from caploc.measures.means import hash_order
 from caploc.stages._averages import average
 
 __all__ = ["run"]

@@ -1,7 +1,7 @@
 """Attribution files of one task to mean scores: all samples, and random halves of every size."""
 
-from caploc.provenance import Job
-from caploc.shards import completeness, dropped, scan
+from caploc.files.shards import completeness, dropped, scan
+from caploc.jobs.job import Job
 from caploc.stages._averages import average
 
 __all__ = ["run"]

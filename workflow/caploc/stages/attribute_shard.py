@@ -15,17 +15,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from caploc import plugins, store
+from caploc import plugins
 from caploc.attribution.engine import Attribution
 from caploc.attribution.memory import use_huge_pages
 from caploc.attribution.rules import path_rule
-from caploc.models._language_model import LanguageModel
-from caploc.models._loading import load_model
-from caploc.provenance import Job, weights_digest
+from caploc.files import store
+from caploc.forward.processor import use_processor
+from caploc.jobs.digests import weights_digest
+from caploc.jobs.job import Job
+from caploc.jobs.partial_work import partial_work
+from caploc.jobs.progress import tracked
+from caploc.models.language_model import LanguageModel
+from caploc.models.loading import load_model
 from caploc.records import DataError, Dropped, Sample
-from caploc.stages._processor import use_processor
-from caploc.stages._progress import tracked
-from caploc.unfinished import partial_work
 
 __all__ = ["load_described", "run"]
 

@@ -5,10 +5,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from caploc import store
-from caploc.masks import rule_of, write_mask
-from caploc.provenance import Job
-from caploc.scores import read_scores
+from caploc.files import store
+from caploc.files.masks import write_mask
+from caploc.files.scores import read_scores
+from caploc.jobs.job import Job
+from caploc.measures.masks import rule_of
 
 __all__ = ["run"]
 

@@ -8,10 +8,10 @@ Splits of different tasks are counted too, but may share prompts: two tasks can 
 from itertools import combinations
 from pathlib import Path
 
-from caploc import store
-from caploc.provenance import Job
+from caploc.files import store
+from caploc.jobs.job import Job
 from caploc.records import DataError
-from caploc.tasks._splits import prompt_digest
+from caploc.samples.splits import prompt_digest
 
 __all__ = ["run"]
 

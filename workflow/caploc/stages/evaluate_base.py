@@ -9,14 +9,15 @@ import logging
 
 import pyarrow as pa
 
-from caploc import plugins, store
-from caploc.evaluation.generate import complete
-from caploc.models._loading import load_model
-from caploc.models._tokens import encode
-from caploc.provenance import Job
+from caploc import plugins
+from caploc.files import store
+from caploc.forward.generation import complete
+from caploc.forward.processor import use_processor
+from caploc.jobs.job import Job
+from caploc.jobs.progress import tracked
+from caploc.models.loading import load_model
+from caploc.models.tokens import encode
 from caploc.records import Dropped
-from caploc.stages._processor import use_processor
-from caploc.stages._progress import tracked
 
 __all__ = ["run"]
 

@@ -8,10 +8,11 @@ with the commit that was found and the SHA-256 of every file.
 import logging
 from pathlib import Path
 
-from caploc import store
-from caploc.models._hub import snapshot
-from caploc.models._loading import check_shape, load_model
-from caploc.provenance import Job, file_digest
+from caploc.files import store
+from caploc.jobs.digests import file_digest
+from caploc.jobs.job import Job
+from caploc.models.hub import snapshot
+from caploc.models.loading import check_shape, load_model
 from caploc.records import DataError
 
 __all__ = ["run"]

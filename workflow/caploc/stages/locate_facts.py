@@ -3,7 +3,7 @@
 Settings: ``model``, ``dtype``, ``device``, ``facts`` (id), ``locator`` (plug-in), ``locate`` and
 ``choose`` (settings of its two functions), ``rewrites`` (most of each kind), ``prompts`` (prompts
 of a fact that are located whatever their kind), ``shard``, ``shard_size`` (facts), ``seed``.
-Inputs: ``manifest``, ``prompts``. Output: ``located`` (see `caploc.located`).
+Inputs: ``manifest``, ``prompts``. Output: ``located`` (see `caploc.files.located`).
 """
 
 import logging
@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from caploc import plugins, store
-from caploc.located import LOCATED
-from caploc.models._language_model import LanguageModel
-from caploc.models._loading import load_model
-from caploc.provenance import Job
+from caploc import plugins
+from caploc.files import store
+from caploc.files.located import LOCATED
+from caploc.forward.processor import use_processor
+from caploc.jobs.job import Job
+from caploc.jobs.progress import tracked
+from caploc.models.language_model import LanguageModel
+from caploc.models.loading import load_model
 from caploc.records import Dropped, Sample
-from caploc.stages._processor import use_processor
-from caploc.stages._progress import tracked
 
 __all__ = ["run"]
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from caploc import plugins, store
-from caploc.facts._preparation import choose
-from caploc.provenance import Job
+from caploc import plugins
+from caploc.files import store
+from caploc.jobs.job import Job
 from caploc.records import DataError, Fact
+from caploc.samples.fact_preparation import choose
 
 __all__ = ["read_facts", "run"]
 

@@ -10,10 +10,11 @@ import logging
 
 import pyarrow as pa
 
-from caploc import plugins, store
-from caploc.provenance import Job
+from caploc import plugins
+from caploc.files import store
+from caploc.jobs.job import Job
 from caploc.records import Sample
-from caploc.tasks._preparation import prepare
+from caploc.samples.preparation import prepare
 
 __all__ = ["run", "samples_table"]
 

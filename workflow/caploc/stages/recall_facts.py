@@ -15,15 +15,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from caploc import store
-from caploc.evaluation.own_rewrites import OwnRewrites, rewrite_facts
-from caploc.evaluation.recall import Recall, recall
-from caploc.models._language_model import LanguageModel
-from caploc.models._loading import load_model
-from caploc.models._tokens import encode
-from caploc.provenance import Job
+from caploc.files import store
+from caploc.forward.own_rewrites import OwnRewrites, rewrite_facts
+from caploc.forward.processor import use_processor
+from caploc.forward.recall import Recall, recall
+from caploc.jobs.job import Job
+from caploc.models.language_model import LanguageModel
+from caploc.models.loading import load_model
+from caploc.models.tokens import encode
 from caploc.records import Dropped, Fact
-from caploc.stages._processor import use_processor
 from caploc.stages.prepare_facts import read_facts
 
 __all__ = ["KINDS", "PROMPTS", "run"]

@@ -15,14 +15,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from caploc import plugins, store
+from caploc import plugins
 from caploc.attribution.engine import Attribution
 from caploc.attribution.memory import use_huge_pages
-from caploc.models._language_model import LanguageModel
-from caploc.provenance import Job
+from caploc.files import store
+from caploc.forward.processor import use_processor
+from caploc.jobs.job import Job
+from caploc.jobs.progress import tracked
+from caploc.models.language_model import LanguageModel
 from caploc.records import Sample
-from caploc.stages._processor import use_processor
-from caploc.stages._progress import tracked
 from caploc.stages.attribute_shard import load_described
 
 __all__ = ["run"]

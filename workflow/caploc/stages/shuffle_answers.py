@@ -7,8 +7,8 @@ import random
 
 import pyarrow as pa
 
-from caploc import store
-from caploc.provenance import Job
+from caploc.files import store
+from caploc.jobs.job import Job
 
 __all__ = ["run"]
 

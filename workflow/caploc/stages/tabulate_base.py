@@ -2,10 +2,10 @@
 
 import pyarrow.compute as pc
 
-from caploc import store
-from caploc.provenance import Job
-from caploc.stages._tables import BASE, rows, write
-from caploc.statistics import wilson
+from caploc.files import store
+from caploc.files._old_tables import BASE, rows, write
+from caploc.jobs.job import Job
+from caploc.measures.statistics import wilson
 
 __all__ = ["run"]
 

@@ -1,9 +1,9 @@
 """How well the scores of each layer add up to the effect of silencing it: the integration error."""
 
-from caploc import store
-from caploc.provenance import Job
-from caploc.shards import COMPLETENESS as METRICS
-from caploc.stages._tables import COMPLETENESS, rows, write
+from caploc.files import store
+from caploc.files._old_tables import COMPLETENESS, rows, write
+from caploc.files.shards import COMPLETENESS as METRICS
+from caploc.jobs.job import Job
 
 __all__ = ["run"]
 

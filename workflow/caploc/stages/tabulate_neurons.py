@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from caploc import store
-from caploc.provenance import Job
-from caploc.stages._tables import NEURONS, write
+from caploc.files import store
+from caploc.files._old_tables import NEURONS, write
+from caploc.jobs.job import Job
 
 __all__ = ["run"]
 

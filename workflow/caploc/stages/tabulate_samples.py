@@ -8,9 +8,9 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
-from caploc import store
-from caploc.provenance import Job
-from caploc.stages._tables import SAMPLES, rows, write
+from caploc.files import store
+from caploc.files._old_tables import SAMPLES, rows, write
+from caploc.jobs.job import Job
 
 __all__ = ["run"]
 

@@ -15,13 +15,15 @@ import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.utils.logging import disable_progress_bar
 
-from caploc import store
-from caploc.provenance import Job, file_digest
-from caploc.stages._progress import tracked
-from caploc.tasks._splits import prompt_digest
-from caploc.training import _checkpoint as checkpoint
-from caploc.training._corpus import Text, draw_corpus
-from caploc.training._optimisation import (
+from caploc.files import store
+from caploc.jobs.digests import file_digest
+from caploc.jobs.job import Job
+from caploc.jobs.partial_work import partial_work
+from caploc.jobs.progress import tracked
+from caploc.samples.splits import prompt_digest
+from caploc.training import checkpoint
+from caploc.training.corpus import Text, draw_corpus
+from caploc.training.optimisation import (
     Architecture,
     Step,
     build_model,
@@ -29,10 +31,9 @@ from caploc.training._optimisation import (
     native_bfloat16,
     optimise,
 )
-from caploc.training._packing import Packed, pack
-from caploc.training._sequences import encode_texts
-from caploc.training._tokenizer import build_tokenizer, save_tokenizer
-from caploc.unfinished import partial_work
+from caploc.training.packing import Packed, pack
+from caploc.training.sequences import encode_texts
+from caploc.training.tokenizer import build_tokenizer, save_tokenizer
 
 __all__ = ["run"]
 

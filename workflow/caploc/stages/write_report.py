@@ -5,8 +5,9 @@ Its figures are also written as files, for papers.
 
 import logging
 
-from caploc import store
-from caploc.provenance import Job, file_digest
+from caploc.files import store
+from caploc.jobs.digests import file_digest
+from caploc.jobs.job import Job
 from caploc.report.inputs import read_inputs
 from caploc.report.page import render
 from caploc.report.standalone import figures_of

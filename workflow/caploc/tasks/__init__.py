@@ -1,1 +1,1 @@
-"""One file per data set: rows to samples, and an answer to a score, as ``TASK: _task.Task``."""
+"""One file a data set: rows to samples, answers to scores; ``TASK: caploc.samples.task.Task``."""

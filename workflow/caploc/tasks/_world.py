@@ -4,7 +4,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from caploc.tasks._splits import prompt_digest
+from caploc.samples.splits import prompt_digest
 
 __all__ = ["GAINS", "LARGEST", "LOSSES", "NAMES", "THINGS", "Story", "held_out_by_story", "tell"]
 

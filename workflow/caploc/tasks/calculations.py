@@ -9,9 +9,9 @@ result is a whole number below 100. One sample (prompt, then answer)::
 
 from functools import cache
 
-from caploc.tasks._paired import held_out_by_main
-from caploc.tasks._scoring import same_text
-from caploc.tasks._task import Answered, Task
+from caploc.samples.paired import held_out_by_main
+from caploc.samples.scoring import same_text
+from caploc.samples.task import Answered, Task
 from caploc.tasks._world import NAMES, THINGS
 
 __all__ = ["TASK"]

@@ -12,8 +12,8 @@ syntax trees (equal text where one is not valid Python). ``input`` may be absent
 import re
 from collections.abc import Sequence
 
-from caploc.tasks._scoring import same_code
-from caploc.tasks._task import HubSource, Task
+from caploc.samples.scoring import same_code
+from caploc.samples.task import HubSource, Task
 
 __all__ = ["TASK"]
 

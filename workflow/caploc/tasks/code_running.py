@@ -12,8 +12,8 @@ One sample (prompt, then answer)::
 
 import random
 
-from caploc.tasks._scoring import same_text
-from caploc.tasks._task import Answered, Task
+from caploc.samples.scoring import same_text
+from caploc.samples.task import Answered, Task
 
 __all__ = ["TASK"]
 

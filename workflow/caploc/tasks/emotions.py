@@ -10,8 +10,8 @@ nobody can be right more often than `CEILING`. One sample (prompt, then answer):
 
 import random
 
-from caploc.tasks._scoring import same_first_word
-from caploc.tasks._task import Answered, Task
+from caploc.samples.scoring import same_first_word
+from caploc.samples.task import Answered, Task
 
 __all__ = ["CEILING", "TASK"]
 

@@ -12,8 +12,8 @@ import random
 from collections.abc import Mapping
 from functools import cache
 
-from caploc.tasks._scoring import same_text
-from caploc.tasks._task import Answered, Task
+from caploc.samples.scoring import same_text
+from caploc.samples.task import Answered, Task
 
 __all__ = ["N_PHRASINGS", "OBJECTS", "SUBJECTS", "TASK", "TEMPLATES", "knowledge"]
 

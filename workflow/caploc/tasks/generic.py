@@ -8,8 +8,8 @@ In the config::
 An answer counts as right if it equals the gold answer up to case, spacing and a final full stop.
 """
 
-from caploc.tasks._scoring import same_text
-from caploc.tasks._task import Task
+from caploc.samples.scoring import same_text
+from caploc.samples.task import Task
 
 __all__ = ["TASK"]
 

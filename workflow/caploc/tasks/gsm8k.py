@@ -13,8 +13,8 @@ The whole solution is the answer. It is scored strictly: the number after ``####
 from collections.abc import Sequence
 
 from caploc.records import Dropped
-from caploc.tasks._scoring import marked_number, same_marked_number
-from caploc.tasks._task import HubSource, Task
+from caploc.samples.scoring import marked_number, same_marked_number
+from caploc.samples.task import HubSource, Task
 
 __all__ = ["TASK"]
 

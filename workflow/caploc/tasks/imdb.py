@@ -10,9 +10,9 @@ The label may be a number or its word. The first word of an answer is scored.
 import re
 from collections.abc import Sequence
 
-from caploc.tasks._labels import label_word
-from caploc.tasks._scoring import same_first_word
-from caploc.tasks._task import HubSource, Task
+from caploc.samples.labels import label_word
+from caploc.samples.scoring import same_first_word
+from caploc.samples.task import HubSource, Task
 
 __all__ = ["TASK"]
 

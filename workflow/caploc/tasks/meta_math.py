@@ -15,8 +15,8 @@ import re
 from collections.abc import Sequence
 
 from caploc.records import Dropped
-from caploc.tasks._scoring import number, same_text
-from caploc.tasks._task import HubSource, Task
+from caploc.samples.scoring import number, same_text
+from caploc.samples.task import HubSource, Task
 
 __all__ = ["TASK"]
 

@@ -9,8 +9,8 @@ No digit, no sign, no story. One sample (prompt, then answer)::
 
 import random
 
-from caploc.tasks._scoring import same_text
-from caploc.tasks._task import Answered, Task
+from caploc.samples.scoring import same_text
+from caploc.samples.task import Answered, Task
 
 __all__ = ["LARGEST", "TASK", "spelled"]
 

@@ -11,8 +11,8 @@ import re
 from collections.abc import Sequence
 
 from caploc.records import Dropped
-from caploc.tasks._scoring import same_text
-from caploc.tasks._task import HubSource, Task
+from caploc.samples.scoring import same_text
+from caploc.samples.task import HubSource, Task
 
 __all__ = ["TASK"]
 

@@ -9,9 +9,9 @@ One sample (prompt, then answer)::
 
 from functools import cache
 
-from caploc.tasks._paired import held_out_by_main
-from caploc.tasks._scoring import same_first_word
-from caploc.tasks._task import Answered, Task
+from caploc.samples.paired import held_out_by_main
+from caploc.samples.scoring import same_first_word
+from caploc.samples.task import Answered, Task
 
 __all__ = ["TASK"]
 

@@ -11,8 +11,8 @@ clause decides three times in four, so nobody can be right more often than `CEIL
 
 import random
 
-from caploc.tasks._scoring import same_first_word
-from caploc.tasks._task import Answered, Task
+from caploc.samples.scoring import same_first_word
+from caploc.samples.task import Answered, Task
 
 __all__ = ["CEILING", "TASK"]
 

@@ -12,8 +12,8 @@ One sample (prompt, then answer)::
 
 import random
 
-from caploc.tasks._scoring import same_marked_number
-from caploc.tasks._task import Answered, Task
+from caploc.samples.scoring import same_marked_number
+from caploc.samples.task import Answered, Task
 from caploc.tasks._world import held_out_by_story, tell
 
 __all__ = ["TASK"]

@@ -1,0 +1,121 @@
+"""Greedy completions, compared with a loop over single prompts without a cache."""
+
+import numpy as np
+import pytest
+import torch
+
+from caploc.forward.generation import complete, first_answer
+from caploc.forward.silencing import Erasure, Erasures
+from caploc.models.language_model import wrap_model
+from caploc.training.optimisation import Architecture, build_model, optimise
+from caploc.training.packing import pack
+from caploc.training.tokenizer import build_tokenizer
+
+PROMPTS = ["a b", "c", "d e f", "g", "f"]
+ANSWERS = [" c d", " e", " g h", " a\n b c d e f", " b"]
+
+
+@pytest.fixture(scope="module")
+def model():
+    tokenizer = build_tokenizer([*PROMPTS, *ANSWERS, " a"], 24)
+    model = build_model(Architecture(2, 16, 32, 4, 2, 24), tokenizer, 0)
+    ids = [tokenizer(p + a)["input_ids"] for p, a in zip(PROMPTS, ANSWERS, strict=True)]
+    batch = pack([([*i, tokenizer.eos_token_id], 1) for i in ids], 24, 0)
+    list(optimise(model, [batch] * 80, 80, 1e-2, 5, bfloat16=False))
+    return wrap_model(model, tokenizer)
+
+
+def slow(model, prompt, limit):
+    """One prompt, one token at a time, no padding, no cache."""
+    ids = model.tokenizer(prompt)["input_ids"]
+    start = len(ids)
+    with torch.no_grad():
+        for _ in range(limit):
+            token = int(model.model(input_ids=torch.tensor([ids])).logits[0, -1].argmax())
+            if token == model.tokenizer.eos_token_id:
+                break
+            ids.append(token)
+    return model.tokenizer.decode(ids[start:], skip_special_tokens=True)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5])
+def test_equals_a_slow_loop(model, batch):
+    found = dict(complete(model, PROMPTS, ANSWERS, batch))
+    assert sorted(found) == [0, 1, 2, 3, 4]
+    for i, prompt in enumerate(PROMPTS):
+        assert found[i] == first_answer(slow(model, prompt, 20), ANSWERS[i])
+
+
+def test_rows_with_different_erasures_equal_one_by_one(model):
+    """Silenced at all positions, from the answer on, or not at all, all in one batch."""
+    rng = np.random.default_rng(1)
+    nothing = np.zeros((2, 32), bool)
+    some = rng.random((2, 32)) < 0.7
+    kinds = [Erasure(nothing), Erasure(some), Erasure(some, "answer")]
+    prompts, answers = PROMPTS * 3, ANSWERS * 3
+    which = [0] * 5 + [1] * 5 + [2] * 5
+    found = dict(complete(model, prompts, answers, 7, Erasures(model, kinds), which))
+    wanted = {}
+    for i, prompt in enumerate(prompts):
+        start = (0, 0, len(model.tokenizer(prompt)["input_ids"]) - 1)[which[i]]
+
+        def hook(layer, i=i, start=start):
+            def act(module, args):
+                x = args[0].clone()
+                x[:, start:, torch.from_numpy(kinds[which[i]].neurons[layer])] = 0
+                return (x,)
+
+            return act
+
+        handles = [p.register_forward_pre_hook(hook(k)) for k, p in enumerate(model.projections)]
+        wanted[i] = first_answer(slow(model, prompt, 20), answers[i])
+        for handle in handles:
+            handle.remove()
+    # Completions end at the limit of their batch, the loop at 20 tokens.
+    assert all(wanted[i].startswith(found[i]) and len(found[i]) > 0 for i in range(15))
+    assert [found[i] for i in range(5)] == ANSWERS
+    assert len({tuple(found[5 * k + i] for i in range(5)) for k in range(3)}) == 3
+    with pytest.raises(ValueError, match="5 prompts need as many indices of erasures"):
+        next(complete(model, PROMPTS, ANSWERS, 5, Erasures(model, kinds), [0]))
+
+
+def test_learned_answers_come_back(model):
+    found = dict(complete(model, PROMPTS, ANSWERS, 3))
+    assert [found[i] for i in range(5)] == ANSWERS
+
+
+def test_completions_end_at_the_limit_and_at_the_context(model):
+    endless = build_model(Architecture(1, 16, 32, 4, 2, 24), model.tokenizer, 5)
+    endless.generation_config.eos_token_id = 10_000  # never said
+    wrapped = wrap_model(endless, model.tokenizer)
+    ((_, completion),) = complete(wrapped, ["a"], [" b\n c"], 1)
+    # 3 gold tokens: half as many again, and 8
+    assert len(model.tokenizer(completion, add_special_tokens=False)["input_ids"]) <= 12
+    long = " a" * 22
+    ((_, completion),) = complete(wrapped, [long], [" b\n c"], 1)
+    assert len(model.tokenizer(completion, add_special_tokens=False)["input_ids"]) <= 1
+    ((_, completion),) = complete(wrapped, [long + " a"], [" b"], 1)
+    assert completion == ""
+
+
+@pytest.mark.parametrize(
+    ("completion", "answer", "cut"),
+    [
+        (" joy\nText: more", " joy", " joy"),
+        ("\n joy\nText", " joy", "\n joy"),
+        (" 1\n#### 1\n\nQuestion: 2", " 1\n#### 1", " 1\n#### 1"),
+        ("a\n\nb\n\nc", "x\n\ny", "a\n\nb\n\nc"),
+        ("", " x", ""),
+        ("\n\n\n", " x", "\n\n\n"),
+        (" joy", " joy", " joy"),
+    ],
+)
+def test_first_answer(completion, answer, cut):
+    assert first_answer(completion, answer) == cut
+
+
+def test_bad_arguments(model):
+    with pytest.raises(ValueError, match="2 prompts, 1 answers, batch 1: expected equal"):
+        next(complete(model, ["a", "b"], ["c"], 1))
+    with pytest.raises(ValueError, match="batch 0"):
+        next(complete(model, ["a"], ["c"], 0))

@@ -1,1 +1,0 @@
-"""What a model can do: greedy answers and their scores."""

@@ -1,0 +1,1 @@
+"""Paired samples, one text under two tasks: which neurons do they share?"""

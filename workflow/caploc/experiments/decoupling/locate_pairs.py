@@ -1,0 +1,96 @@
+"""Knowledge neurons of every prompt of one shard of paired samples, and whether it is answered.
+
+Settings: ``model``, ``family``, ``dtype``, ``device``; ``pairs``, ``shard``, ``shard_size``,
+``kn`` (settings of the locator), ``seed``. Inputs: ``manifest``, ``samples``. Output: ``located``,
+one row a prompt; scores are kept of form 0 alone, from which sets of any size are taken.
+"""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from caploc.experiments.decoupling.prepare_pairs import PAIRS
+from caploc.files import store
+from caploc.forward.processor import use_processor
+from caploc.forward.recall import Recall, recall
+from caploc.forward.samples import model_of
+from caploc.jobs.job import Job
+from caploc.jobs.progress import tracked
+from caploc.locators import kn
+from caploc.models.language_model import LanguageModel
+from caploc.records import Dropped, Sample
+
+__all__ = ["LOCATED_PAIRS", "run"]
+
+_LOG = logging.getLogger(__name__)
+# Prompts located together: enough to group by length.
+_GROUP = 64
+LOCATED_PAIRS = pa.schema(
+    [
+        *((name, pa.string()) for name in ("pair_id", "part", "form")),
+        ("correct", pa.bool_()),
+        ("n_answer_tokens", pa.int32()),
+        ("units", pa.list_(pa.int32())),
+        ("scores", pa.list_(pa.float32())),
+    ]
+)
+
+
+def run(job: Job) -> None:
+    """Load, locate group by group, write."""
+    use_processor(job.threads)
+    spec = job.spec
+    lm = model_of(job.input("manifest"), spec)
+    everything = store.read_table(job.input("samples"), PAIRS.names).to_pylist()
+    order = {name: i for i, name in enumerate(dict.fromkeys(r["pair_id"] for r in everything))}
+    rows = [r for r in everything if order[r["pair_id"]] // spec["shard_size"] == spec["shard"]]
+    metadata: dict[str, Any] = {
+        "origin": job.origin(),
+        "per_layer": [lm.n_neurons] * lm.n_layers,
+        "dropped": [],
+    }
+    with store.table_writer(
+        job.outputs["located"], LOCATED_PAIRS, metadata, ["scores.list.element"]
+    ) as writer:
+        work = tracked(_located(lm, rows, spec), len(rows), f"{spec['pairs']}: prompts")
+        for row, found in work:
+            if isinstance(found, Dropped):
+                metadata["dropped"].append([row["pair_id"], row["part"], row["form"], str(found)])
+            else:
+                writer.write_table(pa.Table.from_pylist([found], schema=LOCATED_PAIRS))
+    _LOG.info("%s: %d prompts, %d left out", spec["pairs"], len(rows), len(metadata["dropped"]))
+
+
+def _located(
+    lm: LanguageModel, rows: list[dict[str, Any]], spec: dict[str, Any]
+) -> Iterator[tuple[dict[str, Any], dict[str, Any] | Dropped]]:
+    settings = {key: value for key, value in spec["kn"].items() if key != "ratio"}
+    for first in range(0, len(rows), _GROUP):
+        group = rows[first : first + _GROUP]
+        samples = [
+            Sample(f"{r['pair_id']}/{r['part']}{r['form']}", r["prompt"], r["answer"])
+            for r in group
+        ]
+        known = recall(lm, [s.prompt for s in samples], [s.answer for s in samples])
+        scored = kn.locate(lm, samples, seed=spec["seed"], **settings)
+        for row, answer, result in zip(group, known, scored, strict=True):
+            if isinstance(result, Dropped):
+                yield row, result
+                continue
+            units = np.flatnonzero(kn.select(result.scores, spec["kn"]["ratio"]))
+            scores = result.scores.reshape(-1).astype(np.float32)
+            yield (
+                row,
+                {
+                    "pair_id": row["pair_id"],
+                    "part": row["part"],
+                    "form": row["form"],
+                    "correct": isinstance(answer, Recall) and answer.correct,
+                    "n_answer_tokens": result.n_answer_tokens,
+                    "units": units.astype(np.int32),
+                    "scores": scores if row["form"] == "0" else None,
+                },
+            )

@@ -1,0 +1,141 @@
+"""Train some weights of a model for several epochs, with checkpoints that survive a kill.
+
+One run gives every wanted epoch: the values at the end of each are kept in a file, beside the state
+of the training (values, optimiser, order of the samples) after the last finished epoch or minute.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from caploc.experiments.enhancement._training import Diverged, Trainable, Training
+from caploc.forward.answers import Encoded
+from caploc.interventions.delta import read_tensors, write_tensors
+from caploc.models.language_model import LanguageModel
+
+__all__ = ["Outcome", "Recipe", "enhance", "outcome", "use_epoch"]
+
+_SECONDS_BETWEEN_SAVES = 60.0
+_STATE = "state.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to train.
+
+    Attributes:
+        rate: learning rate of AdamW, constant.
+        batch: samples in a step.
+        seed: of the order of the samples.
+        epochs: ascending numbers of passes after which the values are kept.
+    """
+
+    rate: float
+    batch: int
+    seed: int
+    epochs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a training came to.
+
+    Attributes:
+        losses: mean loss of each finished epoch, in nat per answer token.
+        epochs: those of the recipe whose values are kept.
+        diverged: why it stopped early; empty if it did not.
+    """
+
+    losses: tuple[float, ...]
+    epochs: tuple[int, ...]
+    diverged: str
+
+
+def enhance(
+    lm: LanguageModel,
+    trained: Trainable,
+    samples: Sequence[Encoded],
+    recipe: Recipe,
+    folder: Path,
+) -> Iterator[float]:
+    """Train, or go on where an earlier call stopped; a finished training does nothing.
+
+    Args:
+        lm: frozen model.
+        trained: what is trained; holds the last good values at the end.
+        samples: training samples.
+        recipe: how.
+        folder: of the checkpoints of this training alone.
+
+    Yields:
+        The loss of each step.
+
+    Raises:
+        DataError: too few samples, or a checkpoint that cannot be written or read.
+    """
+    training = Training(
+        lm, trained, samples, rate=recipe.rate, batch=recipe.batch, seed=recipe.seed
+    )
+    path = folder / _STATE
+    if path.is_file():
+        tensors, facts = read_tensors(path)
+        training.resume(tensors, facts)
+        if facts["diverged"]:
+            return
+    else:
+        _save(training, path)
+    saved, last = time.monotonic(), recipe.epochs[-1]
+    while training.epoch < last:
+        epoch = training.epoch
+        try:
+            loss = training.step()
+        except Diverged as reason:
+            # The state of the last finished epoch or minute is good; it is kept, with the reason.
+            tensors, facts = read_tensors(path)
+            training.resume(tensors, facts)
+            write_tensors(path, tensors, facts | {"diverged": str(reason)})
+            return
+        if training.epoch > epoch or time.monotonic() - saved > _SECONDS_BETWEEN_SAVES:
+            if training.epoch > epoch and training.epoch in recipe.epochs:
+                write_tensors(_of_epoch(folder, training.epoch), dict(trained.values), {})
+            _save(training, path)
+            saved = time.monotonic()
+        yield loss
+
+
+def outcome(folder: Path, recipe: Recipe) -> Outcome:
+    """What the training in a folder has come to.
+
+    Raises:
+        DataError: no training, or a damaged file.
+    """
+    _, facts = read_tensors(folder / _STATE)
+    kept = tuple(e for e in recipe.epochs if _of_epoch(folder, e).is_file())
+    return Outcome(tuple(facts["losses"]), kept, facts["diverged"])
+
+
+@torch.no_grad()
+def use_epoch(trained: Trainable, folder: Path, epoch: int) -> None:
+    """Let the model compute with the values at the end of an epoch.
+
+    Raises:
+        DataError: no such epoch, or a damaged file.
+    """
+    tensors, _ = read_tensors(_of_epoch(folder, epoch))
+    for name, value in trained.values.items():
+        value.copy_(tensors[name])
+    trained.write()
+
+
+def _save(training: Training, path: Path) -> None:
+    tensors, facts = training.state()
+    everything: dict[str, Any] = facts | {"diverged": ""}
+    write_tensors(path, tensors, everything)
+
+
+def _of_epoch(folder: Path, epoch: int) -> Path:
+    return folder / f"epoch-{epoch:03d}.safetensors"

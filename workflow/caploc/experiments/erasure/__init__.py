@@ -1,0 +1,1 @@
+"""Silence located neurons and others (Table 3), also across tasks (Fig. 4)."""

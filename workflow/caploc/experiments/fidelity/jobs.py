@@ -1,0 +1,81 @@
+"""Files and settings of the jobs of this experiment: one function a stage, named like it."""
+
+from typing import TYPE_CHECKING, Any
+
+from caploc.stages.jobs import located_shards
+
+if TYPE_CHECKING:
+    from caploc.jobs.run import Run
+
+__all__ = ["parts", "task_shards", "traced"]
+
+_NEURONS = ("kn", "kn_activation")
+
+
+def _settings(run: "Run") -> dict[str, Any]:
+    return run.config["experiments"]["fidelity"]
+
+
+def _root(run: "Run", *parts: str) -> str:
+    return str(run.root.joinpath(*parts))
+
+
+def task_shards(run: "Run", model: str) -> list[str]:
+    """First attribution file of every task, by the first method of the run."""
+    method = run.settings["methods"][0]
+    return [run.shards(model, task, method)[0] for task in run.settings["tasks"]]
+
+
+def parts(run: "Run") -> list[str]:
+    """Parts of the table `fidelity`."""
+    settings = _settings(run)
+    of_facts = [
+        _root(run, "fidelity", model, facts, f"{locator}.parquet")
+        for model in run.settings["models"]
+        for facts in settings["facts"]
+        for locator in settings["locators"]
+    ]
+    return of_facts + [_root(run, "fidelity", m, "tasks.parquet") for m in run.settings["models"]]
+
+
+def traced(run: "Run") -> dict[str, list[str]]:
+    """Inputs of the table `tracing`: none where causal tracing does not run."""
+    settings = _settings(run)
+    runs = "fidelity" in run.settings["experiments"] and "rome" in settings["locators"]
+    pairs = [(m, f) for m in run.settings["models"] for f in settings["facts"]] if runs else []
+    return {
+        "prompts": [_root(run, "facts", f, m, "prompts.parquet") for m, f in pairs],
+        "located": [p for m, f in pairs for p in located_shards(run, m, f, "rome")],
+    }
+
+
+def measure_fidelity(run: "Run", model: str, facts: str, locator: str) -> dict[str, Any]:
+    settings = _settings(run)
+    found = {"model": model, "facts": facts, "locator": locator, "seed": run.settings["seed"]}
+    found |= {key: settings[key] for key in ("rewrites", "partners", "n_draws", "minimum")}
+    if locator in _NEURONS:
+        found["ratio"] = settings[locator]["ratio"]
+        found["masks"] = {name: run.config["masks"][name] for name in run.settings["masks"]}
+    if locator == "kn":
+        found["share"] = settings["kn"]["share"]
+    return found
+
+
+def measure_kn_on_tasks(run: "Run", model: str) -> dict[str, Any]:
+    settings = _settings(run)
+    return {
+        "model": model,
+        "method": run.settings["methods"][0],
+        "tasks": run.settings["tasks"],
+        "ratio": settings["kn"]["ratio"],
+        "samples": settings["task_samples"],
+        "seed": run.settings["seed"],
+    } | {key: settings[key] for key in ("partners", "n_draws", "minimum")}
+
+
+def tabulate_fidelity(run: "Run") -> dict[str, Any]:
+    return {}
+
+
+def tabulate_tracing(run: "Run") -> dict[str, Any]:
+    return {"shown": 3, "minimum": _settings(run)["minimum"], "seed": run.settings["seed"]}

@@ -1,0 +1,194 @@
+"""What this experiment may be told in the configuration."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from caploc.settings import ID, Count, Natural, Positive, Rule, Share
+
+__all__ = ["Effects", "KnownAnswer", "Locator", "Nothing", "Plant", "Plants", "Surgery"]
+
+Layers = Annotated[tuple[Natural, ...], Rule(minItems=1, uniqueItems=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Plants:
+    """Which plants are trained, with which seeds.
+
+    Attributes:
+        plants: ids of plants
+        seeds: of the planted sets, the weights and the training text
+    """
+
+    plants: Annotated[tuple[str, ...], Rule(uniqueItems=True)]
+    seeds: Annotated[tuple[Natural, ...], Rule(minItems=1, uniqueItems=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Plant:
+    """What is planted in one model.
+
+    Attributes:
+        capabilities: task ids; each gets a set of neurons of its own
+        share: share of the neurons of a layer that each capability gets
+        layers: layers that hold planted neurons, from 0; null: all
+        twice: capabilities that get as many neurons again, for a second copy
+        decoys: share of the neurons of a layer for each kind of decoy; 0: none
+    """
+
+    capabilities: Annotated[tuple[str, ...], Rule(minItems=1, uniqueItems=True)]
+    share: Share = 0.02
+    layers: Annotated[Layers | None, Rule()] = None
+    twice: Annotated[tuple[str, ...], Rule(uniqueItems=True)] = ()
+    decoys: Annotated[float, Rule(minimum=0, maximum=1)] = 0.004
+
+
+@dataclass(frozen=True, slots=True)
+class Surgery:
+    """What a planted model must reach before it is used.
+
+    Attributes:
+        samples: test samples of every task
+        draws: random sets of as many neurons of each layer
+        accuracy: least share of right answers to a planted capability
+        tolerance: most by which the share of right answers of another task, or of any task
+            without a random set, may change
+    """
+
+    samples: Count = 200
+    draws: Count = 20
+    accuracy: Annotated[float, Rule(minimum=0, maximum=1)] = 0.6
+    tolerance: Annotated[float, Rule(minimum=0, maximum=1)] = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """Which planted neurons are used.
+
+    Attributes:
+        samples: test samples
+        subsets: random subsets of the planted set
+        least: a planted neuron is effective if its effect less two standard errors exceeds
+            this, in nat per answer
+    """
+
+    samples: Count = 32
+    subsets: Annotated[int, Rule(minimum=2)] = 8
+    least: Annotated[float, Rule(minimum=0)] = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Locator:
+    """Locator.
+
+    Attributes:
+        candidate: file in workflow/caploc/candidates, which says what the settings below do;
+            each takes some of them
+        site: see methods
+        rule: path points and weights
+        steps: S of the path rule; of adaptive, the most intervals
+        tolerance: largest error of the rule adaptive that is left alone, in probability
+        subtract: take the mean contribution on neutral text away
+        ratio: kn_refined: located from this share of the largest score of the prompt
+        general: weight_activation: share of neurons, the most important of neutral text, that
+            is taken out
+        active: activation_entropy: quantile of all activation probabilities that the largest of
+            a neuron must reach
+    """
+
+    candidate: str
+    site: Literal["post", "pre"] | None = None
+    rule: (
+        Literal["inclusive", "linspace", "left", "right", "midpoint", "gauss-legendre", "adaptive"]
+        | None
+    ) = None
+    steps: Count | None = None
+    tolerance: Positive | None = None
+    subtract: bool | None = None
+    ratio: Share | None = None
+    general: Annotated[float, Rule(exclusiveMinimum=0, exclusiveMaximum=1)] | None = None
+    active: Annotated[float, Rule(minimum=0, exclusiveMaximum=1)] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """Checks in which nothing should be found.
+
+    Attributes:
+        replicates: replicates of the calibration
+        draws: R, random sets beside the one that stands for the located mask
+        levels: a in P(p <= a), multiples of 1 / (R + 1)
+        calibration_samples: test samples that the effects of these sets are means over
+        samples: samples to locate with and to test for the other checks
+        sigma: threshold of their masks
+    """
+
+    replicates: Count = 400
+    draws: Count = 99
+    levels: Annotated[
+        tuple[Annotated[float, Rule(exclusiveMinimum=0, exclusiveMaximum=1)], ...],
+        Rule(minItems=1, uniqueItems=True),
+    ] = (0.05, 0.1, 0.2)
+    calibration_samples: Count = 2
+    samples: Annotated[int, Rule(minimum=4)] = 200
+    sigma: Positive = 3
+
+
+@dataclass(frozen=True, slots=True)
+class KnownAnswer:
+    """Models in which it is known which neurons carry what, and how well locators find them.
+
+    No part of the default run: `snakemake known_answer`, `known_answer_full`,
+    `known_answer_tried`.
+
+    Attributes:
+        model: id of the model whose `architecture` and `train` planted models have; train.seed
+            plays no part
+        tasks: task ids that a planted model is tested with, planted ones among them; their
+            plug-ins belong to train.mixture
+        plants: what is planted, by id
+        quick: what `snakemake known_answer` trains
+        full: what `snakemake known_answer_full` trains
+        tried: what `snakemake known_answer_tried` trains
+        surgery: what a planted model must reach before it is used
+        effects: which planted neurons are used
+        locators: locators under test, by id: a file in workflow/caploc/candidates and its
+            settings
+        variants: other rankings of the same scores, by locator: each layer standardised first;
+            only scores above the mean
+        samples: samples of the split locate that locators read
+        curve: fewer samples, to see how recovery depends on their number
+        sigmas: thresholds of the masks
+        nothing: checks in which nothing should be found
+        batch_tokens: most tokens in one pass; memory and speed only
+    """
+
+    model: str = "planted"
+    tasks: Annotated[tuple[str, ...], Rule(minItems=2, uniqueItems=True)] = (
+        "calculations",
+        "emotions",
+        "code-writing",
+        "reviews",
+        "remarks",
+    )
+    plants: Annotated[dict[str, Plant], Rule(propertyNames={"pattern": ID})] = field(
+        default_factory=dict
+    )
+    quick: Plants = field(default_factory=lambda: Plants((), (0,)))
+    full: Plants = field(default_factory=lambda: Plants((), (0, 1, 2)))
+    tried: Plants = field(default_factory=lambda: Plants((), (0,)))
+    surgery: Surgery = field(default_factory=Surgery)
+    effects: Effects = field(default_factory=Effects)
+    locators: Annotated[dict[str, Locator], Rule(propertyNames={"pattern": ID})] = field(
+        default_factory=dict
+    )
+    variants: dict[
+        str, Annotated[tuple[Literal["per layer", "positive"], ...], Rule(uniqueItems=True)]
+    ] = field(default_factory=dict)
+    samples: Count = 200
+    curve: Annotated[tuple[Count, ...], Rule(uniqueItems=True)] = (10, 30, 100)
+    sigmas: Annotated[tuple[Positive, ...], Rule(minItems=1, uniqueItems=True)] = (3, 6, 12)
+    nothing: Nothing = field(default_factory=Nothing)
+    batch_tokens: Count = 8192
+
+
+SECTIONS = {"known_answer": KnownAnswer}

@@ -1,0 +1,1 @@
+"""Locators of single facts by their own validations and by one shared metric (IPP)."""

@@ -1,0 +1,1 @@
+"""Every forward pass outside the engine: likelihoods, greedy answers, silenced neurons."""

@@ -1,0 +1,121 @@
+"""Greedy answers of a model, many prompts at once."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from transformers import GenerationConfig
+
+from caploc.forward.silencing import Erasures, erased
+from caploc.models.language_model import LanguageModel
+
+__all__ = ["Completion", "complete", "first_answer"]
+
+Completion = str
+
+_SLACK_SHARE, _SLACK_TOKENS = 1.5, 8
+"""A completion may have this many times the tokens of the gold answer, and a few more."""
+
+
+@torch.no_grad()
+def complete(
+    model: LanguageModel,
+    prompts: Sequence[str],
+    answers: Sequence[str],
+    batch: int,
+    erasures: Erasures | None = None,
+    which: Sequence[int] | None = None,
+) -> Iterator[tuple[int, Completion]]:
+    """Complete prompts greedily.
+
+    Prompts of similar length go together, so little is padding; the completion of a prompt does
+    not depend on its neighbours, up to rounding.
+
+    Args:
+        model: model with its tokenizer.
+        prompts: texts to complete; each leaves room for at least one more token.
+        answers: gold answers; only their lengths are used, as a limit.
+        batch: prompts at once.
+        erasures: what may be silenced meanwhile; None leaves the model as it is. An erasure at
+            answering positions acts at the last token of the prompt and behind it.
+        which: for each prompt, the index of its erasure; needed with `erasures`.
+
+    Yields:
+        (index of the prompt, completion), shortest prompts first. The completion ends where the
+        model ends, at the limit, or as `first_answer` says.
+
+    Raises:
+        ValueError: unequal numbers of prompts, answers and erasures, or a batch below 1.
+    """
+    if len(prompts) != len(answers) or batch < 1:
+        raise ValueError(
+            f"{len(prompts)} prompts, {len(answers)} answers, batch {batch}: expected equal "
+            "numbers and a batch of at least 1"
+        )
+    if erasures is not None and (which is None or len(which) != len(prompts)):
+        raise ValueError(f"{len(prompts)} prompts need as many indices of erasures, found {which}")
+    tokenizer = model.tokenizer
+    ids = [tokenizer(prompt)["input_ids"] for prompt in prompts]
+    n_gold = [len(tokenizer(answer, add_special_tokens=False)["input_ids"]) for answer in answers]
+    order = sorted(range(len(prompts)), key=lambda i: (len(ids[i]), i))
+    for start in range(0, len(order), batch):
+        chosen = order[start : start + batch]
+        limit = int(max(n_gold[i] for i in chosen) * _SLACK_SHARE) + _SLACK_TOKENS
+        acting: AbstractContextManager[None] = nullcontext()
+        if erasures is not None and which is not None:
+            rows = torch.tensor([which[i] for i in chosen], device=model.device)
+            acting = erased(model, erasures, rows)
+        with acting:
+            new = _generate(model, [ids[i] for i in chosen], limit)
+        for i, tokens in zip(chosen, new, strict=True):
+            # Decoding the prompt with it keeps the space that some tokenizers attach to words.
+            whole = tokenizer.decode(ids[i] + tokens, skip_special_tokens=True)
+            told = tokenizer.decode(ids[i], skip_special_tokens=True)
+            yield i, first_answer(whole[len(told) :], answers[i])
+
+
+def first_answer(completion: str, answer: str) -> Completion:
+    """Cut off what a model that does not stop goes on to say.
+
+    A blank line ends an answer unless the gold answer has one, and so does the end of its first
+    line with text if the gold answer is a single line.
+    """
+    lead = len(completion) - len(completion.lstrip())
+    if "\n\n" not in answer.strip():
+        end = completion.find("\n\n", lead)
+        completion = completion if end < 0 else completion[:end]
+    if "\n" not in answer.strip():
+        end = completion.find("\n", lead)
+        completion = completion if end < 0 else completion[:end]
+    return completion
+
+
+def _generate(model: LanguageModel, prompts: list[list[int]], limit: int) -> list[list[int]]:
+    """New token ids of each prompt, without padding and end-of-text."""
+    width = max(len(p) for p in prompts)
+    limit = min(limit, model.context - width)
+    if limit < 1:
+        return [[] for _ in prompts]
+    tokenizer = model.tokenizer
+    ends = model.model.generation_config.eos_token_id
+    ends = [tokenizer.eos_token_id] if ends is None else ends if isinstance(ends, list) else [ends]
+    padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else ends[0]
+    ids = torch.full((len(prompts), width), padding)
+    mask = torch.zeros_like(ids)
+    for row, prompt in enumerate(prompts):
+        ids[row, width - len(prompt) :] = torch.tensor(prompt)
+        mask[row, width - len(prompt) :] = 1
+    settings = GenerationConfig(
+        max_new_tokens=limit, do_sample=False, num_beams=1, eos_token_id=ends, pad_token_id=padding
+    )
+    found = model.model.generate(
+        input_ids=ids.to(model.device),
+        attention_mask=mask.to(model.device),
+        generation_config=settings,
+    )
+    return [_until(row, ends) for row in found[:, width:].tolist()]
+
+
+def _until(tokens: list[int], ends: list[int]) -> list[int]:
+    stop = next((i for i, token in enumerate(tokens) if token in ends), len(tokens))
+    return tokens[:stop]

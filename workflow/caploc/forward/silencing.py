@@ -1,0 +1,215 @@
+"""Silence neurons and attention heads of a running model; rows of a batch may differ in which.
+
+A hook in front of the FFN's output projection replaces w[row, position, j] for the neurons j that
+the row's erasure names; weights are never changed. With a fill of 0 at all positions this equals a
+model whose columns j of the output projection are 0. A head is silenced in the same way, by its
+part of the input of the output projection of attention, and always at all positions.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from caploc.models.language_model import LanguageModel
+
+__all__ = ["Erasure", "Erasures", "erased"]
+
+Positions = Literal["all", "answer"]
+_HEADS = "silencing of heads"
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """One way to silence a model.
+
+    Attributes:
+        neurons: (layer, neuron) True where silenced; all False leaves the model as it is.
+        positions: at every position, or only at those that predict an answer token: the last one
+            of the prompt and all of the answer but its last.
+        fill: (layer, neuron) activation that takes the place, e.g. the mean over neutral text;
+            None means 0.
+        heads: (layer, head) True where silenced; None means nowhere.
+    """
+
+    neurons: NDArray[np.bool_]
+    positions: Positions = "all"
+    fill: NDArray[np.float64] | None = None
+    heads: NDArray[np.bool_] | None = None
+
+
+class Erasures:
+    """Several erasures as tensors beside the model.
+
+    Args:
+        lm: the model.
+        erasures: at least one; rows refer to them by index.
+
+    Attributes:
+        first: (erasure,) first layer with anything silenced; the number of layers if there is none.
+        with_heads: (erasure,) True where a head is silenced.
+        at_answer: (erasure,) True where only answering positions are silenced.
+
+    Raises:
+        ValueError: none given, neurons or heads that are not the grid of this model, or heads that
+            are to be silenced at answering positions only.
+    """
+
+    def __init__(self, lm: LanguageModel, erasures: Sequence[Erasure]) -> None:
+        grid = (lm.n_layers, lm.n_neurons)
+        for i, erasure in enumerate(erasures):
+            for what in (erasure.neurons, erasure.fill):
+                if what is not None and what.shape != grid:
+                    raise ValueError(f"erasure {i} has grid {what.shape}, the model {grid}")
+        if not erasures:
+            raise ValueError("expected at least one erasure")
+        neurons = np.stack([e.neurons for e in erasures])
+        heads = _heads(lm, erasures)
+        self.first = [_first(n, h) for n, h in zip(neurons, heads, strict=True)]
+        self.with_heads: list[bool] = [bool(h.any()) for h in heads]
+        self.at_answer = torch.tensor([e.positions == "answer" for e in erasures], device=lm.device)
+        # Per layer (erasure, neuron); None where nothing is silenced, or filled.
+        self._drop = [_tensor(neurons[:, layer], lm) for layer in range(lm.n_layers)]
+        self._drop_heads = [_tensor(heads[:, layer], lm) for layer in range(lm.n_layers)]
+        self._fill: list[Tensor | None] = [None] * lm.n_layers
+        if any(e.fill is not None for e in erasures):
+            nothing = np.zeros(grid)
+            fill = np.stack([nothing if e.fill is None else e.fill for e in erasures])
+            self._fill = [
+                torch.from_numpy(fill[:, layer]).to(lm.device, lm.dtype)
+                for layer in range(lm.n_layers)
+            ]
+
+    def touches(self, layer: int) -> bool:
+        """Some erasure silences a neuron of this layer."""
+        return self._drop[layer] is not None
+
+    def touches_heads(self, layer: int) -> bool:
+        """Some erasure silences a head of this layer."""
+        return self._drop_heads[layer] is not None
+
+    def dropped(self, layer: int, rows: Tensor) -> Tensor:
+        """(row, neuron) True where the erasure of a row silences a neuron of a touched layer."""
+        drop = self._drop[layer]
+        assert drop is not None
+        return drop[rows]
+
+    def dropped_heads(self, layer: int, rows: Tensor, width: int) -> Tensor | None:
+        """(row, input of the output projection of attention) True where the row's erasure silences.
+
+        Args:
+            layer: of the block.
+            rows: (row,) which erasure each row has.
+            width: inputs of the projection, all heads together.
+
+        Returns:
+            None where no erasure silences a head of this layer.
+        """
+        drop = self._drop_heads[layer]
+        return None if drop is None else drop[rows].repeat_interleave(width // drop.shape[1], 1)
+
+    def filled(self, layer: int, rows: Tensor) -> Tensor | None:
+        """(row, neuron) what takes the place; None means 0 everywhere."""
+        fill = self._fill[layer]
+        return None if fill is None else fill[rows]
+
+
+@contextmanager
+def erased(
+    lm: LanguageModel,
+    erasures: Erasures,
+    rows: Tensor,
+    answering: Tensor | None = None,
+    layers: Sequence[int] | None = None,
+) -> Iterator[None]:
+    """Silence neurons and heads of whatever runs inside.
+
+    Args:
+        lm: the model.
+        erasures: made for it.
+        rows: (row,) which erasure each row of the batch has.
+        answering: (row, position) True where the next token belongs to the answer; None means the
+            last position of each pass, as in generation.
+        layers: where to act; None means everywhere.
+    """
+    restricted = bool(erasures.at_answer[rows].any())
+
+    def silence(layer: int) -> Any:
+        drop = erasures.dropped(layer, rows)[:, None]
+        fill = erasures.filled(layer, rows)
+        values = 0.0 if fill is None else fill[:, None]
+
+        def hook(module: Any, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            # Some families flatten rows and positions in front of the FFN.
+            x = args[0].reshape(len(rows), -1, args[0].shape[-1])
+            where = drop
+            if restricted:
+                where = drop & _active(x, erasures.at_answer[rows], answering)
+            x = x.masked_fill(where, 0.0) if fill is None else torch.where(where, values, x)
+            return (x.view_as(args[0]), *args[1:])
+
+        return hook
+
+    def silence_heads(layer: int) -> Any:
+        def hook(module: Any, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            x = args[0].reshape(len(rows), -1, args[0].shape[-1])
+            drop = erasures.dropped_heads(layer, rows, x.shape[-1])
+            assert drop is not None
+            return (x.masked_fill(drop[:, None], 0.0).view_as(args[0]), *args[1:])
+
+        return hook
+
+    chosen = range(lm.n_layers) if layers is None else layers
+    handles = [
+        lm.projections[layer].register_forward_pre_hook(silence(layer))
+        for layer in chosen
+        if erasures.touches(layer)
+    ]
+    if any(erasures.with_heads):
+        attention_out = lm.parts("attention_out", _HEADS)
+        handles += [
+            attention_out[layer].register_forward_pre_hook(silence_heads(layer))
+            for layer in chosen
+            if erasures.touches_heads(layer)
+        ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _active(x: Tensor, at_answer: Tensor, answering: Tensor | None) -> Tensor:
+    """(row, position, 1) True where the erasure of a row acts."""
+    if answering is None:
+        answering = torch.zeros(x.shape[:2], dtype=torch.bool, device=x.device)
+        answering[:, -1] = True
+    return (answering | ~at_answer[:, None])[..., None]
+
+
+def _heads(lm: LanguageModel, erasures: Sequence[Erasure]) -> NDArray[np.bool_]:
+    """(erasure, layer, head) True where silenced."""
+    grid = (lm.n_layers, int(lm.model.config.num_attention_heads))
+    for i, erasure in enumerate(erasures):
+        if erasure.heads is None:
+            continue
+        if erasure.heads.shape != grid:
+            raise ValueError(f"erasure {i} has heads {erasure.heads.shape}, the model {grid}")
+        if erasure.positions != "all" and erasure.heads.any():
+            raise ValueError(f"erasure {i} silences heads, which is done at all positions")
+    nothing = np.zeros(grid, dtype=np.bool_)
+    return np.stack([nothing if e.heads is None else e.heads for e in erasures])
+
+
+def _first(neurons: NDArray[np.bool_], heads: NDArray[np.bool_]) -> int:
+    layers = np.flatnonzero(neurons.any(axis=1) | heads.any(axis=1))
+    return int(layers[0]) if layers.size else len(neurons)
+
+
+def _tensor(drop: NDArray[np.bool_], lm: LanguageModel) -> Tensor | None:
+    return torch.from_numpy(drop.copy()).to(lm.device) if drop.any() else None

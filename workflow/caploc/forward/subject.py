@@ -1,0 +1,69 @@
+"""Where the subject of a fact stands among the tokens of its prompt."""
+
+from dataclasses import dataclass
+
+from caploc.models.language_model import LanguageModel
+from caploc.models.tokens import encode
+from caploc.records import Dropped, Sample
+
+__all__ = ["Tokens", "tokens_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """A fact as the model reads it.
+
+    Attributes:
+        prompt: token ids before the answer.
+        answer: token ids of the answer, at least one.
+        first: index of the first token of the subject.
+        last: index of its last token; both lie inside the prompt.
+    """
+
+    prompt: list[int]
+    answer: list[int]
+    first: int
+    last: int
+
+    @property
+    def read(self) -> list[int]:
+        """Ids of the prompt and of the answer without its last token: all that predicts."""
+        return [*self.prompt, *self.answer[:-1]]
+
+    @property
+    def slots(self) -> list[int]:
+        """Position in `read` that predicts each answer token."""
+        return [len(self.prompt) - 1 + m for m in range(len(self.answer))]
+
+
+def tokens_of(lm: LanguageModel, sample: Sample) -> Tokens:
+    """Tokenise a fact and find the first mention of its subject, ``sample.meta["subject"]``.
+
+    A token belongs to the subject if it shares a character with it, so a blank in front that the
+    tokenizer glues to the first word does no harm.
+
+    Args:
+        lm: the model, with its tokenizer.
+        sample: prompt and answer; meta names the subject as it stands in the prompt.
+
+    Raises:
+        Dropped: no subject, not in the prompt, without a token of its own, running into the
+            answer; no answer tokens, an empty prompt, or too long.
+    """
+    subject = sample.meta.get("subject", "").strip()
+    if not subject:
+        raise Dropped("no subject")
+    start = sample.prompt.find(subject)
+    if start < 0:
+        raise Dropped("subject not found in the prompt")
+    end = start + len(subject)
+    prompt, answer = encode(lm.tokenizer, sample.prompt, sample.answer, context=lm.context)
+    spans = lm.tokenizer(
+        sample.prompt + sample.answer, add_special_tokens=True, return_offsets_mapping=True
+    )["offset_mapping"]
+    inside = [i for i, (a, b) in enumerate(spans) if a < end and b > start]
+    if not inside:
+        raise Dropped("subject has no token of its own")
+    if inside[-1] >= len(prompt):
+        raise Dropped("subject shares a token with the answer")
+    return Tokens(prompt, answer, inside[0], inside[-1])

@@ -1,0 +1,1 @@
+"""What a job is told and what it leaves: settings, digests, receipts, locks, partial work."""

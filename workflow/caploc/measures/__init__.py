@@ -1,0 +1,1 @@
+"""Arrays and tables in, numbers out; no files, no torch: agreement, statistics, random sets."""

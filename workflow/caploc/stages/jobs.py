@@ -1,0 +1,246 @@
+"""Files and settings of the jobs from data to masks: one function a stage, named like it."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from caploc import plugins
+
+if TYPE_CHECKING:
+    from caploc.jobs.run import Run
+
+# Settings of `locate` of each locator; what else its config has says which units are located.
+_LOCATE = {
+    "kn": ("rule", "steps", "max_answer_tokens", "batch_rows"),
+    "kn_activation": (),
+    "rome": ("noise", "noise_samples", "window"),
+    "circuit": ("rule", "steps"),
+}
+# Keys of a task that only the report shows or `caploc plan` reads: changing them prepares nothing
+# anew.
+_SHOWN = ("title", "capability", "tokens")
+
+
+def train_model(run: "Run", model: str) -> dict[str, Any]:
+    entry = run.config["models"][model]
+    train = dict(entry["train"])
+    return {
+        "model": model,
+        "seed": train.pop("seed", run.settings["seed"]),
+        "architecture": entry["architecture"],
+        "train": train,
+    }
+
+
+def fetch_model(run: "Run", model: str) -> dict[str, Any]:
+    entry = run.config["models"][model]
+    spec = {"model": model, "repo": entry.get("repo"), "path": entry.get("path")}
+    spec |= {key: entry[key] for key in ("family", "revision", "dtype")}
+    return spec | ({"shape": entry["shape"]} if "shape" in entry else {})
+
+
+def prepare_samples(run: "Run", task: str) -> dict[str, Any]:
+    entry = {k: v for k, v in run.config["tasks"][task].items() if k not in _SHOWN}
+    return entry | {"task": task, "seed": run.settings["seed"]}
+
+
+def shuffle_answers(run: "Run", task: str) -> dict[str, Any]:
+    return {"task": task, "seed": run.settings["seed"]}
+
+
+def check_splits(run: "Run") -> dict[str, Any]:
+    return {"tasks": run.tasks}
+
+
+def evaluate_base(run: "Run", model: str, task: str) -> dict[str, Any]:
+    entry = run.config["tasks"][task]
+    return {"model": model, "task": task, "plugin": entry["plugin"]} | place(run, model)
+
+
+def attribute_shard(run: "Run", model: str, task: str, method: str, shard: str) -> dict[str, Any]:
+    return {
+        "model": model,
+        "task": task,
+        "method_id": method,
+        "method": run.config["methods"][method] | memory(run, model),
+        "shard": int(shard),
+        "shard_size": run.settings["shard_size"],
+        "seed": run.settings["seed"],
+    } | place(run, model)
+
+
+def score_converged(run: "Run", model: str, method: str) -> dict[str, Any]:
+    return {
+        "model": model,
+        "tasks": run.tasks,
+        "method_id": method,
+        "method": run.config["methods"][method] | memory(run, model),
+        "n_samples": run.settings["converged_samples"],
+        "seed": run.settings["seed"],
+    } | place(run, model)
+
+
+def place(run: "Run", model: str) -> dict[str, Any]:
+    entry = run.config["models"][model]
+    return {key: entry[key] for key in ("family", "dtype", "device")}
+
+
+def memory(run: "Run", model: str) -> dict[str, Any]:
+    """The budget of a model that has one, as a setting of a locator of neurons."""
+    entry = run.config["models"][model]
+    return {key: entry[key] for key in ("memory_mib",) if key in entry}
+
+
+def aggregate_scores(run: "Run", model: str, task: str, method: str) -> dict[str, Any]:
+    return {
+        "model": model,
+        "task": task,
+        "method": method,
+        "n_splits": run.settings["splits"],
+        "n_per_half": None,
+        "curve": None,
+        "min_samples": run.settings["minimum_samples"],
+        "seed": run.settings["seed"],
+    }
+
+
+def aggregate_mixture(run: "Run", model: str, method: str) -> dict[str, Any]:
+    return aggregate_scores(run, model, "mixture", method) | {"tasks": run.settings["tasks"]}
+
+
+def build_mask(run: "Run", model: str, task: str, method: str, mask: str) -> dict[str, Any]:
+    ids = {"model": model, "task": task, "method": method, "mask": mask}
+    return ids | run.config["masks"][mask]
+
+
+def tabulate_neurons(run: "Run") -> dict[str, Any]:
+    return {}
+
+
+tabulate_base = tabulate_samples = tabulate_completeness = tabulate_neurons
+
+
+def write_report(run: "Run") -> dict[str, Any]:
+    shown = ("title", "capability")
+    return {
+        "run": run.settings["name"],
+        "title": run.settings["title"] or run.settings["name"],
+        "config": run.config,
+        "tasks": [
+            {"id": task, "plugin": run.config["tasks"][task]["plugin"]}
+            | {k: v for k, v in run.config["tasks"][task].items() if k in shown}
+            for task in run.settings["tasks"]
+        ],
+        "models": run.settings["models"],
+        "methods": run.settings["methods"],
+        "masks": [
+            {"id": m, "sigma": run.config["masks"][m]["sigma"]} for m in run.settings["masks"]
+        ],
+        "headline_mask": run.settings["headline_mask"],
+        "pairs": run.settings["pairs"],
+        "neutral": run.settings["neutral"],
+    } | _examples(run)
+
+
+def _examples(run: "Run") -> dict[str, Any]:
+    """What made the worked examples of the page."""
+    settings, named = run.config["experiments"], run.settings["experiments"]
+    found = {}
+    if "fidelity" in named:
+        found["example_locator"] = settings["fidelity"]["locators"][0]
+    if "decoupling" in named:
+        found["example_rule"] = (
+            f"neurons above {settings['decoupling']['kn']['ratio']:g} of the maximum"
+        )
+    return found
+
+
+def example_files(run: "Run") -> dict[str, str]:
+    """Files of the worked examples of the page: first model, first facts, first locator, ..."""
+    settings, named = run.config["experiments"], run.settings["experiments"]
+    model, root = run.settings["models"][0], run.root
+    found = {}
+    if "fidelity" in named:
+        of, locator = settings["fidelity"]["facts"][0], settings["fidelity"]["locators"][0]
+        found["fact_prompts"] = root / "facts" / of / model / "prompts.parquet"
+        found["fact_sets"] = root / "located" / model / of / locator / "shard-0000.parquet"
+    if "decoupling" in named:
+        pairs = root / "pairs" / settings["decoupling"]["families"][0]
+        found["pair_samples"] = pairs / "samples.parquet"
+        found["pair_sets"] = pairs / model / "shard-0000.parquet"
+    return {name: str(path) for name, path in found.items()}
+
+
+def _facts(run: "Run") -> dict[str, Any]:
+    return run.config["experiments"]["fidelity"]
+
+
+def located_shards(run: "Run", model: str, facts: str, locator: str) -> list[str]:
+    """Files of located sets of one locator."""
+    n = math.ceil(run.config["facts"][facts]["n"] / _facts(run)["shard_size"])
+    folder = run.root / "located" / model / facts / locator
+    return [str(folder / f"shard-{i:04d}.parquet") for i in range(n)]
+
+
+def prepare_facts(run: "Run", facts: str) -> dict[str, Any]:
+    entry = {k: v for k, v in run.config["facts"][facts].items() if k != "title"}
+    return entry | {"facts": facts, "seed": run.settings["seed"]}
+
+
+def recall_facts(run: "Run", model: str, facts: str) -> dict[str, Any]:
+    entry, settings = run.config["models"][model], _facts(run)
+    return {
+        "model": model,
+        "facts": facts,
+        "dtype": entry["dtype"],
+        "device": entry["device"],
+        "seed": run.settings["seed"],
+    } | {key: settings[key] for key in ("rewrites", "refine_prompts", "own_rewrites")}
+
+
+def locate_facts(run: "Run", model: str, facts: str, locator: str, shard: str) -> dict[str, Any]:
+    entry, settings = run.config["models"][model], _facts(run)
+    own = settings[locator]
+    return {
+        "model": model,
+        "facts": facts,
+        "locator": locator,
+        "locate": {k: v for k, v in own.items() if k in _LOCATE[locator]}
+        | (memory(run, model) if locator == "kn" else {}),
+        "choose": {k: v for k, v in own.items() if k not in (*_LOCATE[locator], "share")},
+        "rewrites": settings["rewrites"],
+        "prompts": settings["refine_prompts"] if locator == "kn" else 1,
+        "shard": int(shard),
+        "shard_size": settings["shard_size"],
+        "dtype": entry["dtype"],
+        "device": entry["device"],
+        "seed": run.settings["seed"],
+    }
+
+
+def _trained_on(run: "Run", model: str) -> list[str]:
+    mixture = run.config["models"][model]["train"]["mixture"]
+    return [plugins.module_name("tasks", name) for name in mixture]
+
+
+def _locator(run: "Run", method: str, **_: str) -> list[str]:
+    return [plugins.module_name("locators", run.config["methods"][method]["locator"])]
+
+
+def _facts_plugin(run: "Run", facts: str) -> list[str]:
+    return [plugins.module_name("facts", run.config["facts"][facts]["plugin"])]
+
+
+EXECUTED = {
+    "train_model": _trained_on,
+    "prepare_samples": lambda run, task: run.task_plugins(task),
+    "evaluate_base": lambda run, model, task: run.task_plugins(task),
+    "attribute_shard": _locator,
+    "score_converged": _locator,
+    "prepare_facts": _facts_plugin,
+    "locate_facts": lambda run, locator, **_: [plugins.module_name("locators", locator)],
+    # Titles and capabilities come from the tasks.
+    "write_report": lambda run: run.task_plugins(*run.tasks),
+}
+_PAGE = Path(__file__).parents[1] / "report"
+FILES = {"write_report": [p for p in _PAGE.iterdir() if p.suffix in (".jinja", ".css", ".json")]}
