@@ -11,7 +11,17 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from caploc.records import DataError
 
@@ -62,7 +72,7 @@ def read(kind: type[T], values: Mapping[str, Any]) -> T:
     Raises:
         DataError: a key is missing or unknown.
     """
-    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
+    known = {f.name: f for f in fields(cast(Any, kind))}
     unknown = sorted(values.keys() - known)
     missing = [
         name for name, f in known.items()
@@ -71,7 +81,7 @@ def read(kind: type[T], values: Mapping[str, Any]) -> T:
     if unknown or missing:
         what = f"unknown {unknown[0]!r}" if unknown else f"{missing[0]!r} is missing"
         raise DataError(f"settings of {kind.__name__}: {what}; expected {', '.join(known)}")
-    hints = _hints(kind)
+    hints = _hints(cast(Any, kind))
     return kind(**{name: _value(hints[name], value) for name, value in values.items()})
 
 
@@ -124,7 +134,7 @@ def described(kind: type) -> dict[str, str]:
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
+def _hints(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind, include_extras=True)
 
 
@@ -179,7 +189,8 @@ def _default(value: Any) -> Any:
     if not is_dataclass(value):
         return _listed(value)
     needs = any(f.default is MISSING and f.default_factory is MISSING for f in fields(value))
-    return plain(value) if needs or value != type(value)() else {}  # type: ignore[operator]
+    kind: Any = type(value)
+    return plain(value) if needs or value != kind() else {}
 
 
 def _listed(value: Any) -> Any:

@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from caploc.jobs.digests import file_digest
+from caploc.settings import read
 
 __all__ = ["Job"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,14 @@ class Job:
         """The single input file called `name`."""
         (path,) = self.inputs[name]
         return path
+
+    def told(self, kind: type[T]) -> T:
+        """The settings of the job, as the dataclass that its stage reads.
+
+        Raises:
+            DataError: the settings are not those of this class.
+        """
+        return read(kind, self.spec)
 
     def origin(self) -> dict[str, Any]:
         """What is stored with every output: stage, settings, code and digests of the inputs."""
