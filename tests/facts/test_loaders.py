@@ -90,7 +90,7 @@ def test_zsre(tmp_path):
         "0", "UniFirst", "What does {} make?", "uniforms", ("What does UniFirst make?",),
         ("What is made by UniFirst?",), ("nq question: who sang it",), "aircraft",
     )  # fmt: skip
-    assert str(found[1]) == "no answer"
+    assert str(found[1]) == "no 'answers'"
 
 
 def test_known_1000_takes_rewrites_from_templates_that_several_facts_use(tmp_path):
@@ -176,3 +176,51 @@ def test_a_folder_without_the_files_is_refused(name, tmp_path):
 def test_a_set_without_a_hub_address_asks_for_files():
     with pytest.raises(DataError, match="no data set of its own: set `files`"):
         read("zsre")
+
+
+KNOWN = {"known_id": 0, "subject": "Vinson", "attribute": "Antarctica", "relation_id": "P30",
+         "prompt": "Vinson is located in"}  # fmt: skip
+ZSRE = {"subject": "Illinois", "src": "Which country is Illinois in?", "answers": ["USA"],
+        "rephrase": "What is the country of Illinois?", "loc": None, "alt": None}  # fmt: skip
+LRE = {
+    "name": "capital", "prompt_templates": ["The capital of {} is"], "prompt_templates_zs": [],
+    "samples": [{"subject": "France", "object": "Paris"}],
+}  # fmt: skip
+TREX = {"uuid": "u", "sub_label": "France", "obj_label": "Paris"}
+
+
+def one_fact(tmp_path, plugin, key, value):
+    """The only fact of a data set in which one value was exchanged."""
+    if plugin == "lre":
+        changed = LRE | {"samples": [LRE["samples"][0] | {key: value}]}
+        as_json(tmp_path / "r" / "a.json", changed)
+        return read(plugin, files=str(tmp_path / "r")).facts[0]
+    if plugin == "pararel":
+        as_lines(tmp_path / "d/pattern_data/graphs_json/P.jsonl", [{"pattern": "[X] is in [Y]."}])
+        as_lines(tmp_path / "d/trex_lms_vocab/P.jsonl", [TREX | {key: value}])
+        return read(plugin, files=str(tmp_path / "d")).facts[0]
+    row = {"counterfact": FLAT, "known_1000": KNOWN, "zsre": ZSRE}[plugin] | {key: value}
+    return read(plugin, files=as_json(tmp_path / "x.json", [row])).facts[0]
+
+
+@pytest.mark.parametrize(
+    ("plugin", "key"),
+    [
+        *(("counterfact", k) for k in ("prompt", "subject", "ground_truth")),
+        *(("known_1000", k) for k in ("prompt", "subject", "attribute", "relation_id")),
+        *(("zsre", k) for k in ("src", "subject", "answers")),
+        *(("lre", k) for k in ("subject", "object")),
+        *(("pararel", k) for k in ("sub_label", "obj_label")),
+    ],
+)
+def test_a_value_of_another_type_drops_the_fact_or_is_read(tmp_path, plugin, key):
+    for i, (value, reason) in enumerate(
+        ((None, f"no {key!r}"), ([], f"no {key!r}"), ({"a": 1}, f"column {key!r} holds a dict"))
+    ):
+        found = one_fact(tmp_path / str(i), plugin, key, value)
+        assert isinstance(found, Dropped) and str(found) == reason
+    if key in ("ground_truth", "attribute", "answers", "object", "obj_label"):
+        # KnowEdit has a list of right answers; a number is what it looks like.
+        assert one_fact(tmp_path / "list", plugin, key, ["Illinois", "IL"]).object == "Illinois"
+        assert one_fact(tmp_path / "text", plugin, key, "Illinois").object == "Illinois"
+        assert one_fact(tmp_path / "number", plugin, key, 1492).object == "1492"

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from caploc.records import Dropped, Fact
-from caploc.samples.fact_set import FactSet, Reading, Rows, read_rows, relation_of
+from caploc.samples.fact_set import FactSet, Reading, Rows, read_rows, relation_of, text, texts
 from caploc.samples.task import HubSource
 
 __all__ = ["FACTS"]
@@ -24,43 +24,43 @@ def _read(settings: Mapping[str, Any]) -> Reading:
 
 
 def _to_fact(index: int, row: Mapping[str, Any]) -> Fact:
-    fact_id = str(row["case_id"])
+    fact_id = text(row, "case_id")
     if isinstance(row.get("requested_rewrite"), Mapping):
         return _nested(fact_id, row)
-    missing = [key for key in ("prompt", "subject", "ground_truth") if not row.get(key)]
-    if missing:
-        raise Dropped(f"no {missing[0]!r}")
+    prompt, subject = text(row, "prompt"), text(row, "subject")
     return Fact(
         fact_id=fact_id,
-        subject=row["subject"],
-        relation=relation_of(row["prompt"], row["subject"]),
-        object=row["ground_truth"],
-        prompts=(row["prompt"],),
-        paraphrases=_texts(row.get("rephrase_prompt")),
-        neighbourhood=_texts(row.get("locality_prompt")),
-        new_object=row.get("target_new") or "",
+        subject=subject,
+        relation=relation_of(prompt, subject),
+        object=text(row, "ground_truth"),
+        prompts=(prompt,),
+        paraphrases=texts(row, "rephrase_prompt"),
+        neighbourhood=texts(row, "locality_prompt"),
+        new_object=next(iter(texts(row, "target_new")), ""),
     )
 
 
 def _nested(fact_id: str, row: Mapping[str, Any]) -> Fact:
     asked = row["requested_rewrite"]
-    if "{}" not in asked["prompt"]:
+    template, subject = text(asked, "prompt"), text(asked, "subject")
+    if "{}" not in template:
         raise Dropped("no place for the subject in the prompt")
     return Fact(
         fact_id=fact_id,
-        subject=asked["subject"],
-        relation=asked["relation_id"],
-        object=asked["target_true"]["str"],
-        prompts=(asked["prompt"].replace("{}", asked["subject"], 1),),
-        paraphrases=_texts(row.get("paraphrase_prompts")),
-        neighbourhood=_texts(row.get("neighborhood_prompts")),
-        new_object=asked["target_new"]["str"],
+        subject=subject,
+        relation=text(asked, "relation_id"),
+        object=_target(asked, "target_true"),
+        prompts=(template.replace("{}", subject, 1),),
+        paraphrases=texts(row, "paraphrase_prompts"),
+        neighbourhood=texts(row, "neighborhood_prompts"),
+        new_object=_target(asked, "target_new"),
     )
 
 
-def _texts(value: Any) -> tuple[str, ...]:
-    values = [value] if isinstance(value, str) else value or []
-    return tuple(text for text in values if text)
+def _target(asked: Mapping[str, Any], name: str) -> str:
+    """An object, which stands under ``str``."""
+    found = asked.get(name)
+    return text(found if isinstance(found, Mapping) else {name: found}, "str")
 
 
 FACTS = FactSet("CounterFact", _read)

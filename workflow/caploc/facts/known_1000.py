@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from caploc.records import Dropped, Fact
-from caploc.samples.fact_set import FactSet, Reading, Rows, read_rows, relation_of
+from caploc.samples.fact_set import FactSet, Reading, Rows, read_rows, relation_of, text
 
 __all__ = ["FACTS"]
 
@@ -37,14 +37,15 @@ def _read(settings: Mapping[str, Any]) -> Reading:
 
 
 def _to_fact(index: int, row: Mapping[str, Any]) -> Fact:
-    if row["subject"] not in row["prompt"]:
+    prompt, subject = text(row, "prompt"), text(row, "subject")
+    if subject not in prompt:
         raise Dropped("subject not in the prompt")
     return Fact(
-        fact_id=str(row["known_id"]),
-        subject=row["subject"],
-        relation=row["relation_id"],
-        object=row["attribute"],
-        prompts=(row["prompt"],),
+        fact_id=text(row, "known_id"),
+        subject=subject,
+        relation=text(row, "relation_id"),
+        object=text(row, "attribute"),
+        prompts=(prompt,),
     )
 
 

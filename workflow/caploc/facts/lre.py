@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from caploc.records import DataError, Dropped, Fact
-from caploc.samples.fact_set import FactSet, Reading, digests, folder_of
+from caploc.samples.fact_set import FactSet, Reading, digests, folder_of, text
 
 __all__ = ["FACTS"]
 
@@ -27,24 +27,29 @@ def _read(settings: Mapping[str, Any]) -> Reading:
                 f"{path}: is no relation ({type(error).__name__}: {error}); expected an object "
                 "with name, prompt_templates, prompt_templates_zs and samples"
             ) from None
-        usable = tuple(dict.fromkeys(text for text in templates if "{}" in text))
+        usable = tuple(dict.fromkeys(t for t in templates if isinstance(t, str) and "{}" in t))
         for index, sample in enumerate(samples):
+            sample = sample if isinstance(sample, Mapping) else {}
             fact_id = f"{path.stem}-{index}"
             reading.facts.append(_to_fact(fact_id, name, sample, usable))
     return reading
 
 
 def _to_fact(
-    fact_id: str, relation: str, sample: Mapping[str, str], templates: tuple[str, ...]
+    fact_id: str, relation: str, sample: Any, templates: tuple[str, ...]
 ) -> Fact | Dropped:
     if not templates:
         return Dropped("no template with a place for the subject")
+    try:
+        subject, answer = text(sample, "subject"), text(sample, "object")
+    except Dropped as reason:
+        return reason
     return Fact(
         fact_id=fact_id,
-        subject=sample["subject"],
+        subject=subject,
         relation=relation,
-        object=sample["object"],
-        prompts=tuple(template.replace("{}", sample["subject"], 1) for template in templates),
+        object=answer,
+        prompts=tuple(template.replace("{}", subject, 1) for template in templates),
     )
 
 

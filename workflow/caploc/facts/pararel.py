@@ -4,14 +4,13 @@
 ``[Y]`` can be completed by a decoder; the first of them in the file is the original.
 """
 
-import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from caploc.records import DataError, Dropped, Fact
-from caploc.samples.fact_set import FactSet, Reading, digests, folder_of
+from caploc.records import Dropped, Fact
+from caploc.samples.fact_set import FactSet, Reading, digests, folder_of, text
+from caploc.samples.local_files import read_file
 
 __all__ = ["FACTS"]
 
@@ -24,36 +23,33 @@ def _read(settings: Mapping[str, Any]) -> Reading:
     for path in paths:
         patterns = path.parents[1] / _PATTERNS / path.name
         reading.sources += digests([path, patterns])
-        templates = _templates(_lines(patterns))
-        for row in _lines(path):
+        templates = _templates(read_file(patterns, "jsonl", None).rows)
+        for row in read_file(path, "jsonl", None):
             reading.facts.append(_to_fact(path.stem, row, templates))
     return reading
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
-    # Not splitlines: some labels hold other line separators.
-    lines = path.read_text(encoding="utf-8").split("\n")
-    try:
-        return [json.loads(line) for line in lines if line.strip()]
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}: a line is not JSON ({error}); copy the file again") from None
-
-
 def _templates(patterns: list[dict[str, Any]]) -> tuple[str, ...]:
     """Patterns up to the object, where nothing but punctuation follows it."""
-    found = (re.fullmatch(r"(.*\[X\].*) \[Y\][ .]*", row["pattern"]) for row in patterns)
+    texts = [row.get("pattern") for row in patterns]
+    found = (re.fullmatch(r"(.*\[X\].*) \[Y\][ .]*", t) for t in texts if isinstance(t, str))
     return tuple(dict.fromkeys(match[1] for match in found if match))
 
 
-def _to_fact(relation: str, row: Mapping[str, str], templates: tuple[str, ...]) -> Fact | Dropped:
+def _to_fact(relation: str, row: Mapping[str, Any], templates: tuple[str, ...]) -> Fact | Dropped:
     if not templates:
         return Dropped("no pattern of the relation ends in the object")
+    try:
+        name, subject = text(row, "uuid"), text(row, "sub_label")
+        answer = text(row, "obj_label")
+    except Dropped as reason:
+        return reason
     return Fact(
-        fact_id=f"{relation}-{row['uuid']}",
-        subject=row["sub_label"],
+        fact_id=f"{relation}-{name}",
+        subject=subject,
         relation=relation,
-        object=row["obj_label"],
-        prompts=tuple(template.replace("[X]", row["sub_label"]) for template in templates),
+        object=answer,
+        prompts=tuple(template.replace("[X]", subject) for template in templates),
     )
 
 

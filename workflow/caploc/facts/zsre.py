@@ -7,8 +7,8 @@ unrelated question. The question without its subject stands for the relation.
 from collections.abc import Mapping
 from typing import Any
 
-from caploc.records import Dropped, Fact
-from caploc.samples.fact_set import FactSet, Reading, Rows, read_rows, relation_of
+from caploc.records import Fact
+from caploc.samples.fact_set import FactSet, Reading, Rows, read_rows, relation_of, text, texts
 
 __all__ = ["FACTS"]
 
@@ -20,17 +20,16 @@ def _read(settings: Mapping[str, Any]) -> Reading:
 
 
 def _to_fact(index: int, row: Mapping[str, Any]) -> Fact:
-    if not row["answers"]:
-        raise Dropped("no answer")
+    question, subject = text(row, "src"), text(row, "subject")
     return Fact(
         fact_id=str(index),
-        subject=row["subject"],
-        relation=relation_of(row["src"], row["subject"]),
-        object=row["answers"][0],
-        prompts=(row["src"],),
-        paraphrases=(row["rephrase"],) if row["rephrase"] else (),
-        neighbourhood=(row["loc"],) if row.get("loc") else (),
-        new_object=row.get("alt") or "",
+        subject=subject,
+        relation=relation_of(question, subject),
+        object=text(row, "answers"),
+        prompts=(question,),
+        paraphrases=texts(row, "rephrase"),
+        neighbourhood=texts(row, "loc"),
+        new_object=next(iter(texts(row, "alt")), ""),
     )
 
 

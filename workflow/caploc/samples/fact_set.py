@@ -8,9 +8,19 @@ from typing import Any
 from caploc.jobs.digests import file_digest
 from caploc.records import DataError, Dropped, Fact
 from caploc.samples.source import read_parts
-from caploc.samples.task import HubSource
+from caploc.samples.task import HubSource, text_of
 
-__all__ = ["FactSet", "Reading", "Rows", "digests", "folder_of", "read_rows", "relation_of"]
+__all__ = [
+    "FactSet",
+    "Reading",
+    "Rows",
+    "digests",
+    "folder_of",
+    "read_rows",
+    "relation_of",
+    "text",
+    "texts",
+]
 
 
 @dataclass(slots=True)
@@ -52,6 +62,7 @@ class Rows:
     title: str
     source: HubSource | None
     columns: tuple[str, ...]
+    labels: tuple[str, ...] = ()
 
 
 def read_rows(
@@ -78,6 +89,36 @@ def read_rows(
             except Dropped as reason:
                 reading.facts.append(reason)
     return reading
+
+
+def text(row: Mapping[str, Any], name: str) -> str:
+    """The text of a column that every fact needs.
+
+    Raises:
+        Dropped: the column is missing, null or empty, or holds no text.
+    """
+    found = text_of(_first(row.get(name)), name)
+    if not found.strip():
+        raise Dropped(f"no {name!r}")
+    return found
+
+
+def texts(row: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """The texts of a column that a fact may lack: one text, or a list; empty ones are left out.
+
+    Raises:
+        Dropped: the column holds something that is no text.
+    """
+    values = row.get(name)
+    found = (text_of(value, name) for value in (values if isinstance(values, list) else [values]))
+    return tuple(value for value in found if value.strip())
+
+
+def _first(value: Any) -> Any:
+    """The first of several right answers."""
+    while isinstance(value, list):
+        value = value[0] if value else None
+    return value
 
 
 def relation_of(prompt: str, subject: str) -> str:

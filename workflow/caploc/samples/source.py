@@ -1,7 +1,5 @@
 """Rows of a data set: from the hub, or from local files in the usual formats."""
 
-import csv
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +7,11 @@ from typing import Any, Protocol
 
 from caploc.jobs.digests import file_digest
 from caploc.records import DataError
+from caploc.samples.local_files import format_of, read_file
 from caploc.samples.task import HubSource
 
 __all__ = ["Described", "Part", "read_parts"]
 
-_FORMATS = {
-    ".jsonl": "jsonl", ".json": "json", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet",
-    ".txt": "text",
-}  # fmt: skip
 _ALL = "all"
 
 
@@ -52,6 +47,10 @@ class Described(Protocol):
     def columns(self) -> tuple[str, ...]:
         """Columns that each row must have."""
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Words for label numbers; empty where the words of the data set count."""
+
 
 def read_parts(task: Described, settings: Mapping[str, Any]) -> Iterator[Part]:
     """Read all rows of a task.
@@ -66,7 +65,8 @@ def read_parts(task: Described, settings: Mapping[str, Any]) -> Iterator[Part]:
     """
     if settings.get("files") is not None:
         for split, path in _named_files(settings["files"]):
-            data = _read_file(path, _format(path, settings.get("format")), settings.get("header"))
+            kind = format_of(path, settings.get("format"))
+            data = read_file(path, kind, settings.get("header"))
             origin = {"file": path.name, "sha256": file_digest(path)}
             yield _part(task, settings, data, split, str(path), origin)
         return
@@ -98,73 +98,6 @@ def _named_files(files: Any) -> Iterator[tuple[str, Path]]:
                     "snakemake runs, or absolute ones"
                 )
             yield split, path
-
-
-def _format(path: Path, wanted: str | None) -> str:
-    found = wanted or _FORMATS.get(path.suffix.lower())
-    if found is None or found not in _FORMATS.values():
-        raise DataError(
-            f"{path}: the format is not clear from its ending; set `format` to one of "
-            f"{', '.join(_FORMATS.values())}"
-        )
-    return found
-
-
-def _read_file(path: Path, kind: str, header: list[str] | None) -> Any:
-    from datasets import Features, Value, load_dataset
-    from datasets.exceptions import DatasetGenerationError
-    from datasets.utils.logging import disable_progress_bar
-
-    disable_progress_bar()
-    builder = {"jsonl": "json", "tsv": "csv"}.get(kind, kind)
-    options: dict[str, Any] = {}
-    if kind in ("csv", "tsv"):
-        names = header or _first_line(path, kind)
-        # All columns as text: "007", "1.50" and "NA" must stay what they are. In a tsv a quotation
-        # mark is an ordinary character.
-        options = {
-            "features": Features({name: Value("string") for name in names}),
-            "names": names,
-            "header": None if header else 0,
-            "na_filter": False,
-        }
-        options |= {"sep": "\t", "quoting": csv.QUOTE_NONE} if kind == "tsv" else {}
-    elif builder == "json":
-        options = {"parse_agent_traces": False}
-    if path.stat().st_size == 0:
-        raise DataError(f"{path}: the file is empty")
-    try:
-        # The library's own cache would outlive the run; the rows are needed once.
-        with tempfile.TemporaryDirectory() as cache:
-            return load_dataset(
-                builder,
-                data_files={"train": str(path.absolute())},
-                split="train",
-                cache_dir=cache,
-                keep_in_memory=True,
-                **options,
-            )
-    except (DatasetGenerationError, ValueError, TypeError, OSError) as error:
-        cause: BaseException = error
-        while cause.__cause__ is not None:
-            cause = cause.__cause__
-        reason = str(cause).strip().split("\n")[0] or type(cause).__name__
-        if "corresponds to no data" in reason:
-            raise DataError(f"{path}: no rows; expected at least one") from None
-        raise DataError(
-            f"{path}: cannot be read as {kind} ({reason}); correct the file, or set `format` (one "
-            f"of {', '.join(_FORMATS.values())}) or `header`"
-        ) from None
-
-
-def _first_line(path: Path, kind: str) -> list[str]:
-    try:
-        with path.open(encoding="utf-8", newline="") as handle:
-            if kind == "tsv":
-                return handle.readline().rstrip("\r\n").split("\t")
-            return next(csv.reader(handle), [])
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
 
 
 def _read_hub(source: HubSource, revision: str) -> Any:
@@ -210,9 +143,22 @@ def _part(
     if len(data) == 0:
         raise DataError(f"{where}: no rows; expected at least one")
 
+    words = _class_names(data) if not (settings.get("labels") or task.labels) else {}
+
     def rows() -> Iterator[dict[str, Any]]:
         for row in data:
             columns = {"split": split} | row
-            yield columns | {name: columns[column] for name, column in renamed.items()}
+            for name, names in words.items():
+                if isinstance(columns.get(name), int) and 0 <= columns[name] < len(names):
+                    columns[name] = names[columns[name]]
+            yield columns | {name: columns.get(column) for name, column in renamed.items()}
 
     return Part(split, where, origin, rows())
+
+
+def _class_names(data: Any) -> dict[str, list[str]]:
+    """Words for the numbers of a column, as a data set declares them."""
+    if hasattr(data, "class_names"):
+        return data.class_names
+    features = getattr(data, "features", None) or {}
+    return {name: f.names for name, f in features.items() if hasattr(f, "names")}

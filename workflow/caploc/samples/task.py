@@ -1,13 +1,16 @@
 """The contract of a task: where its samples come from, and when an answer counts as right."""
 
-import json
 import random
 import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, time
+from decimal import Decimal
+from math import isfinite
 from typing import Any, Literal
 
 from caploc.records import DataError, Dropped
+from caploc.samples.labels import label_word
 from caploc.samples.splits import prompt_digest
 
 __all__ = [
@@ -18,6 +21,7 @@ __all__ = [
     "Task",
     "held_out_by_prompt",
     "template_columns",
+    "text_of",
 ]
 
 Capability = Literal["mathematics", "code", "language", "knowledge", "extraction", "text"]
@@ -68,7 +72,7 @@ class Task:
         answer: template of the gold answer.
         derive: ``derive(fields, labels)``: further fields of a row, and those named ``meta_...``;
             raises `Dropped` for a row that cannot be used.
-        labels: words for the label numbers 0, 1, 2, ...
+        labels: words for the label numbers 0, 1, 2, ... of the columns of the answer.
         form: what an answer looks like: it ends in a number, it is one of `labels`, it is a Python
             program, or it is any text.
     """
@@ -82,7 +86,7 @@ class Task:
     source: HubSource | None = None
     prompt: str = ""
     answer: str = ""
-    derive: Callable[[dict[str, str], Sequence[str]], dict[str, str]] | None = None
+    derive: Callable[[Mapping[str, str], Sequence[str]], dict[str, str]] | None = None
     labels: tuple[str, ...] = ()
     form: Form = "text"
 
@@ -103,15 +107,19 @@ class Task:
             Dropped: the row cannot become a sample; the message is the reason.
             DataError: a template names a column that is not there.
         """
-        fields = {name: _text(value) for name, value in row.items()}
+        fields = _Fields(row)
         if self.derive is not None:
-            fields |= self.derive(fields, self.labels)
+            fields = _Fields({**row, **self.derive(fields, self.labels)})
+        elif self.labels:
+            named = [name for name in template_columns(self.answer) if name in row]
+            words = {name: label_word(fields[name], self.labels) for name in named}
+            fields = _Fields({**row, **words})
         prompt, answer = (_filled(template, fields) for template in (self.prompt, self.answer))
         if not prompt.strip():
             raise Dropped("empty prompt")
         if not answer.strip():
             raise Dropped("empty answer")
-        meta = {k.removeprefix("meta_"): v for k, v in fields.items() if k.startswith("meta_")}
+        meta = {k.removeprefix("meta_"): fields[k] for k in fields if k.startswith("meta_")}
         return prompt, answer, meta
 
 
@@ -145,9 +153,47 @@ def _filled(template: str, fields: Mapping[str, str]) -> str:
     return template.format_map(fields)
 
 
-def _text(value: Any) -> str:
+class _Fields(Mapping[str, str]):
+    """A row as text, each column when it is asked for: what nobody uses may hold anything."""
+
+    def __init__(self, row: Mapping[str, Any]) -> None:
+        self._row = row
+
+    def __getitem__(self, name: str) -> str:
+        return text_of(self._row[name], name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._row)
+
+    def __len__(self) -> int:
+        return len(self._row)
+
+
+def text_of(value: Any, column: str) -> str:
+    """A value of a data set as text: text as it is with plain line ends, null as "".
+
+    Args:
+        value: what a file or the hub holds.
+        column: its name, for the message.
+
+    Raises:
+        Dropped: neither text nor number, boolean or date, or a number that is not finite.
+    """
     if value is None:
         return ""
+    if isinstance(value, bytes):
+        try:
+            value = value.decode("utf-8")
+        except UnicodeDecodeError:
+            raise Dropped(f"column {column!r} holds bytes that are no UTF-8 text") from None
     if isinstance(value, str):
         return value.replace("\r\n", "\n").replace("\r", "\n")
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, float) and not isfinite(value):
+        raise Dropped(f"column {column!r} is {value}")
+    if isinstance(value, int | float | Decimal):
+        return str(value)
+    raise Dropped(f"column {column!r} holds a {type(value).__name__}")

@@ -10,7 +10,7 @@ syntax trees (equal text where one is not valid Python). ``input`` may be absent
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from caploc.samples.scoring import same_code
 from caploc.samples.task import HubSource, Task
@@ -25,7 +25,7 @@ def _without_fence(text: str) -> str:
     return (found.group(1) if found else text).strip("\n")
 
 
-def _derive(fields: dict[str, str], labels: Sequence[str]) -> dict[str, str]:
+def _derive(fields: Mapping[str, str], labels: Sequence[str]) -> dict[str, str]:
     extra = fields.get("input", "").strip()
     instruction = fields["instruction"].strip()
     told = f"{instruction}\nInput: {extra}" if extra and extra not in instruction else instruction

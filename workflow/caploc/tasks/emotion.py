@@ -7,7 +7,7 @@ One row::
 The label may be a number or its word. The first word of an answer is scored.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from caploc.samples.labels import label_word
 from caploc.samples.scoring import same_first_word
@@ -16,7 +16,7 @@ from caploc.samples.task import HubSource, Task
 __all__ = ["TASK"]
 
 
-def _derive(fields: dict[str, str], labels: Sequence[str]) -> dict[str, str]:
+def _derive(fields: Mapping[str, str], labels: Sequence[str]) -> dict[str, str]:
     word = label_word(fields["label"], labels)
     return {"label": word, "meta_label": word}
 

@@ -10,7 +10,7 @@ One row::
 The whole solution is the answer. It is scored strictly: the number after ``####`` must be equal.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from caploc.records import Dropped
 from caploc.samples.scoring import marked_number, same_marked_number
@@ -19,7 +19,7 @@ from caploc.samples.task import HubSource, Task
 __all__ = ["TASK"]
 
 
-def _derive(fields: dict[str, str], labels: Sequence[str]) -> dict[str, str]:
+def _derive(fields: Mapping[str, str], labels: Sequence[str]) -> dict[str, str]:
     result = marked_number(fields["answer"])
     if result is None:
         raise Dropped("no number after ####")

@@ -8,7 +8,7 @@ The label may be a number or its word. The first word of an answer is scored.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from caploc.samples.labels import label_word
 from caploc.samples.scoring import same_first_word
@@ -19,7 +19,7 @@ __all__ = ["TASK"]
 _LINE_BREAK = re.compile(r"(?:\s*<br\s*/?>\s*)+")
 
 
-def _derive(fields: dict[str, str], labels: Sequence[str]) -> dict[str, str]:
+def _derive(fields: Mapping[str, str], labels: Sequence[str]) -> dict[str, str]:
     word = label_word(fields["label"], labels)
     text = _LINE_BREAK.sub(" ", fields["text"]).strip()
     return {"text": text, "label": word, "meta_label": word}

@@ -12,7 +12,7 @@ thought can be wrong.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from caploc.records import Dropped
 from caploc.samples.scoring import number, same_text
@@ -39,7 +39,7 @@ def _same(first: str, second: str) -> bool:
     return same_text(first, second)
 
 
-def _derive(fields: dict[str, str], labels: Sequence[str]) -> dict[str, str]:
+def _derive(fields: Mapping[str, str], labels: Sequence[str]) -> dict[str, str]:
     result = _result(fields["response"])
     if result is None:
         raise Dropped("no result after 'The answer is'")

@@ -8,7 +8,7 @@ Of the first 48 words at most, the first two thirds are the prompt and the rest 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from caploc.records import Dropped
 from caploc.samples.scoring import same_text
@@ -20,7 +20,7 @@ _MOST_WORDS = 48
 _FEWEST_WORDS = 12
 
 
-def _derive(fields: dict[str, str], labels: Sequence[str]) -> dict[str, str]:
+def _derive(fields: Mapping[str, str], labels: Sequence[str]) -> dict[str, str]:
     words = list(re.finditer(r"\S+", fields["text"]))[:_MOST_WORDS]
     if len(words) < _FEWEST_WORDS:
         raise Dropped(f"fewer than {_FEWEST_WORDS} words")
