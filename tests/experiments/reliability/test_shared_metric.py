@@ -8,7 +8,7 @@ import torch
 from test_reliability_stages import NAMED, facts, folder, located  # noqa: F401
 
 from caploc.experiments.reliability import ablate_units, measure_ablation
-from caploc.experiments.reliability._budgets import Units
+from caploc.measures.budgets import Units
 from caploc.experiments.reliability.ablate_units import (
     NOT_LOCATED,
     NOTHING_FITS,

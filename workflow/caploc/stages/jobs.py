@@ -4,18 +4,11 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from caploc import plugins
+from caploc import locator_settings, plugins
 
 if TYPE_CHECKING:
     from caploc.jobs.run import Run
 
-# Settings of `locate` of each locator; what else its config has says which units are located.
-_LOCATE = {
-    "kn": ("rule", "steps", "max_answer_tokens", "batch_rows"),
-    "kn_activation": (),
-    "rome": ("noise", "noise_samples", "window"),
-    "circuit": ("rule", "steps"),
-}
 # Keys of a task that only the report shows or `caploc plan` reads: changing them prepares nothing
 # anew.
 _SHOWN = ("title", "capability", "tokens")
@@ -62,7 +55,7 @@ def attribute_shard(run: "Run", model: str, task: str, method: str, shard: str) 
         "model": model,
         "task": task,
         "method_id": method,
-        "method": run.config["methods"][method] | memory(run, model),
+        "method": _method(run, model, method),
         "shard": int(shard),
         "shard_size": run.settings["shard_size"],
         "seed": run.settings["seed"],
@@ -74,7 +67,7 @@ def score_converged(run: "Run", model: str, method: str) -> dict[str, Any]:
         "model": model,
         "tasks": run.tasks,
         "method_id": method,
-        "method": run.config["methods"][method] | memory(run, model),
+        "method": _method(run, model, method),
         "n_samples": run.settings["converged_samples"],
         "seed": run.settings["seed"],
     } | place(run, model)
@@ -89,6 +82,11 @@ def memory(run: "Run", model: str) -> dict[str, Any]:
     """The budget of a model that has one, as a setting of a locator of neurons."""
     entry = run.config["models"][model]
     return {key: entry[key] for key in ("memory_mib",) if key in entry}
+
+
+def _method(run: "Run", model: str, method: str) -> dict[str, Any]:
+    entry = run.config["methods"][method]
+    return entry | locator_settings.taken(entry["locator"], "locate", memory(run, model))
 
 
 def aggregate_scores(run: "Run", model: str, task: str, method: str) -> dict[str, Any]:
@@ -205,11 +203,10 @@ def locate_facts(run: "Run", model: str, facts: str, locator: str, shard: str) -
         "model": model,
         "facts": facts,
         "locator": locator,
-        "locate": {k: v for k, v in own.items() if k in _LOCATE[locator]}
-        | (memory(run, model) if locator == "kn" else {}),
-        "choose": {k: v for k, v in own.items() if k not in (*_LOCATE[locator], "share")},
+        "locate": locator_settings.taken(locator, "locate", own | memory(run, model)),
+        "choose": locator_settings.taken(locator, "located", own),
         "rewrites": settings["rewrites"],
-        "prompts": settings["refine_prompts"] if locator == "kn" else 1,
+        "prompts": settings["refine_prompts"] if locator_settings.offers(locator, "refined") else 1,
         "shard": int(shard),
         "shard_size": settings["shard_size"],
         "dtype": entry["dtype"],

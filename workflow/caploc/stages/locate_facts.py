@@ -45,7 +45,7 @@ def run(job: Job) -> None:
     locator = plugins.load("locators", spec["locator"])
     everything = store.read_table(job.input("prompts"), _COLUMNS).to_pylist()
     # What a locator derives from the facts of the whole run must not depend on the shard.
-    settings = spec["locate"] | _common(lm, locator, everything)
+    settings = _of_run(lm, locator, everything) | spec["locate"]
     metadata: dict[str, Any] = {
         "origin": job.origin(),
         "unit": locator.UNIT,
@@ -73,16 +73,13 @@ def run(job: Job) -> None:
     )  # fmt: skip
 
 
-def _common(lm: LanguageModel, locator: Any, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Scale of the noise of causal tracing: one for all shards, from the subjects of the run."""
-    if not hasattr(locator, "embedding_spread"):
+def _of_run(lm: LanguageModel, locator: Any, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    if not hasattr(locator, "settings_of_run"):
         return {}
-    originals = [_sample(row) for row in rows if row["prompt_id"] == 0]
-    try:
-        return {"spread": locator.embedding_spread(lm, originals)}
-    except ValueError:
-        # No subject was found in any prompt; each is left out with that reason.
-        return {}
+    found: dict[str, Any] = locator.settings_of_run(
+        lm, [_sample(row) for row in rows if row["prompt_id"] == 0]
+    )
+    return found
 
 
 def _of_shard(rows: list[dict[str, Any]], spec: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Score all neurons of a planted model for one capability by every locator under test.
 
 Settings: ``plant``, ``seed``, ``task`` (the capability), ``tasks`` (ids of the others, in the order
-of the inputs), ``neutral`` (bool: whether neutral text is given), ``locators`` (id: ``candidate``
+of the inputs), ``neutral`` (bool: whether neutral text is given), ``locators`` (id: ``locator``
 and its settings), ``samples`` (of the split locate), ``curve`` (numbers of samples). Inputs:
 ``manifest``, ``own``, ``others``, ``neutral``. Output: ``scores``: locator, ranked, n_samples,
 layer, scores.
@@ -13,13 +13,13 @@ import time
 import pyarrow as pa
 
 from caploc import plugins
-from caploc.candidates._given import Given
 from caploc.experiments.known_answer._planted import PLACE
 from caploc.files import store
 from caploc.forward.processor import use_processor
 from caploc.forward.samples import model_of, samples_of
 from caploc.jobs.job import Job
 from caploc.jobs.progress import tracked
+from caploc.locating import Given, scores_of_task
 
 __all__ = ["run"]
 
@@ -47,15 +47,15 @@ def run(job: Job) -> None:
     rows, seconds = [], {}
     for name, entry in tracked(spec["locators"].items(), len(spec["locators"]), "locators"):
         settings = dict(entry)
-        candidate = plugins.load("candidates", settings.pop("candidate"))
+        locator = plugins.load("locators", settings.pop("locator"))
         started = time.monotonic()
-        parts = candidate.score(lm, given, seed=spec["seed"], **settings)
+        parts = scores_of_task(locator, lm, given, seed=spec["seed"], **settings)
         seconds[name] = round(time.monotonic() - started, 2)
         # A score that is no mean over samples has one part and no curve.
         some = [c for c in spec["curve"] if c < len(parts)]
         for count in [*some, len(parts)]:
             rows += [
-                {"locator": name, "ranked": candidate.RANKED, "layer": layer, "scores": values,
+                {"locator": name, "ranked": locator.RANKED, "layer": layer, "scores": values,
                  "n_samples": count if len(parts) > 1 else len(given.own)}
                 for layer, values in enumerate(parts[:count].mean(axis=0).tolist())
             ]  # fmt: skip

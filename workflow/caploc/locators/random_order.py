@@ -3,11 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from caploc.candidates._given import Given
+from caploc.locating import Given
 from caploc.models.language_model import LanguageModel
 
-__all__ = ["RANKED", "score"]
+__all__ = ["RANKED", "TITLE", "UNIT", "score"]
 
+TITLE = "Random order"
+UNIT = "ffn neuron"
 RANKED = "value"
 
 

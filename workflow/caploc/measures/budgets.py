@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["KINDS", "LAYER", "Counts", "Units"]
+__all__ = ["KINDS", "LAYER", "Counts", "Units", "descending"]
 
 Ids = NDArray[np.int64]
 Counts = tuple[int, int, int]
@@ -133,3 +133,16 @@ class Units:
         heads.reshape(-1)[ids[kinds == 1] - self.sizes[0]] = True
         neurons[ids[kinds == 2] - self.sizes[0] - self.sizes[1]] = True
         return neurons, heads
+
+
+def descending(
+    scores: NDArray[np.floating], usable: NDArray[np.bool_] | None = None
+) -> NDArray[np.int64]:
+    """Indices from the largest score down; of equal ones the lower index first.
+
+    Args:
+        scores: (unit,) numbers.
+        usable: (unit,) False where a unit is left out.
+    """
+    order = np.argsort(-scores, kind="stable")
+    return order if usable is None else order[usable[order]]

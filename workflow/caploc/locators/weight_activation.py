@@ -7,21 +7,29 @@ score 0. The paper scores single weights and drops those of the two lists; ours 
 No code was compared.
 """
 
+from typing import Annotated
+
 import numpy as np
 from numpy.typing import NDArray
 
-from caploc.candidates._given import Given
-from caploc.candidates._positions import mean_over_positions
+from caploc.locating import Given, mean_over_positions
 from caploc.models.language_model import LanguageModel, matrix
 from caploc.records import DataError
+from caploc.settings import Rule
 
-__all__ = ["RANKED", "score"]
+__all__ = ["RANKED", "TITLE", "UNIT", "score"]
 
+TITLE = "Weight times activation"
+UNIT = "ffn neuron"
 RANKED = "value"
 
 
 def score(
-    lm: LanguageModel, given: Given, *, seed: int = 0, general: float = 0.05
+    lm: LanguageModel,
+    given: Given,
+    *,
+    seed: int = 0,
+    general: Annotated[float, Rule(exclusiveMinimum=0, exclusiveMaximum=1)] = 0.05,
 ) -> NDArray[np.float64]:
     """Importance for the capability alone: (1, layer, neuron), >= 0.
 

@@ -8,20 +8,28 @@ switches on most often; 0 for the others, and for those whose largest p lies bel
 `active` of all p. No code was compared.
 """
 
+from typing import Annotated
+
 import numpy as np
 from numpy.typing import NDArray
 
-from caploc.candidates._given import Given
-from caploc.candidates._positions import mean_over_positions
+from caploc.locating import Given, mean_over_positions
 from caploc.models.language_model import LanguageModel
+from caploc.settings import Rule
 
-__all__ = ["RANKED", "score"]
+__all__ = ["RANKED", "TITLE", "UNIT", "score"]
 
+TITLE = "Activation-probability entropy"
+UNIT = "ffn neuron"
 RANKED = "value"
 
 
 def score(
-    lm: LanguageModel, given: Given, *, seed: int = 0, active: float = 0.95
+    lm: LanguageModel,
+    given: Given,
+    *,
+    seed: int = 0,
+    active: Annotated[float, Rule(minimum=0, exclusiveMaximum=1)] = 0.95,
 ) -> NDArray[np.float64]:
     """How specific each neuron is for the capability: (1, layer, neuron), in nat, >= 0.
 
