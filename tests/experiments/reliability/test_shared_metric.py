@@ -8,7 +8,6 @@ import torch
 from test_reliability_stages import NAMED, facts, folder, located  # noqa: F401
 
 from caploc.experiments.reliability import ablate_units, measure_ablation
-from caploc.measures.budgets import Units
 from caploc.experiments.reliability.ablate_units import (
     NOT_LOCATED,
     NOTHING_FITS,
@@ -17,6 +16,7 @@ from caploc.experiments.reliability.ablate_units import (
 )
 from caploc.files import store
 from caploc.locators import circuit
+from caploc.measures.budgets import Units
 from caploc.models.loading import load_model
 
 LAYERS, WIDTH, HEADS = 3, 24, 4

@@ -23,7 +23,19 @@ from caploc.models.language_model import LanguageModel
 from caploc.records import Dropped, Sample
 from caploc.settings import Count, FixedPath, Share
 
-__all__ = ["RANKED", "TITLE", "UNIT", "locate", "located", "per_layer", "refined", "score"]
+__all__ = [
+    "RANKED",
+    "TITLE",
+    "UNIT",
+    "Refined",
+    "locate",
+    "located",
+    "per_layer",
+    "refine",
+    "refined",
+    "score",
+    "select",
+]
 
 TITLE = "Knowledge neurons"
 UNIT = "ffn neuron"

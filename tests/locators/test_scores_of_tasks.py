@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from caploc import plugins
-from caploc.candidates._given import Given, stacked
-from caploc.candidates._positions import mean_over_positions
+from caploc.locating import Given, NeuronScores, mean_over_positions, scores_of_task, stacked
+from caploc.locator_settings import of_plants
 from caploc.locators import activation_size, cnl, gradient_activation, kn, task_neurons
 from caploc.models.loading import load_model
 from caploc.models.tokens import encode
@@ -29,7 +29,7 @@ def lm(save_model):
 
 
 def score(name, lm, **settings):
-    return plugins.load("candidates", name).score(lm, GIVEN, seed=3, **settings)
+    return scores_of_task(plugins.load("locators", name), lm, GIVEN, seed=3, **settings)
 
 
 def positions(lm, samples, gates=False):
@@ -53,33 +53,33 @@ def positions(lm, samples, gates=False):
     return np.array(rows)
 
 
-@pytest.mark.parametrize("name", plugins.names("candidates"))
+@pytest.mark.parametrize("name", of_plants())
 def test_the_contract(name, lm):
-    module = plugins.load("candidates", name)
+    module = plugins.load("locators", name)
     assert module.RANKED in ("value", "distance")
-    found = module.score(lm, GIVEN, seed=0)
+    found = scores_of_task(module, lm, GIVEN, seed=0)
     assert found.shape[1:] == (lm.n_layers, lm.n_neurons) and len(found) in (1, len(OWN))
     assert np.isfinite(found).all() and found.dtype == np.float64
-    assert (found == module.score(lm, GIVEN, seed=0)).all()
+    assert (found == scores_of_task(module, lm, GIVEN, seed=0)).all()
 
 
-def test_path_integral(lm):
+def test_path_integrals(lm):
     wanted = np.stack([r.scores for r in cnl.locate(lm, OWN, rule="left", steps=3)])
-    assert score("path_integral", lm, rule="left", steps=3) == pytest.approx(wanted)
+    assert score("cnl", lm, rule="left", steps=3) == pytest.approx(wanted)
     neutral = np.mean([r.scores for r in cnl.locate(lm, NEUTRAL)], axis=0)
-    both = score("path_integral", lm, subtract=True)
-    assert both == pytest.approx(score("path_integral", lm) - neutral, abs=1e-12)
+    both = score("cnl", lm, subtract=True)
+    assert both == pytest.approx(score("cnl", lm) - neutral, abs=1e-12)
 
 
 @pytest.mark.parametrize("locator", [gradient_activation, activation_size, task_neurons])
 def test_baselines(lm, locator):
     name = locator.__name__.rpartition(".")[2]
-    assert (score(name, lm) == np.stack(locator.score(lm, OWN))).all()
+    assert (score(name, lm) == stacked(locator.locate(lm, OWN))).all()
 
 
-def test_kn_refined_is_the_share_of_prompts(lm):
+def test_refined_kn_is_the_share_of_prompts(lm):
     sets = [r.scores >= 0.3 * r.scores.max() for r in kn.locate(lm, OWN) if r.scores.max() > 0]
-    found = score("kn_refined", lm, ratio=0.3).mean(axis=0) * len(OWN)
+    found = score("kn", lm, ratio=0.3).mean(axis=0) * len(OWN)
     assert found == pytest.approx(np.sum(sets, axis=0))
 
 
@@ -103,7 +103,7 @@ def test_weight_times_activation(lm):
     assert found[~gone] == pytest.approx(own[~gone], abs=1e-12)
     assert not found[gone].any() and gone.mean() == pytest.approx(0.25, abs=0.02)
     with pytest.raises(DataError, match="needs neutral text"):
-        plugins.load("candidates", "weight_activation").score(lm, Given(OWN, {}, []))
+        plugins.load("locators", "weight_activation").score(lm, Given(OWN, {}, []))
 
 
 def test_activation_entropy(lm):
@@ -125,13 +125,13 @@ def test_activation_entropy(lm):
 
 
 def test_random_order(lm):
-    one, other = (score("random_order", lm), plugins.load("candidates", "random_order").score(
-        lm, GIVEN, seed=4))  # fmt: skip
+    one = score("random_order", lm)
+    other = plugins.load("locators", "random_order").score(lm, GIVEN, seed=4)
     assert (one != other).all() and one.min() >= 0 and one.max() < 1
 
 
 def test_samples_that_do_not_fit_are_left_out():
-    found = stacked([Dropped("too long"), np.ones((2, 3))])
+    found = stacked([Dropped("too long"), NeuronScores(np.ones((2, 3)))])
     assert found.shape == (1, 2, 3)
     with pytest.raises(DataError, match="no sample fits the model"):
         stacked([Dropped("too long")])
