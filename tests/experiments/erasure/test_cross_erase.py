@@ -48,7 +48,8 @@ def crossed(make_job, save_model, tmp_path):
             (tmp_path / task).mkdir(exist_ok=True)
             files[task, split] = write_samples(tmp_path / task / split, 7, 10 * i + k)
     weights = tmp_path / "weights"
-    spec = {"model": "m", "tasks": list(TASKS), "neutral": None, "samples": 5} | PLACE
+    spec = {"model": "m", "tasks": list(TASKS), "neutral": None, "samples": 5, "seed": 0,
+            "locators": ["activation-size"]} | PLACE  # fmt: skip
     inputs = {"manifest": [manifest], "samples": [files[t, "locate"] for t in TASKS]}
     weigh_neurons.run(make_job("weigh_neurons", spec, inputs, {"weights": weights}))
     parts = []

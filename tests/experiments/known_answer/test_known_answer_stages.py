@@ -55,10 +55,10 @@ SURGERY = {
 }  # fmt: skip
 NAMED = {"plant": "toy", "seed": 0, "task": "emotions"}
 LOCATORS = {
-    "cnl": {"candidate": "path_integral", "steps": 4},
-    "size": {"candidate": "activation_size"},
-    "entropy": {"candidate": "activation_entropy"},
-    "random": {"candidate": "random_order"},
+    "cnl": {"locator": "cnl", "steps": 4},
+    "size": {"locator": "activation_size"},
+    "entropy": {"locator": "activation_entropy"},
+    "random": {"locator": "random_order"},
 }
 
 

@@ -1,9 +1,7 @@
 """Locate every prompt of one shard of facts with one locator.
 
-Settings: ``model``, ``dtype``, ``device``, ``facts`` (id), ``locator`` (plug-in), ``locate`` and
-``choose`` (settings of its two functions), ``rewrites`` (most of each kind), ``prompts`` (prompts
-of a fact that are located whatever their kind), ``shard``, ``shard_size`` (facts), ``seed``.
-Inputs: ``manifest``, ``prompts``. Output: ``located`` (see `caploc.files.located`).
+Settings: `LocateFacts`. Inputs: ``manifest``, ``prompts``. Output: ``located`` (see
+`caploc.files.located`).
 """
 
 import logging
@@ -22,6 +20,7 @@ from caploc.jobs.progress import tracked
 from caploc.models.language_model import LanguageModel
 from caploc.models.loading import load_model
 from caploc.records import Dropped, Sample
+from caploc.stages.settings import LocateFacts
 
 __all__ = ["run"]
 
@@ -37,15 +36,15 @@ _COLUMNS = (
 def run(job: Job) -> None:
     """Load, locate group by group, write."""
     use_processor(job.threads)
-    spec = job.spec
+    told = job.told(LocateFacts)
     manifest = store.read_json(job.input("manifest"))
     # An absolute path stays what it is when joined.
     folder = job.input("manifest").parent / manifest["path"]
-    lm = load_model(folder, dtype=spec["dtype"], device=spec["device"])
-    locator = plugins.load("locators", spec["locator"])
+    lm = load_model(folder, dtype=told.dtype, device=told.device)
+    locator = plugins.load("locators", told.locator)
     everything = store.read_table(job.input("prompts"), _COLUMNS).to_pylist()
     # What a locator derives from the facts of the whole run must not depend on the shard.
-    settings = _of_run(lm, locator, everything) | spec["locate"]
+    settings = _of_run(lm, locator, everything) | told.locate
     metadata: dict[str, Any] = {
         "origin": job.origin(),
         "unit": locator.UNIT,
@@ -53,23 +52,21 @@ def run(job: Job) -> None:
         "dropped": [],
         "n_prompts": 0,
     }
-    rows = list(_of_shard(everything, spec))
+    rows = list(_of_shard(everything, told))
     with store.table_writer(job.outputs["located"], LOCATED, metadata) as writer:
-        work = tracked(
-            _results(lm, locator, rows, settings, spec["seed"]), len(rows), spec["locator"]
-        )
+        work = tracked(_results(lm, locator, rows, settings, told.seed), len(rows), told.locator)
         for row, result in work:
             if isinstance(result, Dropped):
                 metadata["dropped"].append([row["fact_id"], row["prompt_id"], str(result)])
                 continue
             metadata["n_prompts"] += 1
             metadata["per_layer"] = locator.per_layer(result)
-            sets = locator.located(result, **spec["choose"])
+            sets = locator.located(result, **told.choose)
             token_map = locator.token_map(result) if hasattr(locator, "token_map") else {}
             writer.write_table(_table(row, sets, result.scores, token_map))
     _LOG.info(
         "%s, %s: %d prompts located, %d left out",
-        spec["model"], spec["locator"], metadata["n_prompts"], len(metadata["dropped"]),
+        told.model, told.locator, metadata["n_prompts"], len(metadata["dropped"]),
     )  # fmt: skip
 
 
@@ -82,13 +79,13 @@ def _of_run(lm: LanguageModel, locator: Any, rows: list[dict[str, Any]]) -> dict
     return found
 
 
-def _of_shard(rows: list[dict[str, Any]], spec: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _of_shard(rows: list[dict[str, Any]], told: LocateFacts) -> Iterator[dict[str, Any]]:
     """Prompts of the facts [shard * size, (shard + 1) * size) that are to be located."""
     order = {fact_id: i for i, fact_id in enumerate(dict.fromkeys(r["fact_id"] for r in rows))}
     for row in rows:
-        wanted = row["prompt_id"] == 0 or row["rank"] < spec["rewrites"]
-        wanted = wanted or row["prompt_id"] < spec["prompts"]
-        if wanted and order[row["fact_id"]] // spec["shard_size"] == spec["shard"]:
+        wanted = row["prompt_id"] == 0 or row["rank"] < told.rewrites
+        wanted = wanted or row["prompt_id"] < told.prompts
+        if wanted and order[row["fact_id"]] // told.shard_size == told.shard:
             yield row
 
 

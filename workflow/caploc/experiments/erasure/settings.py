@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from caploc import locator_settings
-from caploc.settings import Count, Natural, Rule
+from caploc.settings import Count, Natural, Rule, Seed
 
-__all__ = ["CrossErasure", "Erasure"]
+__all__ = ["CrossErasure", "Erasure", "WeighNeurons"]
 
 # Ids have hyphens, files underscores.
 _Locator = Annotated[str, Rule(enum=[n.replace("_", "-") for n in locator_settings.of_plants()])]
@@ -82,6 +82,33 @@ class CrossErasure:
     samples: Count = 100
     draws: Annotated[int, Rule(minimum=2)] = 99
     batch_tokens: Count = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class WeighNeurons:
+    """What `weigh_neurons` is told.
+
+    Attributes:
+        model: id
+        family: of the model
+        dtype: in which it computes
+        device: on which it computes
+        tasks: ids, in the order of the input `samples`
+        neutral: id of the text without a capability, null for none
+        samples: as `weighing_samples` in `Erasure`
+        locators: ids; by the scores of activation-size, one of them, controls are matched
+        seed: of locators that draw
+    """
+
+    model: str
+    family: str
+    dtype: str
+    device: str
+    tasks: tuple[str, ...]
+    neutral: str | None
+    samples: Count
+    locators: tuple[str, ...]
+    seed: Seed
 
 
 SECTIONS = {"erasure": Erasure, "cross_erasure": CrossErasure}

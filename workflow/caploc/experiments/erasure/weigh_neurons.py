@@ -1,10 +1,8 @@
 """What random controls and other locators need to know of every neuron, task by task.
 
-Settings: ``model``, ``family``, ``dtype``, ``device``; ``tasks``, ``neutral`` (or null),
-``samples`` (of the split locate, for each task), ``locators`` (ids, ``activation-size``, by which
-controls are matched, among them), ``seed``. Inputs: ``manifest``, ``samples`` (locate, in the order
-of tasks), ``neutral``. Output: ``weights``: task, quantity, layer, values. Quantities: the mean
-scores of each locator, and ``mean``, the mean activation at all positions of neutral text.
+Settings: `WeighNeurons`. Inputs: ``manifest``, ``samples`` (locate, in the order of tasks),
+``neutral``. Output: ``weights``: task, quantity, layer, values. Quantities: the mean scores of each
+locator, and ``mean``, the mean activation at all positions of neutral text.
 """
 
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from caploc import plugins
+from caploc.experiments.erasure.settings import WeighNeurons
 from caploc.files import store
 from caploc.forward.processor import use_processor
 from caploc.forward.samples import model_of, samples_of
@@ -33,30 +32,29 @@ def run(job: Job) -> None:
         DataError: no sample of neutral text fits the model, or a locator needs such text.
     """
     use_processor(job.threads)
-    spec = job.spec
-    lm = model_of(job.input("manifest"), spec)
+    told = job.told(WeighNeurons)
+    lm = model_of(job.input("manifest"), job.spec)
     schema = pa.schema(
         {"task": pa.string(), "quantity": pa.string(), "layer": pa.int16(), "values":
          pa.list_(pa.float64(), lm.n_neurons)}
     )  # fmt: skip
     rows: list[dict[str, Any]] = []
-    paths = zip(spec["tasks"], job.inputs["samples"], strict=True)
-    samples = {task: samples_of(path, spec["samples"]) for task, path in paths}
-    has_text = spec["neutral"] is not None
-    neutral = samples_of(job.input("neutral"), spec["samples"]) if has_text else []
-    work = [(task, name) for task in samples for name in spec["locators"]]
+    paths = zip(told.tasks, job.inputs["samples"], strict=True)
+    samples = {task: samples_of(path, told.samples) for task, path in paths}
+    neutral = [] if told.neutral is None else samples_of(job.input("neutral"), told.samples)
+    work = [(task, name) for task in samples for name in told.locators]
     for task, name in tracked(work, len(work), "weighing neurons"):
         others = {other: own for other, own in samples.items() if other != task}
         given = Given(samples[task], others, neutral)
         locator = plugins.load("locators", name.replace("-", "_"))
         try:
-            grid = scores_of_task(locator, lm, given, seed=spec["seed"]).mean(axis=0)
+            grid = scores_of_task(locator, lm, given, seed=told.seed).mean(axis=0)
         except NothingFits:
             # What is compared by these numbers is not computed without samples either.
             grid = np.zeros((lm.n_layers, lm.n_neurons))
         rows += _rows(task, name, grid)
-    if has_text:
-        rows += _rows(spec["neutral"], "mean", mean_over_positions(lm, neutral, lambda w: w))
+    if told.neutral is not None:
+        rows += _rows(told.neutral, "mean", mean_over_positions(lm, neutral, lambda w: w))
     store.write_table(
         pa.Table.from_pylist(rows, schema), job.outputs["weights"], {"origin": job.origin()}
     )

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from caploc import locator_settings
 from caploc.settings import ID, Count, Natural, Positive, Rule, Share
 
-__all__ = ["Effects", "KnownAnswer", "Nothing", "Plant", "Plants", "Surgery"]
+__all__ = ["Effects", "KnownAnswer", "Nothing", "Plant", "Plants", "ScorePlant", "Surgery"]
 
 Layers = Annotated[tuple[Natural, ...], Rule(minItems=1, uniqueItems=True)]
 
@@ -168,6 +168,31 @@ class KnownAnswer:
     sigmas: Annotated[tuple[Positive, ...], Rule(minItems=1, uniqueItems=True)] = (3, 6, 12)
     nothing: Nothing = field(default_factory=Nothing)
     batch_tokens: Count = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class ScorePlant:
+    """What `score_plant` is told.
+
+    Attributes:
+        plant: id
+        seed: of the plant and of locators that draw
+        task: the capability whose neurons are wanted
+        tasks: ids of the others, in the order of the input `others`
+        neutral: whether neutral text is given
+        locators: as in `KnownAnswer`
+        samples: as in `KnownAnswer`
+        curve: as in `KnownAnswer`
+    """
+
+    plant: str
+    seed: Natural
+    task: str
+    tasks: tuple[str, ...]
+    neutral: bool
+    locators: dict[str, Any]
+    samples: Count
+    curve: tuple[Count, ...]
 
 
 SECTIONS = {"known_answer": KnownAnswer}
