@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from caploc import plugins
+from caploc import locator_settings, plugins
 from caploc.jobs.digests import canonical_json, code_digest
 
 __all__ = ["SPLITS", "Run", "jobs_of"]
@@ -169,9 +169,14 @@ class Run:
         inputs = {"scores": self.scores(model, task, method)}
         if task in self.settings["tasks"] and self.settings["shuffled"]:
             inputs["shuffled"] = self.scores(model, task + SHUFFLED, method)
-        if task in self.tasks and self.settings["converged_samples"]:
+        if task in self.tasks and self.settings["converged_samples"] and self.converges(method):
             inputs["converged"] = str(self.root / "converged" / model / f"{method}.parquet")
         return inputs
+
+    def converges(self, method: str) -> bool:
+        """Does the locator of a method know a path rule that goes on until it has converged?"""
+        locator = self.config["methods"][method]["locator"]
+        return "tolerance" in locator_settings.taken(locator, "locate", {"tolerance": 0})
 
     def n_gpus(self, model: str) -> int:
         """Accelerators that a job with this model asks for."""
