@@ -28,6 +28,8 @@ from caploc.records import Dropped, Sample
 __all__ = [
     "ABLATIONS",
     "METRICS",
+    "PAPER",
+    "TITLE",
     "UNIT",
     "Alone",
     "EdgeAttribution",
@@ -42,7 +44,10 @@ __all__ = [
     "select",
 ]
 
+TITLE = "Knowledge circuits"
 UNIT = "edge"
+PAPER = {"fidelity": 0.072, "reliability": 0.105}
+"""Overlap of rewrites and IPP that the paper prints for it (GPT-J, CounterFact)."""
 METRICS = ("log_probability", "logit_difference")
 ABLATIONS = ("zero", "mean", "counterfactual")
 

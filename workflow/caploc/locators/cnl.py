@@ -7,8 +7,9 @@ from caploc.models.language_model import LanguageModel
 from caploc.models.tokens import encode
 from caploc.records import Dropped, Sample
 
-__all__ = ["UNIT", "locate"]
+__all__ = ["TITLE", "UNIT", "locate"]
 
+TITLE = "Mean scores (CNL)"
 UNIT = "ffn neuron"
 
 

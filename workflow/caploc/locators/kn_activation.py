@@ -19,8 +19,9 @@ from caploc.models.language_model import LanguageModel
 from caploc.models.tokens import encode
 from caploc.records import Dropped, Sample
 
-__all__ = ["UNIT", "Activation", "locate", "located", "per_layer"]
+__all__ = ["TITLE", "UNIT", "Activation", "locate", "located", "per_layer"]
 
+TITLE = "Activation (baseline)"
 UNIT = "ffn neuron"
 
 
