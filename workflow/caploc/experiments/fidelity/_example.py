@@ -18,6 +18,7 @@ class FactExample:
     """One fact.
 
     Attributes:
+        locator: as the page calls it.
         rule: which units count as located.
         answer: object of the fact.
         known: the model completes both prompts.
@@ -25,6 +26,7 @@ class FactExample:
         rewrite: the same fact in other words.
     """
 
+    locator: str
     rule: str
     answer: str
     known: bool
@@ -32,7 +34,9 @@ class FactExample:
     rewrite: Located
 
 
-def fact_example(prompts: pl.DataFrame, sets: pl.DataFrame) -> FactExample | None:
+def fact_example(
+    prompts: pl.DataFrame, sets: pl.DataFrame, locator: str
+) -> FactExample | None:
     """The first fact whose original prompt and a rewrite both locate something, None without.
 
     A fact that the model knows is preferred.
@@ -40,6 +44,7 @@ def fact_example(prompts: pl.DataFrame, sets: pl.DataFrame) -> FactExample | Non
     Args:
         prompts: columns `PROMPTS`, one row a prompt.
         sets: columns `SETS`; of several rules the first one counts.
+        locator: title of the one that made them.
     """
     by_rule = sets.filter(pl.col("rule") == pl.col("rule").first(), pl.col("units").list.len() > 0)
     found = prompts.join(by_rule, on=_NAMED, maintain_order="left")
@@ -56,6 +61,7 @@ def fact_example(prompts: pl.DataFrame, sets: pl.DataFrame) -> FactExample | Non
     fact = both.row(0, named=True)
     units = fact["units"]
     return FactExample(
+        locator=locator,
         rule=fact["rule"],
         answer=fact["object"],
         known=fact["known"],
