@@ -36,8 +36,8 @@ def number(
     if found is None:
         return Number(reason=reason if absent is None else absent)
     note = found.get("interval") or ""
-    # Without a count it says what the interval of another value would be.
-    if found["value"] is None and "n = " in note:
+    # Any other note says what the interval of a value would be.
+    if found["value"] is None and (note.startswith(NOT_COMPUTED) or "n = " in note):
         reason = note if note.startswith(NOT_COMPUTED) else f"{NOT_COMPUTED}: {note}"
     return Number(
         value=found["value"],
