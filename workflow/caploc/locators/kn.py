@@ -20,7 +20,17 @@ from caploc.measures.knowledge_neurons import Refined, refine, select
 from caploc.models.language_model import LanguageModel
 from caploc.records import Dropped, Sample
 
-__all__ = ["PAPER", "TITLE", "UNIT", "Refined", "locate", "located", "per_layer", "refine", "select"]
+__all__ = [
+    "PAPER",
+    "TITLE",
+    "UNIT",
+    "Refined",
+    "locate",
+    "located",
+    "per_layer",
+    "refine",
+    "select",
+]
 
 TITLE = "Knowledge neurons"
 UNIT = "ffn neuron"

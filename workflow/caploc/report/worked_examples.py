@@ -1,36 +1,30 @@
-"""A prompt with what it located: the paper's frameworks are drawn from worked examples of the run.
+"""A few prompts of the run with what they located: the paper's frameworks are drawn from these.
 
 Its Figure 1 (fidelity and reliability): one fact, asked in two ways, located twice. Its Figure 2
 (decoupling): one text under two tasks, beside another text. The example is the first of the run
 that can be shown; the sections' tables have the means over all.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
-__all__ = ["Located", "located"]
+import polars as pl
+
+__all__ = ["beside_the_first"]
 
 
-@dataclass(frozen=True, slots=True)
-class Located:
-    """A prompt with what it located, beside the prompt that the example starts from.
+def beside_the_first(prompts: pl.DataFrame) -> list[dict[str, Any]]:
+    """What prompts located, compared with what the first of them located.
 
-    Attributes:
-        what: relation to the first prompt, in words; empty for the first one.
-        prompt: its text.
-        n_units: located units.
-        n_common: of these, also located by the first prompt.
-        share: `n_common` over the mean size of both sets (0-1).
+    Args:
+        prompts: ``what`` (relation to the first prompt, in words), ``prompt``, its text, and
+            ``units``, list of what it located, not empty.
+
+    Returns:
+        Of each, ``what``, ``prompt``, ``n_units``, ``n_common`` (also located by the first prompt)
+        and ``share``, the latter over the mean size of both sets (0-1).
     """
-
-    what: str
-    prompt: str
-    n_units: int
-    n_common: int
-    share: float
-
-
-def located(what: str, prompt: str, units: Sequence[int], first: Sequence[int]) -> Located:
-    """Compare what a prompt located, `units`, with the units of the first prompt; neither empty."""
-    common = len(set(units) & set(first))
-    return Located(what, prompt, len(units), common, 2 * common / (len(units) + len(first)))
+    units, size = pl.col("units"), pl.col("units").list.len()
+    common = units.list.set_intersection(units.first()).list.len()
+    found = prompts.with_columns(n_units=size, n_common=common)
+    share = 2 * pl.col("n_common") / (pl.col("n_units") + pl.col("n_units").first())
+    return found.select("what", "prompt", "n_units", "n_common", share=share).to_dicts()

@@ -12,6 +12,7 @@ from caploc.report.numbers import matching, number, remarks, row
 __all__ = ["CONTENTS", "ORDER", "PAPER", "TABLES", "section"]
 
 TABLES = {"decoupling": DECOUPLING}
+ORDER = 70
 CONTENTS = (("decoupling", "One text, two tasks"),)
 PAPER = {"C12": 0.156, "C11": 0.073, "C22": 0.086}
 """Coincidence rates that the paper prints for knowledge neurons; normalisation and rule of the
@@ -29,8 +30,8 @@ def section(inputs: Inputs) -> dict[str, Any] | None:
     """Every model with every family of pairs, None if the run has no such table.
 
     Returns:
-        ``paper``; ``views``, each with its ``model`` and family ``pairs``, the numbers of pairs ``n``
-        drawn and ``n_known`` whose four prompts are all answered and all locate something,
+        ``paper``; ``views``, each with its ``model`` and family ``pairs``, the numbers of pairs
+        ``n`` drawn and ``n_known`` whose four prompts are all answered and all locate something,
         ``shown`` ("known" or "all": what the numbers are about), ``accuracy`` by prompt, ``cells``
         (main part; same and other task, then both by chance), ``effects`` (name; effect, and the
         one that layers alone would have), ``verdict``, ``rates`` (rule, norm; C12, C11, C22, then

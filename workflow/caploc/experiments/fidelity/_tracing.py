@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import altair as alt
 import polars as pl
@@ -14,7 +14,7 @@ from caploc.report.numbers import matching
 from caploc.report.palette import INK, LOCATED, MIXTURE, SOFT
 from caploc.report.svg import inline_svg
 
-__all__ = ["TracingView", "tracing_view"]
+__all__ = ["tracing_view"]
 
 ROLES = (
     "first subject token", "middle subject tokens", "last subject token", "further tokens",
@@ -25,25 +25,14 @@ STATES = {"residual": "Output of the block", "ffn": "FFN", "attention": "Attenti
 _SPACES = "[Ġ▁Ċ]"
 
 
-@dataclass(frozen=True, slots=True)
-class TracingView:
-    """Maps of one model and set of facts.
+def tracing_view(inputs: Inputs, model: str, facts: str) -> dict[str, Any] | None:
+    """The maps of a model and set of facts, None if there are none.
 
-    Attributes:
-        group: whose facts were averaged: "known" or "all".
-        averaged: one panel for each restored state.
-        facts: (title, panels) of a few single facts.
-        peaks: where the averaged effect is largest, in words, by state.
+    Returns:
+        ``group`` whose facts were averaged ("known" or "all"), ``averaged`` (a panel for each
+        restored state), ``facts`` (title and panels of a few single facts) and ``peaks`` (where
+        the averaged effect is largest, in words, by state).
     """
-
-    group: str
-    averaged: list[Panel]
-    facts: list[tuple[str, list[Panel]]]
-    peaks: list[str]
-
-
-def tracing_view(inputs: Inputs, model: str, facts: str) -> TracingView | None:
-    """The maps of a model and set of facts, None if there are none."""
     if "tracing" not in inputs.tables:
         return None
     frame = matching(inputs.tables["tracing"], model=model, dataset=facts)
@@ -56,12 +45,12 @@ def tracing_view(inputs: Inputs, model: str, facts: str) -> TracingView | None:
     slug = f"tracing-{model}-{facts}"
     labels = [role for role in ROLES if role in means["position"]]
     lines = pl.col("position").cast(pl.Enum(labels)).to_physical()
-    return TracingView(
-        group=group,
-        averaged=list(_panels(means.with_columns(line=lines), labels, slug)),
-        facts=list(_facts(single, slug)),
-        peaks=list(_peaks(means)),
-    )
+    return {
+        "group": group,
+        "averaged": list(_panels(means.with_columns(line=lines), labels, slug)),
+        "facts": list(_facts(single, slug)),
+        "peaks": list(_peaks(means)),
+    }
 
 
 def _facts(frame: pl.DataFrame, slug: str) -> Iterator[tuple[str, list[Panel]]]:
@@ -97,9 +86,7 @@ def _panels(frame: pl.DataFrame, labels: Sequence[str], slug: str) -> Iterator[P
             yield Panel(title, inline_svg(drawing, f"{slug}-{state}", label))
 
 
-def _map(
-    cells: pl.DataFrame, labels: Sequence[str], title: str, most: float
-) -> alt.TopLevelMixin:
+def _map(cells: pl.DataFrame, labels: Sequence[str], title: str, most: float) -> alt.TopLevelMixin:
     """Lines by layers. Strength is opacity, so that both colour schemes of the page keep it."""
     names = json.dumps(list(labels), ensure_ascii=False)
     y = alt.Y(

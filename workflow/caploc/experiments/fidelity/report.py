@@ -16,6 +16,7 @@ from caploc.report.numbers import matching, number, row
 __all__ = ["CONTENTS", "ORDER", "TABLES", "section"]
 
 TABLES = {"fidelity": FIDELITY, "tracing": TRACING}
+ORDER = 50
 CONTENTS = (("fidelity", "Single facts"),)
 _REWRITES = {
     "template": "other template of the relation",

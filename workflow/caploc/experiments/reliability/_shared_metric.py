@@ -1,7 +1,7 @@
 """One metric for all locators: rows of the table `reliability` with a budget, pivoted."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
@@ -9,10 +9,9 @@ from caploc.report import numbers
 from caploc.report.formatting import Number, count, joined, nat
 from caploc.report.numbers import matching, number
 
-__all__ = ["SharedRow", "shared_view"]
+__all__ = ["shared_view"]
 
 _CONTROLS = ("", "random", "located minus random")
-_ANSWER, _TEXT = "shared_logprob_fall", "shared_fluency_fall"
 _SMALL = 0.05
 _REMARKS = {
     "shared_left_out": "{title}, {budget}: no set for {value:.0f} of {n} facts ({interval})",
@@ -27,45 +26,7 @@ _REMARKS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class SharedRow:
-    """One locator at one budget; falls are in nat per token.
-
-    Attributes:
-        locator: as the page calls it.
-        budget: name of the budget.
-        units: mean number of silenced units.
-        spent: mean share of all weights that they cost.
-        answer: fall of the answer: located, random, located minus random.
-        p: of the last, exploratory.
-        text: the same falls for neutral text.
-        p_text: p of neutral text.
-    """
-
-    locator: str
-    budget: str
-    units: Number
-    spent: Number
-    answer: list[Number]
-    p: float | None
-    text: list[Number]
-    p_text: float | None
-
-    @property
-    def where(self) -> str:
-        """Locator and budget, in words."""
-        return f"{self.locator} at {self.budget}"
-
-    @property
-    def text_loses(self) -> bool:
-        """Neutral text loses more than under random sets; one set for all has no interval."""
-        found = self.text[2]
-        if found.has_value and found.low is None:
-            return self.p_text is not None and self.p_text <= _SMALL
-        return found.has_value and found.bottom > 0
-
-
-def shared_view(frame: pl.DataFrame, names: Mapping[str, str]) -> dict[str, object] | None:
+def shared_view(frame: pl.DataFrame, names: Mapping[str, str]) -> dict[str, Any] | None:
     """The table of one model and set of facts, None if the run has none.
 
     Args:
@@ -102,45 +63,50 @@ def shared_view(frame: pl.DataFrame, names: Mapping[str, str]) -> dict[str, obje
     }  # fmt: skip
 
 
-def _row(frame: pl.DataFrame) -> SharedRow:
-    """Rows of one locator at one budget as a row of the page."""
-    answer, text = (
-        [number(frame, "–", metric=metric, control=control) for control in _CONTROLS]
-        for metric in (_ANSWER, _TEXT)
-    )
-    p, p_text = (
-        (numbers.row(frame, metric=metric, control=_CONTROLS[2]) or {"p": None})["p"]
-        for metric in (_ANSWER, _TEXT)
-    )
-    return SharedRow(
-        locator=frame["title"][0],
-        budget=frame["budget"][0],
-        units=number(frame, metric="shared_units"),
-        spent=number(frame, metric="shared_share"),
-        answer=answer,
-        p=p,
-        text=text,
-        p_text=p_text,
-    )
+def _row(frame: pl.DataFrame) -> dict[str, Any]:
+    """Rows of one locator at one budget as a row of the page; falls are in nat per token.
+
+    Returns:
+        Title of the ``locator``, name of the ``budget``, both in words (``where``), mean number of
+        silenced ``units``, mean share of all weights ``spent`` on them, fall of the ``answer`` and
+        of neutral ``text`` (located, random, located minus random), and ``p`` and ``p_text`` of
+        the differences, exploratory.
+    """
+    locator, budget = frame["title"][0], frame["budget"][0]
+    found: dict[str, Any] = {
+        "locator": locator,
+        "budget": budget,
+        "where": f"{locator} at {budget}",
+        "units": number(frame, metric="shared_units"),
+        "spent": number(frame, metric="shared_share"),
+    }
+    for name, p, metric in (
+        ("answer", "p", "shared_logprob_fall"), ("text", "p_text", "shared_fluency_fall")
+    ):  # fmt: skip
+        found[name] = [number(frame, "–", metric=metric, control=control) for control in _CONTROLS]
+        difference = numbers.row(frame, metric=metric, control=_CONTROLS[2])
+        found[p] = difference and difference["p"]
+    return found
 
 
-def _verdict(rows: Sequence[SharedRow]) -> str:
+def _verdict(rows: Sequence[Mapping[str, Any]]) -> str:
     """What the answer loses beyond random sets, with which locator most, what other text loses."""
-    known = [row for row in rows if row.answer[2].has_value]
+    known = [row for row in rows if row["answer"][2].has_value]
     if not known:
         return "No verdict: no locator has enough facts with a set at any budget."
-    more = [row for row in known if row.answer[2].bottom > 0 and (row.p or 0.0) <= _SMALL]
+    more = [row for row in known if row["answer"][2].bottom > 0 and (row["p"] or 0.0) <= _SMALL]
     text = (
         f"In {len(more)} of {count(len(known), 'comparison')} the answer loses more than under "
         f"random sets of equal cost (interval above 0, p at most {_SMALL})"
     )
     others = [row for row in known if row not in more]
     text += f"; not with {joined([_why(row) for row in others])}." if others else "."
-    for i, budget in enumerate(dict.fromkeys(row.budget for row in known)):
-        best = max((r for r in known if r.budget == budget), key=lambda r: r.answer[2].value or 0.0)
+    for i, budget in enumerate(dict.fromkeys(row["budget"] for row in known)):
+        own = (row for row in known if row["budget"] == budget)
+        best = max(own, key=lambda row: row["answer"][2].value)
         text += "; at" if i else " The difference is largest at"
-        text += f" {budget} with {best.locator} ({nat(best.answer[2].value or 0.0)} nat)"
-    spread = [row.where for row in more if row.text_loses]
+        text += f" {budget} with {best['locator']} ({nat(best['answer'][2].value)} nat)"
+    spread = [row["where"] for row in more if _text_loses(row)]
     if spread:
         text += (
             f". With {joined(spread)} neutral text loses more than under random sets too: that "
@@ -149,9 +115,16 @@ def _verdict(rows: Sequence[SharedRow]) -> str:
     return text + "."
 
 
-def _why(row: SharedRow) -> str:
-    found = row.answer[2]
-    return (
-        f"{row.where} ({nat(found.value or 0.0)}, {nat(found.bottom)} to {nat(found.top)} nat"
-        + (f", p = {row.p:.2g})" if row.p is not None else ")")
-    )
+def _text_loses(row: Mapping[str, Any]) -> bool:
+    """Neutral text loses more than under random sets; one set for all facts has no interval."""
+    found: Number = row["text"][2]
+    if found.has_value and found.low is None:
+        return row["p_text"] is not None and row["p_text"] <= _SMALL
+    return found.has_value and found.bottom > 0
+
+
+def _why(row: Mapping[str, Any]) -> str:
+    found: Number = row["answer"][2]
+    value, low, high = (nat(x) for x in (found.value or 0.0, found.bottom, found.top))
+    p = "" if row["p"] is None else f", p = {row['p']:.2g}"
+    return f"{row['where']} ({value}, {low} to {high} nat{p})"

@@ -15,6 +15,7 @@ from caploc.report.numbers import matching, number, remarks
 __all__ = ["CONTENTS", "KINDS", "ORDER", "TABLES", "section"]
 
 TABLES = {"reliability": RELIABILITY}
+ORDER = 60
 CONTENTS = (("reliability", "Acting on located facts"),)
 KINDS = ("located", "best random", "ipp", "best per fact", "mean of random", "cross-fitted", "null")
 _MEASURES = ("efficacy", "paraphrase", "neighbourhood", "margin", "fluency", "effect")
