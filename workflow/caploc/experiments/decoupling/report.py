@@ -5,11 +5,13 @@ from typing import Any
 import polars as pl
 
 from caploc.experiments.decoupling.table import DECOUPLING
-from caploc.report.formatting import Number, in_points
+from caploc.report.findings import Finding, Tone
+from caploc.report.formatting import Number, in_points, points
 from caploc.report.inputs import Inputs
 from caploc.report.numbers import matching, number, remarks, row
+from caploc.report.views import View
 
-__all__ = ["CONTENTS", "ORDER", "PAPER", "TABLES", "section"]
+__all__ = ["CONTENTS", "ORDER", "PAPER", "TABLES", "findings", "section"]
 
 TABLES = {"decoupling": DECOUPLING}
 ORDER = 70
@@ -17,7 +19,6 @@ CONTENTS = (("decoupling", "One text, two tasks"),)
 PAPER = {"C12": 0.156, "C11": 0.073, "C22": 0.086}
 """Coincidence rates that the paper prints for knowledge neurons; normalisation and rule of the
 located set are not printed."""
-_EFFECTS = ("task", "main part", "interaction")
 _CONTROLS = ("", "expected by layer")
 _REMARKS = {
     "multi_token_answers": "{value:.0f} of {n} prompts have an answer of several tokens",
@@ -44,13 +45,35 @@ def section(inputs: Inputs) -> dict[str, Any] | None:
     return {"paper": PAPER, "views": [_view(own) for own in by_family]}
 
 
+def findings(view: View) -> list[Finding]:
+    """Do prompts that share the task locate more in common, or prompts that share the text?"""
+    frame = view.inputs.tables.get("decoupling")
+    if frame is None:
+        return []
+    told, kinds = [], set()
+    for own in matching(frame, model=view.model).partition_by("dataset", maintain_order=True):
+        effects = _effects(matching(own, pairs=_shown(own)))
+        task, main = effects["task"][0], effects["main part"][0]
+        if task.has_value and main.has_value:
+            kinds.add(stronger := _stronger(task, main))
+            told.append(
+                f"{own['dataset'][0]}: {stronger or 'not told apart'} (same task {_span(task)}, "
+                f"same text {_span(main)} points)"
+            )
+    if not told:
+        return []
+    tone: Tone = "against" if kinds == {"the text"} else "mixed"
+    if kinds == {"the task"}:
+        tone = "supports"
+    text = "What decides more which neurons a prompt locates, in paired prompts: "
+    return [Finding(tone, "One text, two tasks", f"{text}{'; '.join(told)}.")]
+
+
 def _view(frame: pl.DataFrame) -> dict[str, Any]:
     counts = {group: row(frame, metric="pairs", pairs=group) or {} for group in ("known", "all")}
-    effect = {"metric": "effect", "control": ""}
-    known = number(frame, pairs="known", comparison="task", **effect)
-    shown = "known" if known.has_value else "all"
+    shown = _shown(frame)
     own = matching(frame, pairs=shown)
-    task, main = (number(own, comparison=name, **effect) for name in ("task", "main part"))
+    effects = _effects(own)
     return {
         "model": frame["model"][0],
         "pairs": frame["dataset"][0],
@@ -69,20 +92,31 @@ def _view(frame: pl.DataFrame) -> dict[str, Any]:
             ]
             for part in ("same main part", "other main part")
         },
-        "effects": {
-            name: [
-                number(own, metric="effect", comparison=name, control=control)
-                for control in _CONTROLS
-            ]
-            for name in _EFFECTS
-        },
-        "verdict": _verdict(task, main),
+        "effects": effects,
+        "verdict": _verdict(effects["task"][0], effects["main part"][0]),
         "rates": _rates(matching(own, metric="coincidence")),
         "curve": {
             m: [number(own, metric="curve", n_sets=m, comparison=rate) for rate in ("C11", "C22")]
             for m in matching(own, metric="curve")["n_sets"].unique().sort()
         },
         "remarks": remarks(frame, _REMARKS),
+    }
+
+
+def _shown(frame: pl.DataFrame) -> str:
+    """The numbers are about the pairs that the model answers, if there are enough of them."""
+    known = number(frame, pairs="known", metric="effect", comparison="task", control="")
+    return "known" if known.has_value else "all"
+
+
+def _effects(frame: pl.DataFrame) -> dict[str, list[Number]]:
+    """Each effect, and the one that layers alone would have."""
+    return {
+        name: [
+            number(frame, metric="effect", comparison=name, control=control)
+            for control in _CONTROLS
+        ]
+        for name in ("task", "main part", "interaction")
     }
 
 
@@ -110,14 +144,25 @@ def _verdict(task: Number, main: Number) -> str:
     if task.value is None or main.value is None:
         return f"No statement about tasks or texts: {task.reason}."
     parts = [_share("task", task), _share("text", main)]
-    if task.bottom > main.top:
-        parts.append("the located neurons follow the task more than the text")
-    elif main.bottom > task.top:
-        parts.append("the located neurons follow the text more than the task")
+    stronger = _stronger(task, main)
+    if stronger:
+        weaker = "the text" if stronger == "the task" else "the task"
+        parts.append(f"the located neurons follow {stronger} more than {weaker}")
     else:
         parts.append("the two are not told apart in size")
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}. Which neurons carry either, common sets do not show."
+
+
+def _stronger(task: Number, main: Number) -> str:
+    """Which effect is larger with its whole interval; empty if none is."""
+    if task.bottom > main.top:
+        return "the task"
+    return "the text" if main.bottom > task.top else ""
+
+
+def _span(found: Number) -> str:
+    return f"{points(found.value or 0.0)} ({points(found.bottom)} to {points(found.top)})"
 
 
 def _share(what: str, found: Number) -> str:

@@ -82,7 +82,7 @@ def _panels(frame: pl.DataFrame, labels: Sequence[str], slug: str) -> Iterator[P
                 f"Causal tracing, {title}: largest effect {top['value']:.1f} points at "
                 f"{labels[top['line']]}, layer {top['layer']}"
             )
-            drawing = _map(own, labels, title, cells["size"].max() or 1.0)
+            drawing = _map(own, labels, title, max(cells["size"]) or 1.0)
             yield Panel(title, inline_svg(drawing, f"{slug}-{state}", label))
 
 

@@ -9,11 +9,13 @@ from caploc.experiments.fidelity._figure import distributions
 from caploc.experiments.fidelity._tracing import tracing_view
 from caploc.experiments.fidelity.table import FIDELITY, TRACING
 from caploc.report import locators
+from caploc.report.findings import Finding
 from caploc.report.formatting import Number, in_points
 from caploc.report.inputs import Inputs
 from caploc.report.numbers import matching, number, row
+from caploc.report.views import View
 
-__all__ = ["CONTENTS", "ORDER", "TABLES", "section"]
+__all__ = ["CONTENTS", "ORDER", "TABLES", "findings", "section"]
 
 TABLES = {"fidelity": FIDELITY, "tracing": TRACING}
 ORDER = 50
@@ -66,14 +68,38 @@ def section(inputs: Inputs) -> dict[str, Any] | None:
     ]
     if not views:
         return None
-    paper = {names[name]: value for name, value in locators.paper(names, "fidelity").items()}
     tasks = [
         (model, task.title, [_number(own, metric=m, comparison=c) for m, c in _OF_TASKS])
         for model in inputs.spec["models"]
         for task in inputs.tasks
         if not (own := matching(frame, model=model, dataset=task.id)).is_empty()
     ]
-    return {"locators": names, "paper": paper, "tasks": tasks, "views": views}
+    return {
+        "locators": names,
+        "paper": locators.paper(names, "fidelity"),
+        "tasks": tasks,
+        "views": views,
+    }
+
+
+def findings(view: View) -> list[Finding]:
+    """Which locators tell facts apart."""
+    frame = view.inputs.tables.get("fidelity")
+    if frame is None:
+        return []
+    names = locators.titles(view.inputs, frame)
+    differences = []
+    for own in matching(frame, model=view.model).partition_by("dataset", maintain_order=True):
+        rules = _rules(own, list(names))
+        known, everything = (_table(own, group, rules, names) for group in ("known", "all"))
+        computed = any(line["difference"].has_value for line in known)
+        differences += _differences(known if computed else everything).items()
+    text = (
+        "Asked for in other words, a fact should lead a locator to the same place, and another "
+        "fact of the same relation should not."
+    )
+    verbs = ("tells facts apart", "tell facts apart")
+    return locators.tested("Single facts", text, verbs, differences)
 
 
 def _view(inputs: Inputs, frame: pl.DataFrame, names: Mapping[str, str]) -> dict[str, Any]:
@@ -99,7 +125,9 @@ def _view(inputs: Inputs, frame: pl.DataFrame, names: Mapping[str, str]) -> dict
         "dropped": left_out.select("comparison", "interval", pl.col("value").cast(int))
         .sort("comparison", "interval")
         .rows(),
-        "verdicts": _verdicts(tables[shown]),
+        "verdicts": {
+            locator: _verdict(found) for locator, found in _differences(tables[shown]).items()
+        },
         "tracing": tracing_view(inputs, model, facts),
     }
 
@@ -183,15 +211,16 @@ def _refined(frame: pl.DataFrame) -> list[tuple[str, str, Number]]:
     ]
 
 
-def _verdicts(lines: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """What the difference between rewrites and other facts of the relation says, by locator."""
-    first: dict[str, Number] = {}
+def _differences(lines: Sequence[Mapping[str, Any]]) -> dict[str, Number]:
+    """Rewrites minus other facts of the relation, by the first rule of every locator."""
+    found: dict[str, Number] = {}
     for line in lines:
-        first.setdefault(line["locator"], line["difference"])
-    return {locator: _verdict(found) for locator, found in first.items()}
+        found.setdefault(line["locator"], line["difference"])
+    return found
 
 
 def _verdict(found: Number) -> str:
+    """What the difference between rewrites and other facts of the relation says."""
     if found.value is None or found.low is None or found.high is None:
         return f"No verdict: {found.reason}."
     if found.low > 0:

@@ -8,11 +8,13 @@ import polars as pl
 from caploc.experiments.reliability._shared_metric import shared_view
 from caploc.experiments.reliability.table import RELIABILITY
 from caploc.report import locators
+from caploc.report.findings import Finding
 from caploc.report.formatting import Number, in_points, percent
 from caploc.report.inputs import Inputs
 from caploc.report.numbers import matching, number, remarks
+from caploc.report.views import View
 
-__all__ = ["CONTENTS", "KINDS", "ORDER", "TABLES", "section"]
+__all__ = ["CONTENTS", "KINDS", "ORDER", "TABLES", "findings", "section"]
 
 TABLES = {"reliability": RELIABILITY}
 ORDER = 60
@@ -45,19 +47,36 @@ def section(inputs: Inputs) -> dict[str, Any] | None:
     names = locators.titles(inputs, frame)
     by_facts = frame.partition_by("model", "dataset", maintain_order=True)
     return {
-        "paper": {names[k]: v for k, v in locators.paper(names, "reliability").items()},
+        "paper": locators.paper(names, "reliability"),
         "views": [_view(own, names) for own in by_facts],
     }
 
 
+def findings(view: View) -> list[Finding]:
+    """Which locators do more than the best random choice."""
+    frame = view.inputs.tables.get("reliability")
+    if frame is None:
+        return []
+    own = matching(frame, model=view.model)
+    names = locators.titles(view.inputs, frame)
+    rows = [
+        row
+        for part in own.partition_by("dataset", maintain_order=True)
+        for row in _ipp_rows(part, names)
+    ]
+    differences = [(row["locator"], row["ipp"]) for row in rows if row["primary"]]
+    text = "Acting on what a locator found should do more than acting on the best random choice."
+    return locators.tested("Acting on facts", text, ("does more", "do more"), differences)
+
+
 def _view(frame: pl.DataFrame, names: Mapping[str, str]) -> dict[str, Any]:
-    known = matching(frame, metric="facts")["value"].max()
+    known = matching(frame, metric="facts")["value"]
     rows = _ipp_rows(frame, names)
     titled = frame.with_columns(title=pl.col("locator").replace(names))
     return {
         "model": frame["model"][0],
         "facts": frame["dataset"][0],
-        "n_known": int(known or 0),  # type: ignore[arg-type]
+        "n_known": int(max(known, default=0)),
         "verdicts": {row["locator"]: _verdict(row) for row in rows if row["primary"]},
         "rows": rows,
         "layers": _layers(frame),
