@@ -21,7 +21,6 @@ __all__ = [
     "offers",
     "ranking",
     "taken",
-    "title",
     "unit",
     "with_sections",
 ]
@@ -33,12 +32,7 @@ _FACT = ("locate", "located", "refined")
 
 def unit(name: str) -> str:
     """What a locator scores: "ffn neuron", "layer" or "edge"."""
-    return str(signatures.constant(_LOCATORS, name, "UNIT"))
-
-
-def title(name: str) -> str:
-    """How pages call a locator."""
-    return str(signatures.constant(_LOCATORS, name, "TITLE") or name)
+    return str(plugins.constants(_LOCATORS, name).get("UNIT"))
 
 
 def offers(name: str, function: str) -> bool:

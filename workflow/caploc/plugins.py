@@ -3,6 +3,8 @@
 Listing reads names only, so the Snakefile can list tasks without importing torch.
 """
 
+import ast
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 
 from caploc.records import DataError
 
-__all__ = ["declared", "experiments", "load", "module_name", "names", "stages"]
+__all__ = ["constants", "declared", "experiments", "load", "module_name", "names", "stages"]
 
 # Folder of each kind of plug-in, where it is not called like the kind.
 _FOLDERS = {"families": "models/families"}
@@ -49,6 +51,24 @@ def load(kind: str, name: str) -> ModuleType:
         DataError: no such plug-in.
     """
     return import_module(module_name(kind, name))
+
+
+@cache
+def constants(kind: str, name: str) -> dict[str, Any]:
+    """What a plug-in says of itself in literals (``TITLE = "Causal tracing"``), by name.
+
+    The text of its file is read, as setuptools reads a version: who only has to name a locator
+    need not import torch for it. Empty where there is no such plug-in.
+    """
+    path = Path(__file__).parent / _FOLDERS.get(kind, kind) / f"{name}.py"
+    found: dict[str, Any] = {}
+    if name in names(kind):
+        for statement in ast.parse(path.read_text(encoding="utf-8")).body:
+            match statement:
+                case ast.Assign(targets=[ast.Name(id=key)], value=value):
+                    with suppress(ValueError):  # not a literal
+                        found[key] = ast.literal_eval(value)
+    return found
 
 
 @cache

@@ -17,7 +17,7 @@ from typing import Any
 from caploc import plugins, settings
 from caploc.records import DataError
 
-__all__ = ["constant", "functions", "parameters", "passes_on", "settings_class"]
+__all__ = ["functions", "parameters", "passes_on", "settings_class"]
 
 # Parameters that are never settings: the run gives them.
 GIVEN = ("seed", "memory_mib")
@@ -48,20 +48,6 @@ def functions(kind: str, name: str) -> frozenset[str]:
         DataError: no such plug-in, or its file is no Python.
     """
     return frozenset(_functions(kind, name))
-
-
-def constant(kind: str, name: str, key: str) -> Any:
-    """A literal that a plug-in assigns to a name, e.g. its ``TITLE``; None without.
-
-    Raises:
-        DataError: as `functions`.
-    """
-    for node in _tree(kind, name).body:
-        if isinstance(node, ast.Assign) and any(
-            isinstance(target, ast.Name) and target.id == key for target in node.targets
-        ):
-            return ast.literal_eval(node.value)
-    return None
 
 
 def parameters(kind: str, name: str, function: str) -> frozenset[str]:

@@ -130,7 +130,9 @@ def attribution_memory(run: Run, lengths: Sequence[Lengths], method: dict[str, A
     longest = max(one.scored(method.get("max_answer_tokens")) for one in lengths)
     together = 64 * longest * below * run.shape.layers
     rows = min(method.get("batch_rows", _BATCH_ROWS), together)
-    read = min(max(4 * method.get("batch_rows", _BATCH_ROWS), 4096), 64 * max(one.total for one in lengths))
+    read = min(
+        max(4 * method.get("batch_rows", _BATCH_ROWS), 4096), 64 * max(one.total for one in lengths)
+    )
     read = min(read, max(rows / (below * run.shape.layers), 1) * max(x.total for x in lengths))
     keys = read * run.shape.layers * 2 * run.shape.hidden * run.bytes
     found = _held(run, rows) + keys + 3 * 4 * _LOGITS[_place(run)]

@@ -15,7 +15,7 @@ from caploc.settings import AnyPath, Count, Positive
 
 __all__ = ["RANKED", "TITLE", "UNIT", "locate", "score"]
 
-TITLE = "Path-integrated contributions (CNL)"
+TITLE = "Mean scores (CNL)"
 UNIT = "ffn neuron"
 RANKED = "distance"
 

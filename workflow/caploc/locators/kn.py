@@ -24,6 +24,7 @@ from caploc.records import Dropped, Sample
 from caploc.settings import Count, FixedPath, Share
 
 __all__ = [
+    "PAPER",
     "RANKED",
     "TITLE",
     "UNIT",
@@ -39,6 +40,8 @@ __all__ = [
 
 TITLE = "Knowledge neurons"
 UNIT = "ffn neuron"
+PAPER = {"fidelity": 0.373, "reliability": 0.114}
+"""Overlap of rewrites and IPP that the paper prints for it (GPT-J, CounterFact)."""
 RANKED = "value"
 per_layer = neurons_per_layer
 

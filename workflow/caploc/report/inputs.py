@@ -11,7 +11,6 @@ from caploc.files import store
 from caploc.jobs.digests import file_digest
 from caploc.jobs.job import Job
 from caploc.records import DataError
-from caploc.report.worked_examples import FactExample, PairExample, fact_example, pair_example
 
 __all__ = ["Inputs", "Pair", "Row", "Source", "Task", "read_inputs"]
 
@@ -93,8 +92,6 @@ class Inputs:
         manifests: manifest of every model, by its id.
         losses: training curve of the models trained here, by model id.
         splits: the check that no prompt occurs in two splits, as written by its stage.
-        fact: worked example of the experiments on single facts, if there is one.
-        pair: worked example of the experiment on paired prompts, if there is one.
         sources: files read, in a fixed order.
     """
 
@@ -106,8 +103,6 @@ class Inputs:
     manifests: Mapping[str, Row]
     losses: Mapping[str, list[Row]]
     splits: Row
-    fact: FactExample | None
-    pair: PairExample | None
     sources: tuple[Source, ...]
 
     def title(self, dataset: str) -> str:
@@ -151,8 +146,6 @@ def read_inputs(job: Job) -> Inputs:
         manifests={m["model"]: m for m in map(_manifest, job.inputs.get("models", []))},
         losses={path.parent.name: _loss(path) for path in job.inputs.get("losses", [])},
         splits=_splits(job.input("splits")),
-        fact=fact_example(job, spec.get("example_locator", "")),
-        pair=pair_example(job, spec.get("example_rule", "")),
         sources=tuple(_sources(job)),
     )
 
