@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 from test_slices import SAMPLES, a_mask, weights
-from tiny_models import ids, tiny_llama
+from tiny_models import tiny_llama
 
 from caploc.experiments.enhancement._training import Diverged, Training
 from caploc.forward.answer_pass import answer_pass

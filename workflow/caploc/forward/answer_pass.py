@@ -60,9 +60,7 @@ class AnswerPass:
         return self.batch.read.to(self.logprob.dtype)
 
 
-def answer_pass(
-    lm: LanguageModel, pairs: Sequence[Pair], *, neurons: bool = False
-) -> AnswerPass:
+def answer_pass(lm: LanguageModel, pairs: Sequence[Pair], *, neurons: bool = False) -> AnswerPass:
     """Run pairs of a prompt and its answer together.
 
     Args:

@@ -85,7 +85,7 @@ def padded(rows: Sequence[Sequence[int]], device: torch.device) -> Tensor:
 
 
 def gold(logits: Tensor, targets: Tensor) -> Tensor:
-    """log P of chosen tokens, in nat.
+    """Log P of chosen tokens, in nat.
 
     Args:
         logits: (..., vocab).

@@ -60,7 +60,7 @@ def neurons_passed(
 
 @torch.no_grad()
 def recorded_neurons(
-    lm: LanguageModel, ids: Tensor, layers: Sequence[int] | None = None
+    lm: LanguageModel, ids: Tensor, layers: Sequence[int] | None = None, at: Any = ...
 ) -> list[Tensor]:
     """Neurons while the model reads token ids.
 
@@ -68,11 +68,12 @@ def recorded_neurons(
         lm: the model.
         ids: (row, position) token ids.
         layers: of which layers, ascending; None means all.
+        at: index into (row, position, neuron) of what is kept; everything if left out.
 
     Returns:
-        Per layer (row, position, neuron).
+        Per layer (row, position, neuron), or what `at` picks of it.
     """
     seen: list[Tensor] = []
-    with neurons_passed(lm, len(ids), lambda _, w: seen.append(w), layers):
+    with neurons_passed(lm, len(ids), lambda _, w: seen.append(w[at].clone()), layers):
         lm.model.base_model(input_ids=ids, use_cache=False)
     return seen

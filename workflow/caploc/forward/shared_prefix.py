@@ -84,7 +84,6 @@ class Unchanged:
         answering = batch.answering
         for layer in range(first, lm.n_layers):
             ffn = _around(lm, layer, lm.family.ffn_out)
-            only_answer = None
             with Hooks() as acting:
                 if layer == first and ffn is not None and not self._with_heads(rows):
                     acting.enter_context(self._answers(layer, ffn, rows, samples, answering))

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from caploc.forward.hooks import recorded_neurons
 from caploc.measures.knowledge_neurons import select
 from caploc.models.language_model import LanguageModel
 from caploc.models.tokens import encode
@@ -35,7 +35,6 @@ class Activation:
     scores: NDArray[np.float64]
 
 
-@torch.no_grad()
 def locate(
     lm: LanguageModel, samples: Sequence[Sample], *, seed: int = 0
 ) -> list[Activation | Dropped]:
@@ -72,16 +71,6 @@ def per_layer(result: Activation) -> list[int]:
 
 def _neurons(lm: LanguageModel, prompt: list[int], answer: list[int]) -> NDArray[np.float64]:
     """(layer, answer token, neuron) inputs of the output projections."""
-    seen: list[Tensor] = []
-
-    def record(module: object, args: tuple[Tensor, ...]) -> None:
-        seen.append(args[0][0, len(prompt) - 1 :].double().cpu())
-
-    handles = [p.register_forward_pre_hook(record) for p in lm.projections]
-    try:
-        ids = torch.tensor([[*prompt, *answer[:-1]]], device=lm.device)
-        lm.model.base_model(input_ids=ids, use_cache=False)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return torch.stack(seen).numpy()
+    ids = torch.tensor([[*prompt, *answer[:-1]]], device=lm.device)
+    found = recorded_neurons(lm, ids, at=(0, slice(len(prompt) - 1, None)))
+    return torch.stack([w.double().cpu() for w in found]).numpy()

@@ -17,10 +17,10 @@ from caploc import plugins
 from caploc.files import store
 from caploc.files.located import LOCATED
 from caploc.forward.processor import use_processor
+from caploc.forward.samples import model_of
 from caploc.jobs.job import Job
 from caploc.jobs.progress import tracked
 from caploc.models.language_model import LanguageModel
-from caploc.models.loading import load_model
 from caploc.records import Dropped, Sample
 
 __all__ = ["run"]
@@ -38,10 +38,7 @@ def run(job: Job) -> None:
     """Load, locate group by group, write."""
     use_processor(job.threads)
     spec = job.spec
-    manifest = store.read_json(job.input("manifest"))
-    # An absolute path stays what it is when joined.
-    folder = job.input("manifest").parent / manifest["path"]
-    lm = load_model(folder, dtype=spec["dtype"], device=spec["device"])
+    lm = model_of(job.input("manifest"), spec)
     locator = plugins.load("locators", spec["locator"])
     everything = store.read_table(job.input("prompts"), _COLUMNS).to_pylist()
     # What a locator derives from the facts of the whole run must not depend on the shard.

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from caploc.experiments.reliability._budgets import Units
 from caploc.experiments.reliability._known_facts import sample_of
 from caploc.files.located import stream_scores
+from caploc.forward.hooks import recorded_neurons
 from caploc.forward.subject import tokens_of
 from caploc.locators.circuit import graph_of
 from caploc.models.language_model import LanguageModel, matrix
@@ -122,22 +122,11 @@ def _by_layer(
 def _written(lm: LanguageModel, row: Mapping[str, Any]) -> NDArray[np.float64]:
     """(layer, neuron) |activation| x norm of the output column, at the last subject token."""
     tokens = tokens_of(lm, sample_of(dict(row)))
-    seen: list[Tensor] = []
-    handles = [
-        p.register_forward_pre_hook(lambda m, a: seen.append(a[0].reshape(-1, a[0].shape[-1])))
-        for p in lm.projections
-    ]
-    try:
-        with torch.no_grad():
-            ids = torch.tensor([tokens.prompt[: tokens.last + 1]], device=lm.device)
-            lm.model.base_model(input_ids=ids, use_cache=False)
-    finally:
-        for handle in handles:
-            handle.remove()
+    ids = torch.tensor([tokens.prompt[: tokens.last + 1]], device=lm.device)
     return np.stack(
         [
-            (w[-1].double().abs() * matrix(p).double().norm(dim=0)).cpu().numpy()
-            for w, p in zip(seen, lm.projections, strict=True)
+            (w.double().abs() * matrix(p).double().norm(dim=0)).cpu().numpy()
+            for w, p in zip(recorded_neurons(lm, ids, at=(0, -1)), lm.projections, strict=True)
         ]
     )
 
