@@ -157,62 +157,89 @@ def find_values(
     Returns:
         (fact, width) values, the projection's bias included.
     """
-    prompts = [t for texts in facts for t in texts]
-    owner = torch.tensor(
-        [i for i, texts in enumerate(facts) for _ in texts] + list(range(len(facts))),
-        device=lm.device,
-    )
-    rows = [*prompts, *essences]
-    batch = batch_of([(t.prompt, t.answer) for t in rows], lm.device)
-    row = torch.arange(len(rows), device=lm.device)
-    last = torch.tensor([t.last for t in rows], device=lm.device)
-    told, asked = batch.rows(row[: len(prompts)]), row[len(prompts) :]
-    n_texts = torch.tensor([float(len(texts)) for texts in facts], device=lm.device)
-    first = (n_texts.cumsum(0) - n_texts).long()
-    old: list[Tensor] = []
-    state: dict[str, Tensor] = {}
-
-    def add(module: Any, args: Any, output: Tensor) -> Tensor:
-        x = output.reshape(len(rows), -1, output.shape[-1]).clone()
-        if not old:
-            old.append(x[first, last[first]].detach().clone())
-            return output
-        x[row, last] = x[row, last] + state["change"][owner].to(x)
-        return x.view_as(output)
-
-    def outcome() -> tuple[Tensor, Tensor]:
-        """(fact,) mean loss of the new object, (fact, vocab) what follows the essence."""
-        hidden = lm.model.base_model(input_ids=batch.ids, use_cache=False).last_hidden_state
-        found = gold(lm.logits(told.at_answer(hidden[: len(prompts)])), told.targets)
-        each = -found.masked_fill(~told.counts, 0.0).sum(1) / told.n_tokens
-        loss = each.new_zeros(len(facts)).index_add(0, owner[: len(prompts)], each)
-        after = lm.logits(hidden[asked, batch.positions[asked, 0]]).float()
-        return loss / n_texts, torch.log_softmax(after, -1)
-
-    with lm.projections[layer].register_forward_hook(add):
+    search = _Search(lm, layer, facts, essences)
+    with torch.no_grad():
+        _, reference = search.outcome(None)
+    old = search.old
+    norm = old.float().norm(dim=1)
+    change = torch.zeros_like(old, dtype=torch.float32).requires_grad_(True)
+    optimiser = torch.optim.Adam([change], lr=settings.learning_rate)
+    done = torch.zeros(len(facts), dtype=torch.bool, device=lm.device)
+    for step in range(settings.steps):
+        loss, after = search.outcome(change)
+        kl = (after.exp() * (after - reference)).sum(1)
+        decay = settings.weight_decay * change.norm(dim=1) / norm**2
+        total = loss + settings.kl * kl + decay
+        done |= total.detach() < _LOW_LOSS
+        if bool(done.all()) or step == settings.steps - 1:
+            break
+        optimiser.zero_grad()
+        total.sum().backward()
         with torch.no_grad():
-            _, reference = outcome()
-        norm = old[0].float().norm(dim=1)
-        change = torch.zeros_like(old[0], dtype=torch.float32).requires_grad_(True)
-        state["change"] = change
-        optimiser = torch.optim.Adam([change], lr=settings.learning_rate)
-        done = torch.zeros(len(facts), dtype=torch.bool, device=lm.device)
-        for step in range(settings.steps):
-            loss, after = outcome()
-            kl = (after.exp() * (after - reference)).sum(1)
-            decay = settings.weight_decay * change.norm(dim=1) / norm**2
-            total = loss + settings.kl * kl + decay
-            done |= total.detach() < _LOW_LOSS
-            if bool(done.all()) or step == settings.steps - 1:
-                break
-            optimiser.zero_grad()
-            total.sum().backward()
-            with torch.no_grad():
-                kept = change.clone()
-            optimiser.step()
-            with torch.no_grad():
-                change[done] = kept[done]
-                size = change.norm(dim=1)
-                most = settings.clamp * norm
-                change *= torch.where(size > most, most / size.clamp_min(1e-30), 1.0)[:, None]
-    return old[0] + change.detach().to(old[0])
+            kept = change.clone()
+        optimiser.step()
+        with torch.no_grad():
+            change[done] = kept[done]
+            size = change.norm(dim=1)
+            most = settings.clamp * norm
+            change *= torch.where(size > most, most / size.clamp_min(1e-30), 1.0)[:, None]
+    return old + change.detach().to(old)
+
+
+class _Search:
+    """All texts of some facts in one batch, while the FFN output at their subjects is changed.
+
+    Args:
+        lm: as in `find_values`, as all below.
+        layer: index of the block.
+        facts: texts of each fact.
+        essences: one text of each fact.
+
+    Attributes:
+        old: (fact, width) unchanged FFN output at the last subject token; known after the first
+            `outcome`.
+    """
+
+    old: Tensor
+
+    def __init__(
+        self, lm: LanguageModel, layer: int, facts: Sequence[Sequence[Tokens]],
+        essences: Sequence[Tokens],
+    ) -> None:  # fmt: skip
+        texts = [*(t for of_fact in facts for t in of_fact), *essences]
+        counts = torch.tensor([len(of_fact) for of_fact in facts], device=lm.device)
+        fact = torch.arange(len(facts), device=lm.device)
+        self._lm, self._projection = lm, lm.projections[layer]
+        self._batch = batch_of([(t.prompt, t.answer) for t in texts], lm.device)
+        self._n_texts = counts
+        self._owner = torch.cat([fact.repeat_interleave(counts), fact])
+        self._row = torch.arange(len(texts), device=lm.device)
+        self._last = torch.tensor([t.last for t in texts], device=lm.device)
+
+    def outcome(self, change: Tensor | None) -> tuple[Tensor, Tensor]:
+        """(fact,) mean loss of the new object, (fact, vocab) log-probability behind the essence.
+
+        Args:
+            change: (fact, width) what is added to the FFN output at the last subject token.
+        """
+
+        def add(module: Any, args: Any, output: Tensor) -> Tensor:
+            x = output.reshape(len(self._row), -1, output.shape[-1]).clone()
+            at_subject = x[self._row, self._last]
+            if change is None:
+                first = self._n_texts.cumsum(0) - self._n_texts
+                self.old = at_subject[first].detach()
+                return output
+            x[self._row, self._last] = at_subject + change[self._owner].to(x)
+            return x.view_as(output)
+
+        lm, batch, n = self._lm, self._batch, int(self._n_texts.sum())
+        with self._projection.register_forward_hook(add):
+            hidden = lm.model.base_model(input_ids=batch.ids, use_cache=False).last_hidden_state
+        told = batch.rows(self._row[:n])
+        found = gold(lm.logits(told.at_answer(hidden[:n])), told.targets)
+        each = -found.masked_fill(~told.counts, 0.0).sum(1) / told.n_tokens
+        loss = each.new_zeros(len(self._n_texts)).index_add(0, self._owner[:n], each)
+        essence = self._row[n:]
+        after = lm.logits(hidden[essence, batch.positions[essence, 0]]).float()
+        return loss / self._n_texts, torch.log_softmax(after, -1)
