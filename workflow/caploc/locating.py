@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from caploc.forward.answer_pass import AnswerPass, answer_passes
+from caploc.forward.hooks import Hooks
 from caploc.models.language_model import LanguageModel
 from caploc.records import DataError, Dropped, Sample
 
@@ -149,24 +150,18 @@ def mean_over_positions(
     """
     total = torch.zeros(lm.n_layers, lm.n_neurons, dtype=torch.float64)
     seen: list[Tensor] = []
-    handles = [
-        gate.register_forward_hook(lambda m, a, out: seen.append(out[..., : lm.n_neurons]))
-        for gate in (lm.gates if gates else [])
-    ]
     n = 0.0
-    try:
-        for found in answer_passes(lm, samples):
+    with Hooks() as hooks:
+        for gate in lm.gates if gates else []:
+            hooks.after(gate, lambda m, a, out: seen.append(out[..., : lm.n_neurons]))
+        for found in answer_passes(lm, samples, neurons=not gates):
             if isinstance(found, tuple):
                 continue
-            values = seen if gates else found.neurons
-            for layer, w in enumerate(values):
+            for layer, w in enumerate(seen if gates else found.neurons):
                 w = of(w.reshape(*found.read.shape, -1)).double()
                 total[layer] += torch.einsum("sp,spj->j", found.read.double(), w).cpu()
             n += float(found.read.sum())
             seen.clear()
-    finally:
-        for handle in handles:
-            handle.remove()
     if not n:
         raise NothingFits
     return (total / n).numpy()

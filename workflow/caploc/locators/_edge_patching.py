@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from caploc.forward.hooks import Hooks
 from caploc.locators._answer_pairs import contrast_of, tokens_of
 from caploc.locators._block_calls import record_rows, run_block
 from caploc.locators._circuit_run import answer_log_probability, reference_outputs, run_alone
@@ -87,34 +88,28 @@ def _patched(lm: LanguageModel, layer: int, within: int, streams: Tensor) -> Ite
     """While a block runs, one of its readers reads other streams: (row, token, width)."""
     graph, parts = graph_of(lm), parts_of(lm)
     counts = (graph.n_heads, graph.n_kv_heads, graph.n_kv_heads)
-    handles = []
-    if within == graph.readers_per_layer - 1:
-        read = parts.ffn_norm[layer](streams)
-        for module in parts.ffn_in[layer]:
-            handles.append(
-                module.register_forward_pre_hook(lambda m, a: (read.view_as(a[0]), *a[1:]))
-            )
-    else:
-        which = int(np.searchsorted(np.cumsum(counts), within, side="right"))
-        head = within - sum(counts[:which])
-        module = parts.attention_in[layer][which]
-        weight = rows_by_head(module, counts[which], out=False)[head]
-        rows = slice(head * len(weight), (head + 1) * len(weight))
-        read = parts.attention_norm[layer](streams) @ weight.T
-        if (bias := bias_of(module)) is not None:
-            read = read + bias[rows]
+    with Hooks() as hooks:
+        if within == graph.readers_per_layer - 1:
+            read = parts.ffn_norm[layer](streams)
+            for module in parts.ffn_in[layer]:
+                hooks.before(module, lambda m, a: (read.view_as(a[0]), *a[1:]))
+        else:
+            which = int(np.searchsorted(np.cumsum(counts), within, side="right"))
+            head = within - sum(counts[:which])
+            module = parts.attention_in[layer][which]
+            weight = rows_by_head(module, counts[which], out=False)[head]
+            rows = slice(head * len(weight), (head + 1) * len(weight))
+            read = parts.attention_norm[layer](streams) @ weight.T
+            if (bias := bias_of(module)) is not None:
+                read = read + bias[rows]
 
-        def replace(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
-            changed = output.clone()
-            changed.view(*read.shape[:2], -1)[..., rows] = read
-            return changed
+            def replace(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+                changed = output.clone()
+                changed.view(*read.shape[:2], -1)[..., rows] = read
+                return changed
 
-        handles.append(module.register_forward_hook(replace))
-    try:
+            hooks.after(module, replace)
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def prune_greedily(

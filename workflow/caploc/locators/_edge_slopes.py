@@ -6,11 +6,12 @@ Gradients are read off one backward pass at the projections: all points of a pat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from caploc.forward.batch import gold
+from caploc.forward.hooks import Hooks
 from caploc.locators._nodes import Parts, first_argument, parts_of
 from caploc.models.language_model import LanguageModel
 
@@ -32,11 +33,10 @@ def measure(
         (row,) nats (or logits), in float32 or wider.
     """
     z = lm.logits(lm.final_norm(before_norm[:, -len(answer) :]))
-    z = z.to(torch.promote_types(z.dtype, torch.float32))
     if contrast is not None:
+        z = z.to(torch.promote_types(z.dtype, torch.float32))
         return z[:, 0, answer[0]] - z[:, 0, contrast]
-    targets = torch.tensor(answer, device=lm.device).expand(len(z), -1)
-    return torch.log_softmax(z, -1).gather(2, targets[..., None]).mean((1, 2))
+    return gold(z, torch.tensor(answer, device=lm.device).expand(len(z), -1)).mean(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,35 +104,28 @@ class _Taps:
 @contextmanager
 def _tapped(lm: LanguageModel, parts: Parts, leaf: Tensor, taps: _Taps) -> Iterator[None]:
     """Let the first block read `leaf`, and collect the tensors that edges end at."""
-    handles: list[Any] = []
 
     def before(module: nn.Module, kept: list[Tensor]) -> None:
-        handles.append(module.register_forward_pre_hook(lambda m, args: kept.append(args[0])))
-
-    def of_output(module: nn.Module) -> None:
-        handles.append(module.register_forward_hook(lambda m, a, out: taps.heads.append(out)))
+        hooks.before(module, lambda m, args: kept.append(args[0]))
 
     def of_ffn_input(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         # A tensor of its own: the gradient that comes through this module and no other.
         taps.ffn.append(args[0].view_as(args[0]))
         return (taps.ffn[-1], *args[1:])
 
-    try:
-        handles.append(
-            lm.blocks[0].register_forward_pre_hook(
-                lambda m, args, kwargs: first_argument(args, kwargs, leaf), with_kwargs=True
-            )
+    with Hooks() as hooks:
+        hooks.before(
+            lm.blocks[0],
+            lambda m, args, kwargs: first_argument(args, kwargs, leaf),
+            with_kwargs=True,
         )
         for layer in range(lm.n_layers):
             before(parts.attention_norm[layer], taps.before_attention)
             if parts.ffn_norm[layer] is not parts.attention_norm[layer]:
                 before(parts.ffn_norm[layer], taps.before_ffn)
             for module in parts.attention_in[layer]:
-                of_output(module)
+                hooks.after(module, lambda m, a, out: taps.heads.append(out))
             for module in parts.ffn_in[layer]:
-                handles.append(module.register_forward_pre_hook(of_ffn_input))
+                hooks.before(module, of_ffn_input)
         before(lm.final_norm, taps.before_head)
         yield
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from caploc.forward.hooks import recorded_neurons
 from caploc.forward.subject import Tokens, tokens_of
 from caploc.locators._restoration import KINDS, restore_cells, window_of
 from caploc.measures.budgets import Units, descending
@@ -233,25 +233,14 @@ def rank(
     )
 
 
-@torch.no_grad()
 def _written(lm: LanguageModel, sample: Sample) -> NDArray[np.float64]:
     """(layer, neuron) |activation| x norm of the output column, at the last subject token."""
     tokens = tokens_of(lm, sample)
-    seen: list[Tensor] = []
-    handles = [
-        p.register_forward_pre_hook(lambda m, a: seen.append(a[0].reshape(-1, a[0].shape[-1])))
-        for p in lm.projections
-    ]
-    try:
-        ids = torch.tensor([tokens.prompt[: tokens.last + 1]], device=lm.device)
-        lm.model.base_model(input_ids=ids, use_cache=False)
-    finally:
-        for handle in handles:
-            handle.remove()
+    ids = torch.tensor([tokens.prompt[: tokens.last + 1]], device=lm.device)
     return np.stack(
         [
-            (w[-1].double().abs() * matrix(p).double().norm(dim=0)).cpu().numpy()
-            for w, p in zip(seen, lm.projections, strict=True)
+            (w.double().abs() * matrix(p).double().norm(dim=0)).cpu().numpy()
+            for w, p in zip(recorded_neurons(lm, ids, at=(0, -1)), lm.projections, strict=True)
         ]
     )
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from caploc.measures.random_sets import draw_in_blocks
+
 __all__ = ["KINDS", "LAYER", "Counts", "Units", "descending"]
 
 Ids = NDArray[np.int64]
@@ -113,11 +115,7 @@ class Units:
 
     def draw(self, counts: Counts, generator: np.random.Generator) -> Ids:
         """(unit,) as many units of each kind, drawn from all of that kind without replacement."""
-        first, drawn = 0, []
-        for size, n in zip(self.sizes, counts, strict=True):
-            drawn.append(first + np.sort(generator.choice(size, n, replace=False)))
-            first += size
-        return np.concatenate(drawn).astype(np.int64)
+        return draw_in_blocks(self.sizes, counts, generator)
 
     def n_sets(self, counts: Counts) -> int:
         """How many different sets `draw` can return."""

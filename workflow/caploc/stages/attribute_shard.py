@@ -21,15 +21,15 @@ from caploc.attribution.memory import use_huge_pages
 from caploc.attribution.rules import path_rule
 from caploc.files import store
 from caploc.forward.processor import use_processor
+from caploc.forward.samples import model_of
 from caploc.jobs.digests import weights_digest
 from caploc.jobs.job import Job
 from caploc.jobs.partial_work import partial_work
 from caploc.jobs.progress import tracked
 from caploc.models.language_model import LanguageModel
-from caploc.models.loading import load_model
 from caploc.records import DataError, Dropped, Sample
 
-__all__ = ["load_described", "run"]
+__all__ = ["run"]
 
 _LOG = logging.getLogger(__name__)
 # Samples scored together: enough to group by length, one row group of the file, and what a kill
@@ -49,7 +49,7 @@ def run(job: Job) -> None:
     use_processor(job.threads)
     spec = job.spec
     samples = _read_samples(job.input("samples"), spec["shard"], spec["shard_size"])
-    manifest, lm = load_described(job.input("manifest"), spec)
+    manifest, lm = store.read_json(job.input("manifest")), model_of(job.input("manifest"), spec)
     metadata = {
         "origin": job.origin(),
         **_described_path(spec["method"]),
@@ -115,34 +115,6 @@ def _read_samples(path: Path, shard: int, size: int) -> list[Sample]:
         )
     rows = table.slice(shard * size, size).select(["sample_id", "prompt", "answer"]).to_pylist()
     return [Sample(**row) for row in rows]
-
-
-def load_described(path: Path, spec: dict[str, Any]) -> tuple[dict[str, Any], LanguageModel]:
-    """Manifest of a model and the model itself, when they belong together.
-
-    Args:
-        path: manifest.
-        spec: ``model``, ``family``, ``dtype``, ``device``.
-
-    Raises:
-        DataError: the weights are damaged or not those that manifest and config describe.
-    """
-    manifest = store.read_json(path)
-    # An absolute path stays what it is when joined.
-    lm = load_model(path.parent / manifest["path"], dtype=spec["dtype"], device=spec.get("device"))
-    found = {"n_layers": lm.n_layers, "n_neurons": lm.n_neurons, "family": lm.family.name}
-    for key, value in found.items():
-        if manifest[key] != value:
-            raise DataError(
-                f"{path}: {key} is {manifest[key]!r}, the weights in {manifest['path']} have "
-                f"{value!r}; the manifest belongs to another model: delete it and run again"
-            )
-    if spec.get("family", lm.family.name) != lm.family.name:
-        raise DataError(
-            f"models.{spec['model']}.family is {spec['family']!r}, the weights are of family "
-            f"{lm.family.name!r}; correct the config"
-        )
-    return manifest, lm
 
 
 def _chunk(path: Path, lm: LanguageModel, samples: list[Sample], spec: dict[str, Any]) -> Path:

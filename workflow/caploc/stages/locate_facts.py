@@ -15,10 +15,10 @@ from caploc import plugins
 from caploc.files import store
 from caploc.files.located import LOCATED
 from caploc.forward.processor import use_processor
+from caploc.forward.samples import model_of
 from caploc.jobs.job import Job
 from caploc.jobs.progress import tracked
 from caploc.models.language_model import LanguageModel
-from caploc.models.loading import load_model
 from caploc.records import Dropped, Sample
 from caploc.stages.settings import LocateFacts
 
@@ -37,10 +37,7 @@ def run(job: Job) -> None:
     """Load, locate group by group, write."""
     use_processor(job.threads)
     told = job.told(LocateFacts)
-    manifest = store.read_json(job.input("manifest"))
-    # An absolute path stays what it is when joined.
-    folder = job.input("manifest").parent / manifest["path"]
-    lm = load_model(folder, dtype=told.dtype, device=told.device)
+    lm = model_of(job.input("manifest"), job.spec)
     locator = plugins.load("locators", told.locator)
     everything = store.read_table(job.input("prompts"), _COLUMNS).to_pylist()
     # What a locator derives from the facts of the whole run must not depend on the shard.

@@ -8,8 +8,8 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from caploc.forward import processor as _processor
-from caploc.forward import products
-from caploc.forward.products import _addmm, _mm, mkl_is_slow
+from caploc.forward import processor as products
+from caploc.forward.processor import _addmm, _mm, mkl_is_slow
 
 LARGE = ((130, 96, 100), (64, 2000, 33), (1, 1200, 1000), (1100, 1, 1000))
 
@@ -92,7 +92,7 @@ def test_matrices_that_do_not_fit_are_refused_as_ever(other):
 IN_A_PROCESS = """
 import torch, warnings
 warnings.simplefilter("error")
-from caploc.attribution import products
+from caploc.forward import processor as products
 calls, own = [], products._onednn
 products._onednn = lambda *a: calls.append(1) or own(*a)
 products.use_onednn(); products.use_onednn()
