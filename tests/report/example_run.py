@@ -7,6 +7,7 @@ Data sets: alpha and beta share words, alpha and gamma a capability; gamma locat
 import json
 import random
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -255,6 +256,16 @@ def frame_of(rows: list[dict[str, Any]], schema: Any) -> pl.DataFrame:
         assert isinstance(found, pl.DataFrame)
         return found
     return tables.gathered([pl.DataFrame(rows, infer_schema_length=None)] if rows else [], schema)
+
+
+def only(**rows: list[dict[str, Any]]) -> Any:
+    """As much of a run as a section of the page asks for: these tables and no others."""
+    return SimpleNamespace(
+        tables={name: frame_of(found, EXPERIMENTS[name]) for name, found in rows.items()},
+        spec=spec(),
+        tasks=(),
+        files={},
+    )
 
 
 def write_run(
