@@ -30,8 +30,11 @@ def told(**tables):
         for name, rows in tables.items()
     }
     filled |= example_run.only(
-        **{name: rows for name, rows in tables.items() if name in ("fidelity", "reliability",
-                                                                   "decoupling")}
+        **{
+            name: rows
+            for name, rows in tables.items()
+            if name in ("fidelity", "reliability", "decoupling")
+        }
     ).tables
     spec = {
         "models": ["tiny"], "methods": ["cnl"], "headline_mask": "s6", "config": {},

@@ -44,7 +44,11 @@ def inputs(tmp_path):
 def test_the_maps_and_their_peak(inputs):
     view = tracing_view(inputs, "tiny", "invented")
     assert view["group"] == "known"
-    assert [panel.title for panel in view["averaged"]] == ["Output of the block", "FFN", "Attention"]
+    assert [panel.title for panel in view["averaged"]] == [
+        "Output of the block",
+        "FFN",
+        "Attention",
+    ]
     assert view["peaks"][1] == "FFN: 40.0 points (39.5 to 40.5) at the last subject token, layer 1"
     ((title, panels),) = view["facts"]
     assert title == 'Capital of "Bel</svg> is' and len(panels) == 3

@@ -4,7 +4,6 @@ As in `findings`, every sentence is chosen by a comparison of numbers that stand
 an experiment that the run does not have says nothing.
 """
 
-
 from caploc.experiments.decoupling import report as decoupling
 from caploc.experiments.enhancement.report import enhancement
 from caploc.experiments.erasure.report import erasure

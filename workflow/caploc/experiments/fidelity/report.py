@@ -95,7 +95,8 @@ def _example(inputs: Inputs, names: Mapping[str, str]) -> dict[str, Any] | None:
 def findings(view: View) -> list[Finding]:
     """Which locators tell facts apart."""
     frame = view.inputs.tables.get("fidelity")
-    if frame is None:
+    # Facts know no method: they are told of beside the first one.
+    if frame is None or view.method != view.inputs.spec["methods"][0]:
         return []
     names = locators.titles(view.inputs, frame)
     differences = []
