@@ -136,7 +136,7 @@ CROSS_ENHANCEMENT = pa.schema(
 )
 
 
-_TYPES = {pl.String: pa.string(), pl.Float64: pa.float64(), pl.Int32: pa.int32(),
+_TYPES: dict[Any, pa.DataType] = {pl.String: pa.string(), pl.Float64: pa.float64(), pl.Int32: pa.int32(),
           pl.Int16: pa.int16()}  # fmt: skip
 
 

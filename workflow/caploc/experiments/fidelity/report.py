@@ -99,7 +99,7 @@ def findings(view: View) -> list[Finding]:
     if frame is None or view.method != view.inputs.spec["methods"][0]:
         return []
     names = locators.titles(view.inputs, frame)
-    differences = []
+    differences: list[tuple[str, Number]] = []
     for own in matching(frame, model=view.model).partition_by("dataset", maintain_order=True):
         rules = _rules(own, list(names))
         known, everything = (_table(own, group, rules, names) for group in ("known", "all"))
