@@ -199,6 +199,11 @@ class Run:
             modules += executed(self, **wildcards)
         return code_digest(*modules, files=getattr(jobs_of(stage), "FILES", {}).get(stage, ()))
 
+    def page_inputs(self) -> dict[str, str]:
+        """Files that sections of the page read beside their tables, by name."""
+        asked = [module for module in _jobs_modules() if hasattr(module, "page_inputs")]
+        return {name: path for module in asked for name, path in module.page_inputs(self).items()}
+
     def task_plugins(self, *tasks: str) -> list[str]:
         """Dotted modules of the plug-ins of these tasks, each once."""
         used = {self.config["tasks"][task]["plugin"] for task in tasks}

@@ -4,13 +4,11 @@ As in `findings`, every sentence is chosen by a comparison of numbers that stand
 an experiment that the run does not have says nothing.
 """
 
-from collections.abc import Sequence
-
-from caploc.experiments.decoupling.report import decoupling_views
+from caploc.experiments.decoupling import report as decoupling
 from caploc.experiments.enhancement.report import enhancement
 from caploc.experiments.erasure.report import erasure
-from caploc.experiments.fidelity.report import fidelity_views
-from caploc.experiments.reliability.report import reliability_views
+from caploc.experiments.fidelity import report as fidelity
+from caploc.experiments.reliability import report as reliability
 from caploc.report.crossing import crossing
 from caploc.report.findings import Finding, Tile, Tone
 from caploc.report.formatting import Number, joined, nat, points
@@ -39,7 +37,9 @@ def experiment_findings(view: View) -> list[Finding]:
     """All statements about one model and method, in the order of the sections."""
     found = [_silencing(view), _specific(view), _training(view)]
     if view.method == view.inputs.spec["methods"][0]:  # facts know no method
-        found += [_facts(view), _acting(view), _texts(view)]
+        found += [
+            *fidelity.findings(view), *reliability.findings(view), *decoupling.findings(view)
+        ]  # fmt: skip
     return [finding for finding in found if finding is not None]
 
 
@@ -132,80 +132,3 @@ def _training(view: View) -> Finding | None:
                 )
                 return Finding(tone, "Training them", text)
     return None
-
-
-def _facts(view: View) -> Finding | None:
-    told: list[str] = []
-    others: list[str] = []
-    for part in fidelity_views(view.inputs):
-        if part.model != view.model:
-            continue
-        rows = (
-            part.known if any(row.difference.has_value for row in part.known) else part.everything
-        )
-        for locator in dict.fromkeys(row.locator for row in rows):
-            number = next(row.difference for row in rows if row.locator == locator)
-            if number.has_value:
-                (told if number.bottom > 0 else others).append(locator)
-    text = (
-        "Asked for in other words, a fact should lead a locator to the same place, and another "
-        "fact of the same relation should not. "
-    )
-    return _counted("Single facts", text, "tells facts apart", "tell facts apart", told, others)
-
-
-def _acting(view: View) -> Finding | None:
-    told: list[str] = []
-    others: list[str] = []
-    for part in reliability_views(view.inputs):
-        if part.model == view.model:
-            for row in part.rows:
-                number = row.numbers[2]  # ipp
-                if row.primary and number.has_value:
-                    (told if number.bottom > 0 else others).append(row.locator)
-    text = "Acting on what a locator found should do more than acting on the best random choice. "
-    return _counted("Acting on facts", text, "does more", "do more", told, others)
-
-
-def _counted(
-    about: str, text: str, one: str, several: str, told: Sequence[str], others: Sequence[str]
-) -> Finding | None:
-    """Which locators pass a test, and which do not."""
-    if not told and not others:
-        return None
-    if told:
-        text += f"{joined(told)} {one if len(told) == 1 else several} here"
-        text += f"; {joined(others)} {'does' if len(others) == 1 else 'do'} not." if others else "."
-    else:
-        text += f"Here no locator does ({joined(others)})."
-    tone: Tone = "against" if not told else "mixed" if others else "supports"
-    return Finding(tone, about, text)
-
-
-def _texts(view: View) -> Finding | None:
-    """Prompts that share the task against prompts that share the text."""
-    texts = []
-    kinds = set()
-    for part in decoupling_views(view.inputs):
-        if part.model != view.model:
-            continue
-        task, main = part.effects[0][1], part.effects[1][1]
-        if not (task.has_value and main.has_value):
-            continue
-        kind = "not told apart"
-        if task.bottom > main.top:
-            kind = "the task"
-        elif main.bottom > task.top:
-            kind = "the text"
-        kinds.add(kind)
-        texts.append(
-            f"{part.pairs}: {kind} (same task {_span(task)}, same text {_span(main)} points)"
-        )
-    if not texts:
-        return None
-    text = (
-        f"What decides more which neurons a prompt locates, in paired prompts: {'; '.join(texts)}."
-    )
-    if kinds == {"the task"}:
-        return Finding("supports", "One text, two tasks", text)
-    return Finding("against" if kinds == {"the text"} else "mixed", "One text, two tasks", text)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from caploc import plugins
 from caploc.files import store
 from caploc.jobs.digests import file_digest
@@ -92,6 +94,7 @@ class Inputs:
         manifests: manifest of every model, by its id.
         losses: training curve of the models trained here, by model id.
         splits: the check that no prompt occurs in two splits, as written by its stage.
+        files: further files of the job, by name.
         sources: files read, in a fixed order.
     """
 
@@ -99,10 +102,11 @@ class Inputs:
     tasks: tuple[Task, ...]
     neutral: Task | None
     pairs: tuple[Pair, ...]
-    tables: Mapping[str, list[Row]]
+    tables: Mapping[str, Any]
     manifests: Mapping[str, Row]
     losses: Mapping[str, list[Row]]
     splits: Row
+    files: Mapping[str, Path]
     sources: tuple[Source, ...]
 
     def title(self, dataset: str) -> str:
@@ -139,15 +143,22 @@ def read_inputs(job: Job) -> Inputs:
         neutral=_neutral(spec),
         pairs=tuple(Pair(p["name"], p["a"], p["b"], p["shares"]) for p in spec["pairs"]),
         tables={
-            name: store.read_table(job.input(name), columns).to_pylist()
+            name: _read(job, name, columns)
             for name, columns in (_COLUMNS | _EXPERIMENTS).items()
             if name in _COLUMNS or job.inputs.get(name)
         },
         manifests={m["model"]: m for m in map(_manifest, job.inputs.get("models", []))},
         losses={path.parent.name: _loss(path) for path in job.inputs.get("losses", [])},
         splits=_splits(job.input("splits")),
+        files={name: paths[0] for name, paths in job.inputs.items() if paths},
         sources=tuple(_sources(job)),
     )
+
+
+def _read(job: Job, name: str, columns: tuple[str, ...]) -> Any:
+    table = store.read_table(job.input(name), columns)
+    facts = ("fidelity", "tracing", "reliability", "decoupling")
+    return pl.from_arrow(table) if name in facts else table.to_pylist()
 
 
 def _task(entry: Mapping[str, Any]) -> Task:

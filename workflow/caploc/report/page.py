@@ -30,7 +30,9 @@ _PACKAGES = ("caploc", "torch", "transformers", "numpy", "pyarrow", "altair", "v
 def render(inputs: Inputs) -> str:
     """The whole page as HTML text."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("caploc", "report"),
+        loader=jinja2.ChoiceLoader(
+            [jinja2.PackageLoader("caploc", folder) for folder in ("report", "experiments")]
+        ),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -59,15 +61,9 @@ def render(inputs: Inputs) -> str:
         views=[_view(view) for view in views(inputs)],
         models=[_model(inputs, model) for model in inputs.spec["models"]],
         paper=sections.paper(),
-        fidelity=fidelity.fidelity_views(inputs),
-        fact_tasks=fidelity.task_rows(inputs),
-        controls=fidelity.CONTROLS,
-        locators=fidelity.LOCATORS,
-        paper_fidelity=fidelity.PAPER,
-        reliability=reliability.reliability_views(inputs),
-        paper_reliability=reliability.PAPER,
-        decoupling=decoupling.decoupling_views(inputs),
-        paper_decoupling=decoupling.PAPER,
+        fidelity=fidelity.section(inputs),
+        reliability=reliability.section(inputs),
+        decoupling=decoupling.section(inputs),
         paper_erasure=erasure.paper(),
         paper_enhancement=enhancement.paper(),
         dose_series=erasure.DOSE_SERIES,

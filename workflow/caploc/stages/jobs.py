@@ -137,36 +137,7 @@ def write_report(run: "Run") -> dict[str, Any]:
         "headline_mask": run.settings["headline_mask"],
         "pairs": run.settings["pairs"],
         "neutral": run.settings["neutral"],
-    } | _examples(run)
-
-
-def _examples(run: "Run") -> dict[str, Any]:
-    """What made the worked examples of the page."""
-    settings, named = run.config["experiments"], run.settings["experiments"]
-    found = {}
-    if "fidelity" in named:
-        found["example_locator"] = settings["fidelity"]["locators"][0]
-    if "decoupling" in named:
-        found["example_rule"] = (
-            f"neurons above {settings['decoupling']['kn']['ratio']:g} of the maximum"
-        )
-    return found
-
-
-def example_files(run: "Run") -> dict[str, str]:
-    """Files of the worked examples of the page: first model, first facts, first locator, ..."""
-    settings, named = run.config["experiments"], run.settings["experiments"]
-    model, root = run.settings["models"][0], run.root
-    found = {}
-    if "fidelity" in named:
-        of, locator = settings["fidelity"]["facts"][0], settings["fidelity"]["locators"][0]
-        found["fact_prompts"] = root / "facts" / of / model / "prompts.parquet"
-        found["fact_sets"] = root / "located" / model / of / locator / "shard-0000.parquet"
-    if "decoupling" in named:
-        pairs = root / "pairs" / settings["decoupling"]["families"][0]
-        found["pair_samples"] = pairs / "samples.parquet"
-        found["pair_sets"] = pairs / model / "shard-0000.parquet"
-    return {name: str(path) for name, path in found.items()}
+    }
 
 
 def _facts(run: "Run") -> dict[str, Any]:

@@ -1,16 +1,18 @@
 """One text under two tasks, beside another text: the worked example of the section."""
 
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from caploc.files.tables import Schema, read, texts
 from caploc.report.worked_examples import beside_the_first
 
-__all__ = ["SAMPLES", "SETS", "pair_example"]
+__all__ = ["pair_example"]
 
 _NAMED = ["pair_id", "part", "form"]
-SAMPLES = (*_NAMED, "prompt")
-SETS = (*_NAMED, "correct", "units")
+_SAMPLES: Schema = texts(*_NAMED, "prompt")
+_SETS: Schema = {**texts(*_NAMED), "correct": pl.Boolean, "units": pl.List(pl.Int32)}
 # Pair, part (task) and form of the prompts that are shown, and what they share with the first.
 _SHOWN = pl.DataFrame(
     [
@@ -25,20 +27,23 @@ _SHOWN = pl.DataFrame(
 )
 
 
-def pair_example(samples: pl.DataFrame, sets: pl.DataFrame) -> list[dict[str, Any]] | None:
+def pair_example(samples: Path, sets: Path) -> list[dict[str, Any]] | None:
     """Prompts of the first two pairs whose four prompts all locate something, None without.
 
     Pairs whose prompts the model answers are preferred.
 
     Args:
-        samples: columns `SAMPLES`, one row a prompt.
-        sets: columns `SETS`.
+        samples: prompts of a family of pairs.
+        sets: what was located for them.
 
     Returns:
         Five prompts: one, and others that share its text, its task, both or neither.
+
+    Raises:
+        DataError: a damaged file.
     """
-    located = sets.filter(pl.col("units").list.len() > 0)
-    found = samples.join(located, on=_NAMED, maintain_order="left")
+    located = read(sets, _SETS).filter(pl.col("units").list.len() > 0)
+    found = read(samples, _SAMPLES).join(located, on=_NAMED, maintain_order="left")
     whole = (
         found.group_by("pair_id", maintain_order=True)
         .agg(pl.len(), pl.col("correct").all())

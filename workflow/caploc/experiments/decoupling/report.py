@@ -4,6 +4,7 @@ from typing import Any
 
 import polars as pl
 
+from caploc.experiments.decoupling._example import pair_example
 from caploc.experiments.decoupling.table import DECOUPLING
 from caploc.report.findings import Finding, Tone
 from caploc.report.formatting import Number, in_points, points
@@ -31,24 +32,29 @@ def section(inputs: Inputs) -> dict[str, Any] | None:
     """Every model with every family of pairs, None if the run has no such table.
 
     Returns:
-        ``paper``; ``views``, each with its ``model`` and family ``pairs``, the numbers of pairs
-        ``n`` drawn and ``n_known`` whose four prompts are all answered and all locate something,
-        ``shown`` ("known" or "all": what the numbers are about), ``accuracy`` by prompt, ``cells``
-        (main part; same and other task, then both by chance), ``effects`` (name; effect, and the
-        one that layers alone would have), ``verdict``, ``rates`` (rule, norm; C12, C11, C22, then
-        the three by chance), ``curve`` (sets intersected; C11, C22) and ``remarks``.
+        ``paper``; ``example`` (`pair_example`, None without); ``views``, each with its ``model``
+        and family ``pairs``, the numbers of pairs ``n`` drawn and ``n_known`` whose four prompts
+        are all answered and all locate something, ``shown`` ("known" or "all": what the numbers
+        are about), ``accuracy`` by prompt, ``cells`` (main part; same and other task, then both by
+        chance), ``effects`` (name; effect, and the one that layers alone would have), ``verdict``,
+        ``rates`` (rule, norm; C12, C11, C22, then the three by chance), ``curve`` (sets
+        intersected; C11, C22) and ``remarks``.
     """
     frame = inputs.tables.get("decoupling")
     if frame is None or frame.is_empty():
         return None
     by_family = frame.partition_by("model", "dataset", maintain_order=True)
-    return {"paper": PAPER, "views": [_view(own) for own in by_family]}
+    example = None
+    if "pair_samples" in inputs.files:
+        example = pair_example(inputs.files["pair_samples"], inputs.files["pair_sets"])
+    return {"paper": PAPER, "example": example, "views": [_view(own) for own in by_family]}
 
 
 def findings(view: View) -> list[Finding]:
     """Do prompts that share the task locate more in common, or prompts that share the text?"""
     frame = view.inputs.tables.get("decoupling")
-    if frame is None:
+    # Pairs know no method: they are told of beside the first one.
+    if frame is None or view.method != view.inputs.spec["methods"][0]:
         return []
     told, kinds = [], set()
     for own in matching(frame, model=view.model).partition_by("dataset", maintain_order=True):

@@ -8,7 +8,7 @@ from caploc.stages.jobs import located_shards
 if TYPE_CHECKING:
     from caploc.jobs.run import Run
 
-__all__ = ["parts", "task_shards", "traced"]
+__all__ = ["page_inputs", "parts", "task_shards", "traced"]
 
 
 def _settings(run: "Run") -> dict[str, Any]:
@@ -46,6 +46,18 @@ def traced(run: "Run") -> dict[str, list[str]]:
     return {
         "prompts": [_root(run, "facts", f, m, "prompts.parquet") for m, f in pairs],
         "located": [p for m, f in pairs for p in located_shards(run, m, f, *mapping)],
+    }
+
+
+def page_inputs(run: "Run") -> dict[str, str]:
+    """Files of the worked example on the page: first model, first facts, first locator."""
+    if "fidelity" not in run.settings["experiments"]:
+        return {}
+    settings, model = _settings(run), run.settings["models"][0]
+    facts, locator = settings["facts"][0], settings["locators"][0]
+    return {
+        "fact_prompts": _root(run, "facts", facts, model, "prompts.parquet"),
+        "fact_sets": _root(run, "located", model, facts, locator, "shard-0000.parquet"),
     }
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 
+from caploc.experiments.fidelity._example import fact_example
 from caploc.experiments.fidelity._figure import distributions
 from caploc.experiments.fidelity._tracing import tracing_view
 from caploc.experiments.fidelity.table import FIDELITY, TRACING
@@ -48,8 +49,9 @@ def section(inputs: Inputs) -> dict[str, Any] | None:
     """Every model with every set of facts, None if the run has no such table.
 
     Returns:
-        ``locators`` (titles by id), ``paper`` (its overlaps by title), ``tasks`` (samples of the
-        tasks: model, data set, numbers in the order of `_OF_TASKS`) and ``views``, each with its
+        ``example`` (`fact_example` with the ``locator``'s title, None without), ``paper`` (its
+        overlaps by title), ``tasks`` (samples of the tasks: model, data set, numbers in the order
+        of `_OF_TASKS`) and ``views``, each with its
         ``model``, ``facts``, ``n_facts`` asked, ``n_known`` whose original prompt the model
         completes, tables ``known`` (facts whose prompts are all completed) and ``everything``,
         ``panels`` (locator, drawing), ``sizes`` and ``grown`` (scores averaged over so many facts:
@@ -75,20 +77,29 @@ def section(inputs: Inputs) -> dict[str, Any] | None:
         if not (own := matching(frame, model=model, dataset=task.id)).is_empty()
     ]
     return {
-        "locators": names,
+        "example": _example(inputs, names),
         "paper": locators.paper(names, "fidelity"),
         "tasks": tasks,
         "views": views,
     }
 
 
+def _example(inputs: Inputs, names: Mapping[str, str]) -> dict[str, Any] | None:
+    """Worked example of the first locator, with the ``locator``'s title."""
+    if "fact_prompts" not in inputs.files:
+        return None
+    found = fact_example(inputs.files["fact_prompts"], inputs.files["fact_sets"])
+    return found and found | {"locator": next(iter(names.values()))}
+
+
 def findings(view: View) -> list[Finding]:
     """Which locators tell facts apart."""
     frame = view.inputs.tables.get("fidelity")
-    if frame is None:
+    # Facts know no method: they are told of beside the first one.
+    if frame is None or view.method != view.inputs.spec["methods"][0]:
         return []
     names = locators.titles(view.inputs, frame)
-    differences = []
+    differences: list[tuple[str, Number]] = []
     for own in matching(frame, model=view.model).partition_by("dataset", maintain_order=True):
         rules = _rules(own, list(names))
         known, everything = (_table(own, group, rules, names) for group in ("known", "all"))
