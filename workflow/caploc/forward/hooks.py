@@ -1,7 +1,7 @@
 """Hooks on the parts of a model while something runs: to see neurons, or to put others in place."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from caploc.models.language_model import LanguageModel
 
-__all__ = ["Hooks", "neurons_passed", "recorded_neurons"]
+__all__ = ["Hooks", "inputs_passed", "neurons_passed", "recorded_neurons"]
 
 
 class Hooks(ExitStack):
@@ -27,20 +27,16 @@ class Hooks(ExitStack):
 
 
 @contextmanager
-def neurons_passed(
-    lm: LanguageModel,
-    n_rows: int,
-    act: Callable[[int, Tensor], Tensor | None],
-    layers: Sequence[int] | None = None,
+def inputs_passed(
+    modules: Mapping[int, nn.Module], n_rows: int, act: Callable[[int, Tensor], Tensor | None]
 ) -> Iterator[None]:
-    """Pass the neurons of whatever runs inside through a function.
+    """Pass what modules read, of whatever runs inside, through a function.
 
     Args:
-        lm: the model.
+        modules: one of each layer where to act, by the index of the layer.
         n_rows: rows of the batch that runs.
-        act: ``act(layer, w)`` sees the neurons w (row, position, neuron) of a layer, which are the
-            input of the FFN's output projection; what it returns replaces them, None leaves them.
-        layers: where; None means everywhere.
+        act: ``act(layer, x)`` sees the input x (row, position, width) of a module; what it returns
+            replaces it, None leaves it.
     """
 
     def hook(layer: int) -> Callable[..., Any]:
@@ -51,16 +47,34 @@ def neurons_passed(
 
         return pass_on
 
-    projections = lm.projections
     with Hooks() as hooks:
-        for layer in range(lm.n_layers) if layers is None else layers:
-            hooks.before(projections[layer], hook(layer))
+        for layer, module in modules.items():
+            hooks.before(module, hook(layer))
         yield
+
+
+def neurons_passed(
+    lm: LanguageModel,
+    n_rows: int,
+    act: Callable[[int, Tensor], Tensor | None],
+    layers: Iterable[int] | None = None,
+) -> AbstractContextManager[None]:
+    """`inputs_passed` of the FFN's output projections: what they read are the neurons.
+
+    Args:
+        lm: the model.
+        n_rows: rows of the batch that runs.
+        act: ``act(layer, w)`` sees the neurons w (row, position, neuron) of a layer.
+        layers: where; None means everywhere.
+    """
+    projections = lm.projections
+    chosen = range(lm.n_layers) if layers is None else layers
+    return inputs_passed({layer: projections[layer] for layer in chosen}, n_rows, act)
 
 
 @torch.no_grad()
 def recorded_neurons(
-    lm: LanguageModel, ids: Tensor, layers: Sequence[int] | None = None, at: Any = ...
+    lm: LanguageModel, ids: Tensor, layers: Iterable[int] | None = None, at: Any = ...
 ) -> list[Tensor]:
     """Neurons while the model reads token ids.
 

@@ -9,14 +9,14 @@ part of the input of the output projection of attention, and always at all posit
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from caploc.forward.hooks import Hooks, neurons_passed
+from caploc.forward.hooks import inputs_passed, neurons_passed
 from caploc.models.language_model import LanguageModel
 
 __all__ = ["Erasure", "Erasures", "erased"]
@@ -153,20 +153,19 @@ def erased(
             return x.masked_fill(where, 0.0)
         return torch.where(where, values[:, None], x)
 
-    def silence_heads(layer: int) -> Any:
-        def hook(module: Any, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            x = args[0].reshape(len(rows), -1, args[0].shape[-1])
-            drop = erasures.dropped_heads(layer, rows, x.shape[-1])
-            assert drop is not None
-            return (x.masked_fill(drop[:, None], 0.0).view_as(args[0]), *args[1:])
+    def silence_heads(layer: int, x: Tensor) -> Tensor:
+        gone = erasures.dropped_heads(layer, rows, x.shape[-1])
+        assert gone is not None
+        return x.masked_fill(gone[:, None], 0.0)
 
-        return hook
-
-    with Hooks() as hooks, neurons_passed(lm, len(rows), silence, touched):
-        if any(erasures.with_heads):
-            attention_out = lm.parts("attention_out", _HEADS)
-            for layer in filter(erasures.touches_heads, chosen):
-                hooks.before(attention_out[layer], silence_heads(layer))
+    heads: dict[int, nn.Module] = {}
+    if any(erasures.with_heads):
+        attention_out = lm.parts("attention_out", _HEADS)
+        heads = {layer: attention_out[layer] for layer in filter(erasures.touches_heads, chosen)}
+    with (
+        neurons_passed(lm, len(rows), silence, touched),
+        inputs_passed(heads, len(rows), silence_heads),
+    ):
         yield
 
 
