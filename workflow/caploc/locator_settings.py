@@ -42,7 +42,7 @@ def offers(name: str, function: str) -> bool:
 
 def of_tasks() -> list[str]:
     """Locators of the neurons of a task, sample by sample: what ``methods`` may name."""
-    return [n for n in plugins.names(_LOCATORS) if unit(n) == NEURON and offers(n, "locate")]
+    return [n for n in plugins.names(_LOCATORS) if offers(n, "locate") and unit(n) == NEURON]
 
 
 def of_plants() -> list[str]:
@@ -50,7 +50,7 @@ def of_plants() -> list[str]:
     return [
         name
         for name in plugins.names(_LOCATORS)
-        if unit(name) == NEURON and (offers(name, "score") or offers(name, "locate"))
+        if (offers(name, "score") or offers(name, "locate")) and unit(name) == NEURON
     ]
 
 

@@ -16,10 +16,11 @@ from caploc.files import store
 from caploc.files.located import LOCATED
 from caploc.forward.processor import use_processor
 from caploc.forward.samples import model_of
+from caploc.forward.subject import sample_of
 from caploc.jobs.job import Job
 from caploc.jobs.progress import tracked
 from caploc.models.language_model import LanguageModel
-from caploc.records import Dropped, Sample
+from caploc.records import Dropped
 from caploc.stages.settings import LocateFacts
 
 __all__ = ["run"]
@@ -71,7 +72,7 @@ def _of_run(lm: LanguageModel, locator: Any, rows: list[dict[str, Any]]) -> dict
     if not hasattr(locator, "settings_of_run"):
         return {}
     found: dict[str, Any] = locator.settings_of_run(
-        lm, [_sample(row) for row in rows if row["prompt_id"] == 0]
+        lm, [sample_of(row) for row in rows if row["prompt_id"] == 0]
     )
     return found
 
@@ -92,17 +93,9 @@ def _results(
     for first in range(0, len(rows), _GROUP):
         group = rows[first : first + _GROUP]
         usable = [row for row in group if not row["reason"]]
-        found = iter(locator.locate(lm, [_sample(row) for row in usable], seed=seed, **settings))
+        found = iter(locator.locate(lm, [sample_of(row) for row in usable], seed=seed, **settings))
         for row in group:
             yield row, Dropped(row["reason"]) if row["reason"] else next(found)
-
-
-def _sample(row: dict[str, Any]) -> Sample:
-    meta = {"subject": row["subject"]}
-    if row["counterfactual"]:
-        meta["counterfactual"] = row["counterfactual"]
-    name = f"{row['fact_id']}/{row['prompt_id']}"
-    return Sample(name, row["prompt"], " " + row["object"], meta)
 
 
 def _table(

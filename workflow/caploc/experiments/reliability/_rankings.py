@@ -86,7 +86,7 @@ def rankings(
         {locator: {fact_id: (unit,) ranking}}, that of mean scores last; a fact that a locator left
         out is missing.
     """
-    by_id = {row["fact_id"]: sample_of(dict(row)) for row in rows}
+    by_id = {row["fact_id"]: sample_of(row) for row in rows}
     found: dict[str, dict[str, Ids]] = {}
     for name, located in paths.items():
         rank = getattr(plugins.load("locators", name), "rank", _by_score)
