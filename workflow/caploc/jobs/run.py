@@ -6,7 +6,8 @@ needs is asked of the module `jobs` in its folder, which has
 
 - one function a stage, named like it, with a `Run` and the wildcards of the rule: the settings;
 - ``EXECUTED`` (optional): for a stage that runs plug-ins named by the settings, a function of the
-  same arguments that gives their dotted module names.
+  same arguments that gives their dotted module names;
+- ``page_inputs`` (optional): of a `Run`, further files that its section of the page reads, by name.
 """
 
 import math
@@ -172,6 +173,11 @@ class Run:
         if task in self.tasks and self.settings["converged_samples"]:
             inputs["converged"] = str(self.root / "converged" / model / f"{method}.parquet")
         return inputs
+
+    def page_inputs(self) -> dict[str, str]:
+        """Further files that the sections of the page read, by name."""
+        asked = [m.page_inputs(self) for m in _jobs_modules() if hasattr(m, "page_inputs")]
+        return {name: path for files in asked for name, path in files.items()}
 
     def n_gpus(self, model: str) -> int:
         """Accelerators that a job with this model asks for."""

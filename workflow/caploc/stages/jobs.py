@@ -139,36 +139,7 @@ def write_report(run: "Run") -> dict[str, Any]:
         "headline_mask": run.settings["headline_mask"],
         "pairs": run.settings["pairs"],
         "neutral": run.settings["neutral"],
-    } | _examples(run)
-
-
-def _examples(run: "Run") -> dict[str, Any]:
-    """What made the worked examples of the page."""
-    settings, named = run.config["experiments"], run.settings["experiments"]
-    found = {}
-    if "fidelity" in named:
-        found["example_locator"] = settings["fidelity"]["locators"][0]
-    if "decoupling" in named:
-        found["example_rule"] = (
-            f"neurons above {settings['decoupling']['kn']['ratio']:g} of the maximum"
-        )
-    return found
-
-
-def example_files(run: "Run") -> dict[str, str]:
-    """Files of the worked examples of the page: first model, first facts, first locator, ..."""
-    settings, named = run.config["experiments"], run.settings["experiments"]
-    model, root = run.settings["models"][0], run.root
-    found = {}
-    if "fidelity" in named:
-        of, locator = settings["fidelity"]["facts"][0], settings["fidelity"]["locators"][0]
-        found["fact_prompts"] = root / "facts" / of / model / "prompts.parquet"
-        found["fact_sets"] = root / "located" / model / of / locator / "shard-0000.parquet"
-    if "decoupling" in named:
-        pairs = root / "pairs" / settings["decoupling"]["families"][0]
-        found["pair_samples"] = pairs / "samples.parquet"
-        found["pair_sets"] = pairs / model / "shard-0000.parquet"
-    return {name: str(path) for name, path in found.items()}
+    }
 
 
 def _facts(run: "Run") -> dict[str, Any]:
@@ -239,8 +210,19 @@ EXECUTED = {
     "score_converged": _locator,
     "prepare_facts": _facts_plugin,
     "locate_facts": lambda run, locator, **_: [plugins.module_name("locators", locator)],
-    # Titles and capabilities come from the tasks.
-    "write_report": lambda run: run.task_plugins(*run.tasks),
+    # Titles and capabilities come from the tasks, sections from the experiments.
+    "write_report": lambda run: [
+        *run.task_plugins(*run.tasks),
+        *(f"caploc.report.{name}" for name in ("data", "model", "precision")),
+        *(f"caploc.experiments.{e}.report" for e in plugins.experiments("section.html.jinja")),
+    ],
 }
-_PAGE = Path(__file__).parents[1] / "report"
-FILES = {"write_report": [p for p in _PAGE.iterdir() if p.suffix in (".jinja", ".css", ".json")]}
+_ROOT = Path(__file__).parents[1]
+FILES = {
+    "write_report": [
+        path
+        for folder in ("report", *map("experiments/{}".format, plugins.experiments()))
+        for path in sorted((_ROOT / folder).iterdir())
+        if path.suffix in (".jinja", ".css", ".json")
+    ]
+}

@@ -7,7 +7,7 @@ from caploc.stages.jobs import located_shards
 if TYPE_CHECKING:
     from caploc.jobs.run import Run
 
-__all__ = ["parts", "task_shards", "traced"]
+__all__ = ["page_inputs", "parts", "task_shards", "traced"]
 
 _NEURONS = ("kn", "kn_activation")
 
@@ -46,6 +46,18 @@ def traced(run: "Run") -> dict[str, list[str]]:
     return {
         "prompts": [_root(run, "facts", f, m, "prompts.parquet") for m, f in pairs],
         "located": [p for m, f in pairs for p in located_shards(run, m, f, "rome")],
+    }
+
+
+def page_inputs(run: "Run") -> dict[str, str]:
+    """Files of the worked example: first model, first facts, first locator."""
+    if "fidelity" not in run.settings["experiments"]:
+        return {}
+    model, facts = run.settings["models"][0], _settings(run)["facts"][0]
+    locator = _settings(run)["locators"][0]
+    return {
+        "fact_prompts": _root(run, "facts", facts, model, "prompts.parquet"),
+        "fact_sets": located_shards(run, model, facts, locator)[0],
     }
 
 
