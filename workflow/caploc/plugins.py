@@ -72,10 +72,10 @@ def constants(kind: str, name: str) -> dict[str, Any]:
 
 
 @cache
-def experiments() -> tuple[str, ...]:
-    """Names of the folders of experiments, sorted."""
+def experiments(holding: str = "jobs.py") -> tuple[str, ...]:
+    """Names of the folders of experiments that hold this file, sorted."""
     root = Path(__file__).parent / "experiments"
-    return tuple(sorted(p.parent.name for p in root.glob("*/jobs.py")))
+    return tuple(sorted(p.parent.name for p in root.glob(f"*/{holding}")))
 
 
 @cache
@@ -100,9 +100,7 @@ def declared(name: str) -> dict[str, Any]:
             tables that each name under ``run.experiments`` adds to a run.
     """
     found: dict[str, Any] = {}
-    for experiment in experiments():
-        if not (Path(__file__).parent / "experiments" / experiment / "settings.py").is_file():
-            continue
+    for experiment in experiments("settings.py"):
         settings = import_module(f"caploc.experiments.{experiment}.settings")
         found |= getattr(settings, name, {})
     return found

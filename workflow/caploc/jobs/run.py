@@ -6,7 +6,8 @@ needs is asked of the module `jobs` in its folder, which has
 
 - one function a stage, named like it, with a `Run` and the wildcards of the rule: the settings;
 - ``EXECUTED`` (optional): for a stage that runs plug-ins named by the settings, a function of the
-  same arguments that gives their dotted module names.
+  same arguments that gives their dotted module names;
+- ``page_inputs`` (optional): of a `Run`, further files that its section of the page reads, by name.
 """
 
 import math
@@ -178,6 +179,11 @@ class Run:
         locator = self.config["methods"][method]["locator"]
         return "tolerance" in locator_settings.taken(locator, "locate", {"tolerance": 0})
 
+    def page_inputs(self) -> dict[str, str]:
+        """Further files that the sections of the page read, by name."""
+        asked = [m.page_inputs(self) for m in _jobs_modules() if hasattr(m, "page_inputs")]
+        return {name: path for files in asked for name, path in files.items()}
+
     def n_gpus(self, model: str) -> int:
         """Accelerators that a job with this model asks for."""
         return int(self.config["models"][model]["device"].startswith("cuda"))
@@ -198,11 +204,6 @@ class Run:
         if executed is not None:
             modules += executed(self, **wildcards)
         return code_digest(*modules, files=getattr(jobs_of(stage), "FILES", {}).get(stage, ()))
-
-    def page_inputs(self) -> dict[str, str]:
-        """Files that sections of the page read beside their tables, by name."""
-        asked = [module for module in _jobs_modules() if hasattr(module, "page_inputs")]
-        return {name: path for module in asked for name, path in module.page_inputs(self).items()}
 
     def task_plugins(self, *tasks: str) -> list[str]:
         """Dotted modules of the plug-ins of these tasks, each once."""

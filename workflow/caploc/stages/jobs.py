@@ -207,8 +207,19 @@ EXECUTED = {
     "score_converged": _locator,
     "prepare_facts": _facts_plugin,
     "locate_facts": lambda run, locator, **_: [plugins.module_name("locators", locator)],
-    # Titles and capabilities come from the tasks.
-    "write_report": lambda run: run.task_plugins(*run.tasks),
+    # Titles and capabilities come from the tasks, sections from the experiments.
+    "write_report": lambda run: [
+        *run.task_plugins(*run.tasks),
+        *(f"caploc.report.{name}" for name in ("data", "model", "precision")),
+        *(f"caploc.experiments.{e}.report" for e in plugins.experiments("section.html.jinja")),
+    ],
 }
-_PAGE = Path(__file__).parents[1] / "report"
-FILES = {"write_report": [p for p in _PAGE.iterdir() if p.suffix in (".jinja", ".css", ".json")]}
+_ROOT = Path(__file__).parents[1]
+FILES = {
+    "write_report": [
+        path
+        for folder in ("report", *map("experiments/{}".format, plugins.experiments()))
+        for path in sorted((_ROOT / folder).iterdir())
+        if path.suffix in (".jinja", ".css", ".json")
+    ]
+}

@@ -33,7 +33,7 @@ def decoupling_parts(run: "Run") -> list[str]:
 
 
 def page_inputs(run: "Run") -> dict[str, str]:
-    """Files of the worked example on the page: first model, first family of pairs."""
+    """Files of the worked example: first model, first family of pairs."""
     if "decoupling" not in run.settings["experiments"]:
         return {}
     family = _settings(run)["families"][0]

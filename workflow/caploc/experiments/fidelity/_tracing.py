@@ -7,12 +7,11 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from caploc.report.figures import Panel
 from caploc.report.formatting import percent
 from caploc.report.inputs import Inputs
 from caploc.report.numbers import matching
 from caploc.report.palette import INK, LOCATED, MIXTURE, SOFT
-from caploc.report.svg import inline_svg
+from caploc.report.svg import Panel, inline_svg
 
 __all__ = ["tracing_view"]
 

@@ -50,14 +50,14 @@ def traced(run: "Run") -> dict[str, list[str]]:
 
 
 def page_inputs(run: "Run") -> dict[str, str]:
-    """Files of the worked example on the page: first model, first facts, first locator."""
+    """Files of the worked example: first model, first facts, first locator."""
     if "fidelity" not in run.settings["experiments"]:
         return {}
-    settings, model = _settings(run), run.settings["models"][0]
-    facts, locator = settings["facts"][0], settings["locators"][0]
+    model, facts = run.settings["models"][0], _settings(run)["facts"][0]
+    locator = _settings(run)["locators"][0]
     return {
         "fact_prompts": _root(run, "facts", facts, model, "prompts.parquet"),
-        "fact_sets": _root(run, "located", model, facts, locator, "shard-0000.parquet"),
+        "fact_sets": located_shards(run, model, facts, locator)[0],
     }
 
 
