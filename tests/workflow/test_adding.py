@@ -112,6 +112,16 @@ def test_the_new_locator_scores_the_first_token(extended):
         assert np.isfinite(scores).all() and scores.any()
 
 
+def test_scores_without_a_path_make_masks_and_no_completeness(extended):
+    scores = extended / "attributions/tiny/days/slopes/shard-0000.parquet"
+    assert pl.read_parquet(scores)["probability"].null_count() == 2 * 24
+    assert read_mask(extended / "masks/tiny/days/slopes/s3.parquet").shape == (2, 32)
+    table = pl.read_parquet(extended / "tables/completeness.parquet")
+    assert set(table["method"]) == {"first"}
+    agreement = pl.read_parquet(extended / "tables/agreement.parquet")
+    assert set(agreement["method"]) == {"first", "slopes"}
+
+
 def test_the_new_locator_equals_cnl_on_answers_of_one_token(save_model):
     from caploc.locators import cnl
     from caploc.models.loading import load_model
