@@ -19,7 +19,7 @@ from attribution import build, draw
 from attribution_counts import Shape
 from caploc.attribution.engine import attribute
 from caploc.experiments.enhancement._training import Training
-from caploc.forward import products
+from caploc.forward import processor as products
 from caploc.interventions.slices import Slices
 from machine import save
 

@@ -19,14 +19,13 @@ from caploc.experiments.reliability._preference import log_probabilities
 from caploc.experiments.reliability.sum_keys import read_moment
 from caploc.forward.recall import Recall, recall
 from caploc.forward.subject import tokens_of
+from caploc.interventions.prefixes import sample_prefixes, with_prefix
 from caploc.interventions.rank_one import (
     ValueSettings,
     edited,
     find_values,
     mean_keys,
     rank_one_edit,
-    sample_prefixes,
-    with_prefix,
 )
 from caploc.interventions.second_moment import factorised
 from caploc.models.language_model import LanguageModel

@@ -5,10 +5,10 @@ import copy
 import pytest
 import torch
 from test_slices import SAMPLES, a_mask, weights
-from tiny_models import ids, tiny_llama
+from tiny_models import tiny_llama
 
 from caploc.experiments.enhancement._training import Diverged, Training
-from caploc.forward.answers import answer_log_probabilities
+from caploc.forward.answer_pass import answer_pass
 from caploc.interventions.slices import Slices
 from caploc.records import DataError
 
@@ -21,17 +21,6 @@ def start(rate=0.01, lm=None, **settings):
         slices,
         Training(lm, slices, SAMPLES, **{"rate": rate, "batch": 4, "seed": 3} | settings),
     )
-
-
-def test_log_probabilities_of_a_padded_batch_are_those_of_single_samples():
-    lm = tiny_llama(3)
-    batch = [(ids(2, 0), ids(5, 1)), (ids(9, 2), ids(1, 3)), (ids(4, 4), ids(3, 5))]
-    together = answer_log_probabilities(lm, batch)
-    for sample, found in zip(batch, together, strict=True):
-        (prompt, answer), text = sample, torch.tensor([[*sample[0], *sample[1]]])
-        logits = torch.log_softmax(lm.model(text).logits[0], -1)
-        wanted = [logits[len(prompt) - 1 + m, token].item() for m, token in enumerate(answer)]
-        assert found.tolist() == pytest.approx(wanted, abs=1e-10)
 
 
 @pytest.mark.parametrize("stop", [0, 1, 2, 3, 4, 6])
@@ -63,9 +52,9 @@ def test_an_epoch_reads_every_sample_once_and_seeds_decide_the_order(monkeypatch
 
     def spy(lm, batch):
         read.append([tuple(map(tuple, sample)) for sample in batch])
-        return answer_log_probabilities(lm, batch)
+        return answer_pass(lm, batch)
 
-    monkeypatch.setattr(module, "answer_log_probabilities", spy)
+    monkeypatch.setattr(module, "answer_pass", spy)
     orders = []
     for seed in (3, 3, 4):
         read.clear()

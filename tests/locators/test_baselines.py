@@ -45,7 +45,7 @@ def run(lm, sample, moved=None):
 
 
 def test_activation_size(model):
-    found = activation_size.score(model, SAMPLES)
+    found = activation_size.locate(model, SAMPLES)
     assert isinstance(found[1], Dropped)
     for i in (0, 2, 3):
         neurons, slots, _ = run(model, SAMPLES[i])
@@ -53,13 +53,13 @@ def test_activation_size(model):
             for j in (0, 7, 23):
                 column = sum(projection.weight[:, j] ** 2).sqrt().item()
                 mean = np.mean([abs(neurons[layer][s, j].item()) for s in slots])
-                assert found[i][layer, j] == pytest.approx(mean * column, rel=1e-9)
+                assert found[i].scores[layer, j] == pytest.approx(mean * column, rel=1e-9)
 
 
 @pytest.mark.parametrize("name", ["gradient", "task"])
 def test_gradients(model, name):
     locator = gradient_activation if name == "gradient" else task_neurons
-    found = locator.score(model, SAMPLES)
+    found = locator.locate(model, SAMPLES)
     assert isinstance(found[1], Dropped)
 
     def value(logprobs):
@@ -74,4 +74,4 @@ def test_gradients(model, name):
             ends = [value(run(model, SAMPLES[i], (layer, place, j, s))[2]) for s in (STEP, -STEP)]
             parts.append(neurons[layer][place, j].item() * (ends[0] - ends[1]) / (2 * STEP))
         wanted = np.mean(parts) if name == "gradient" else np.mean(np.abs(parts))
-        assert found[i][layer, j] == pytest.approx(wanted, rel=5e-3, abs=1e-6)
+        assert found[i].scores[layer, j] == pytest.approx(wanted, rel=5e-3, abs=1e-6)

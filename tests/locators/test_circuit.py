@@ -294,9 +294,9 @@ def test_metric_from_text(worded: LanguageModel) -> None:
     (plain,) = circuit.locate(worded, facts[:1], steps=1)
     assert results[0].log_probability == plain.log_probability
     assert circuit.patch(worded, facts[0], metric="logit_difference").any()
-    for call in (circuit.locate, circuit.patch):
+    for call, what in ((circuit.locate, facts[:1]), (circuit.patch, facts[0])):
         with pytest.raises(ValueError, match="unknown metric 'kl'; available: log_prob"):
-            call(worded, facts[0], metric="kl")
+            call(worded, what, metric="kl")
 
 
 def test_running_alone_from_text(worded: LanguageModel) -> None:

@@ -13,6 +13,7 @@ from tiny_models import tiny_gptj, tiny_llama
 from transformers import AutoTokenizer
 
 from caploc.attribution.engine import Attribution
+from caploc.locating import NeuronScores
 from caploc.locators import kn, kn_activation
 from caploc.models.language_model import LanguageModel
 from caploc.models.tokens import encode
@@ -68,7 +69,7 @@ def test_activations_are_those_of_each_predicting_position(lm: LanguageModel) ->
     results = kn_activation.locate(lm, SAMPLES)
     assert isinstance(results[2], Dropped)
     for sample, result in zip(SAMPLES[:2], results, strict=False):
-        assert isinstance(result, kn_activation.Activation)
+        assert isinstance(result, NeuronScores)
         prompt, answer = encode(lm.tokenizer, sample.prompt, sample.answer)
         total = np.zeros(result.scores.shape)
         for m in range(len(answer)):

@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caploc.measures.random_sets import draw, size_difference
+from caploc.measures.random_sets import (
+    draw,
+    draw_by_layer,
+    draw_in_blocks,
+    draw_like,
+    size_difference,
+)
 
 
 def grid(seed, shape=(3, 40), n=9):
@@ -90,3 +96,36 @@ def test_bad_arguments():
         draw(full, "x", 0)
     with pytest.raises(ValueError, match="needs the sizes"):
         draw(full, "matched", 0)
+
+
+def test_draws_in_blocks_have_the_counts_and_reach_every_unit_equally_often():
+    sizes, counts, rng = [5, 7, 4], [2, 0, 3], np.random.default_rng(0)
+    often = np.zeros(16)
+    for _ in range(2000):
+        drawn = draw_in_blocks(sizes, counts, rng)
+        assert (np.diff(drawn) > 0).all() and len(drawn) == 5
+        often[drawn] += 1
+    assert np.abs(often[:5] / 2000 - 2 / 5).max() < 0.04
+    assert not often[5:12].any()
+    assert np.abs(often[12:] / 2000 - 3 / 4).max() < 0.04
+    assert len(draw_in_blocks([], [], rng)) == 0
+    with pytest.raises(ValueError, match="larger sample"):
+        draw_in_blocks([2], [3], rng)
+
+
+def test_a_set_like_another_has_its_counts_in_all_blocks():
+    located = np.isin(np.arange(16), [0, 1, 6, 12, 13, 14, 15])
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        assert draw_like(located, [16], rng).sum() == 7
+        drawn = draw_like(located, [5, 7, 4], rng)
+        assert [drawn[:5].sum(), drawn[5:12].sum(), drawn[12:].sum()] == [2, 1, 4]
+
+
+def test_by_layer_only_free_neurons_are_drawn():
+    free, rng = np.random.default_rng(1).random((3, 40)) < 0.3, np.random.default_rng(0)
+    drawn = draw_by_layer(free, [3, 0, 5], rng)
+    assert drawn.sum(axis=1).tolist() == [3, 0, 5]
+    assert not (drawn & ~free).any()
+    with pytest.raises(ValueError, match="41 needed"):
+        draw_by_layer(free, [41, 0, 0], rng)

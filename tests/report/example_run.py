@@ -7,14 +7,17 @@ Data sets: alpha and beta share words, alpha and gamma a capability; gamma locat
 import json
 import random
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 
 from caploc.experiments.decoupling.table import DECOUPLING
+from caploc.experiments.fidelity.table import FIDELITY, TRACING
 from caploc.experiments.reliability.table import RELIABILITY
-from caploc.files import store
-from caploc.files import tables as _tables
+from caploc.files import _old_tables as _tables
+from caploc.files import store, tables
 from caploc.jobs.digests import file_digest
 from caploc.jobs.job import Job
 
@@ -64,6 +67,8 @@ EXPERIMENTS = {
     "cross_overlap": _tables.CROSS_OVERLAP,
     "enhancement": _tables.ENHANCEMENT,
     "cross_enhancement": _tables.CROSS_ENHANCEMENT,
+    "fidelity": FIDELITY,
+    "tracing": TRACING,
     "reliability": RELIABILITY,
     "decoupling": DECOUPLING,
 }
@@ -243,17 +248,36 @@ def completeness() -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def frame_of(rows: list[dict[str, Any]], schema: Any) -> pl.DataFrame:
+    """Rows that may lack columns as the table that a stage would write."""
+    if isinstance(schema, pa.Schema):
+        found = pl.from_arrow(_tables.rows(rows, schema))
+        assert isinstance(found, pl.DataFrame)
+        return found
+    return tables.gathered([pl.DataFrame(rows, infer_schema_length=None)] if rows else [], schema)
+
+
+def only(**rows: list[dict[str, Any]]) -> Any:
+    """As much of a run as a section of the page asks for: these tables and no others."""
+    return SimpleNamespace(
+        tables={name: frame_of(found, EXPERIMENTS[name]) for name, found in rows.items()},
+        spec=spec(),
+        tasks=(),
+        files={},
+    )
+
+
 def write_run(
     root: Path,
     changes: dict[str, Any] | None = None,
-    tables: dict[str, list[dict[str, Any]]] | None = None,
+    replaced: dict[str, list[dict[str, Any]]] | None = None,
 ) -> Job:
     """Write the input files of the stage under `root`.
 
     Args:
         root: an empty folder.
         changes: keys of the settings to replace.
-        tables: whole tables to replace, by name.
+        replaced: rows of whole tables to replace, by name.
     """
     contents = {
         "agreement": (agreement(), AGREEMENT), "neurons": (neurons(), NEURONS),
@@ -262,14 +286,14 @@ def write_run(
     }  # fmt: skip
     # Tables of experiments are there where the run has them.
     contents |= {
-        name: ([], schema) for name, schema in EXPERIMENTS.items() if name in (tables or {})
+        name: ([], schema) for name, schema in EXPERIMENTS.items() if name in (replaced or {})
     }
     inputs: dict[str, list[Path]] = {}
     for name, (rows, schema) in contents.items():
-        rows = (tables or {}).get(name, rows)
+        rows = (replaced or {}).get(name, rows)
         path = root / "tables" / f"{name}.parquet"
         origin = {"stage": f"tabulate_{name}", "spec": {}, "code": "0123456789abcdef", "inputs": {}}
-        store.write_table(_tables.rows(rows, schema), path, {"origin": origin})
+        tables.write_part(frame_of(rows, schema), path, origin)
         inputs[name] = [path]
     settings = spec(**(changes or {}))
     inputs["models"] = [_manifest(root, model) for model in settings["models"]]

@@ -1,10 +1,9 @@
 """The section on paired samples: numbers where they belong, and a sentence that follows them."""
 
-from types import SimpleNamespace
-
+import example_run
 import pytest
 
-from caploc.experiments.decoupling.report import decoupling_views
+from caploc.experiments.decoupling.report import section
 
 IDS = {"model": "tiny", "dataset": "calculations"}
 KN = {"rule": "0.2 x max", "norm": "size"}
@@ -43,9 +42,7 @@ def rows(task=(0.2, 0.15, 0.25), main=(0.05, 0.02, 0.08), known=150):
         named | {"metric": "curve", "comparison": c, "n_sets": m, "value": 1 / m}
         for c in ("C11", "C22") for m in (1, 2, 5)
     ]  # fmt: skip
-    empty = {"control": "", "norm": "", "rule": "", "pairs": "", "comparison": "", "interval": ""}
-    numbers = dict.fromkeys(("value", "ci_low", "ci_high", "n", "n_sets"))
-    return [empty | numbers | row for row in found]
+    return found
 
 
 def test_numbers_stand_where_they_belong(changed):
@@ -70,7 +67,7 @@ def test_numbers_stand_where_they_belong(changed):
 
 
 def view_of(table):
-    (view,) = decoupling_views(SimpleNamespace(tables={"decoupling": table}))
+    (view,) = section(example_run.only(decoupling=table))["views"]
     return view
 
 
@@ -84,15 +81,15 @@ def view_of(table):
     ],
 )
 def test_the_sentence_follows_the_effects(task, main, words):
-    assert words in view_of(rows(task, main)).verdict
+    assert words in view_of(rows(task, main))["verdict"]
 
 
 def test_pairs_that_the_model_cannot_answer():
-    table = [row | {"pairs": row["pairs"].replace("known", "all")} if row["metric"] != "pairs"
-             else row for row in rows(known=3)]  # fmt: skip
+    table = [row | {"pairs": "all"} if row.get("pairs") and row["metric"] != "pairs" else row
+             for row in rows(known=3)]  # fmt: skip
     view = view_of(table)
-    assert (view.shown, view.n_known, view.n) == ("all", 3, 200)
-    assert view.effects[0][1].value == 0.2
+    assert (view["shown"], view["n_known"], view["n"]) == ("all", 3, 200)
+    assert view["effects"]["task"][0].value == 0.2
 
 
 def test_no_section_without_the_experiment(html):

@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import example_run
 import pytest
 import test_crossing_section as crossing
 import test_decoupling_section as decoupling
@@ -28,8 +29,15 @@ def told(**tables):
         name: [dict.fromkeys(texts, "") | empty | row for row in rows]
         for name, rows in tables.items()
     }
+    filled |= example_run.only(
+        **{
+            name: rows
+            for name, rows in tables.items()
+            if name in ("fidelity", "reliability", "decoupling")
+        }
+    ).tables
     spec = {
-        "models": ["tiny"], "methods": ["cnl"], "headline_mask": "s6",
+        "models": ["tiny"], "methods": ["cnl"], "headline_mask": "s6", "config": {},
         "masks": [{"id": "s6", "sigma": 6.0}],
     }  # fmt: skip
     inputs = SimpleNamespace(tasks=tasks, tables=filled, spec=spec)

@@ -1,17 +1,14 @@
 """The section on reliability: numbers where they belong, and verdicts that follow IPP."""
 
-from types import SimpleNamespace
-
+import example_run
 import pytest
 
-from caploc.experiments.reliability.report import KINDS, reliability_views
+from caploc.experiments.reliability.report import KINDS, section
 
 IDS = {"model": "tiny", "dataset": "invented"}
 
 
 def rows(ipp=(0.12, 0.05, 0.2)):
-    empty = {"rule": "", "control": "", "measure": "", "interval": "", "role": "", "layer": None}
-    empty |= {"budget": ""} | dict.fromkeys(("value", "ci_low", "ci_high", "n", "n_draws"))
     found = [
         {"locator": "kn", "metric": "facts", "value": 24.0, "n": 24},
         {"locator": "rome", "metric": "dropped", "value": 2.0, "interval": "not <traced>"},
@@ -31,7 +28,7 @@ def rows(ipp=(0.12, 0.05, 0.2)):
     for name, value in (("tracing", 0.02), ("layer", 0.4), ("both", 0.41)):
         row = {"locator": "rome", "rule": "every layer", "metric": "r_squared", "value": value}
         found.append(row | {"measure": f"margin explained by {name}"})
-    return [empty | IDS | row for row in found]
+    return [IDS | row for row in found]
 
 
 def test_numbers_stand_where_they_belong(changed):
@@ -59,9 +56,8 @@ def test_numbers_stand_where_they_belong(changed):
     ],
 )
 def test_the_verdict_follows_ipp(ipp, words):
-    inputs = SimpleNamespace(tables={"reliability": rows(ipp)})
-    ((_, text),) = reliability_views(inputs)[0].verdicts
-    assert words in text
+    (view,) = section(example_run.only(reliability=rows(ipp)))["views"]
+    assert words in view["verdicts"]["Knowledge neurons"]
 
 
 def test_no_section_without_the_experiment(html):
@@ -73,8 +69,6 @@ def test_no_section_without_the_experiment(html):
 
 def shared(kn=(0.5, 0.2, 0.9, 0.01), text=(0.001, -0.01, 0.02, 0.4)):
     """KN at two budgets beside a circuit that has a set of one of three FFN layers, or none."""
-    empty = {"rule": "", "control": "", "measure": "", "interval": "", "role": "", "layer": None}
-    empty |= dict.fromkeys(("value", "ci_low", "ci_high", "n", "n_draws", "p"))
     budgets = {"one FFN layer": 900.0, "1 % of weights": 70.0}
     found = [
         {"budget": b, "locator": "", "metric": "shared_budget", "value": value}
@@ -106,7 +100,7 @@ def shared(kn=(0.5, 0.2, 0.9, 0.01), text=(0.001, -0.01, 0.02, 0.4)):
         none | {"budget": "one FFN layer", "metric": "shared_sets", "value": 3.0},
         none | {"locator": "kn", "rule": "by <score>", "metric": "shared_short", "value": 2.0},
     ]
-    return [empty | IDS | row for row in found]
+    return [IDS | row for row in found]
 
 
 def test_one_metric_stands_in_a_table_of_its_own(changed):
@@ -126,7 +120,8 @@ def test_one_metric_stands_in_a_table_of_its_own(changed):
     assert len(page.table("Located against random").rows) == 3
     for words in (
         "by &lt;score&gt;", "no p is below 0.01", "12 of 12 facts (too dear)",
-        "the ranking of 2 of 12 facts ends below the budget", "make up only 3 different sets",
+        "the ranking of 2 of 12 facts ends below the budget",
+        "different sets of such units, the located one among them, are only 3",
     ):  # fmt: skip
         assert words in html, words
 
@@ -143,12 +138,10 @@ def test_one_metric_stands_in_a_table_of_its_own(changed):
     ],
 )  # fmt: skip
 def test_the_sentence_needs_interval_and_p(changes, words, absent):
-    inputs = SimpleNamespace(tables={"reliability": shared(**changes)})
-    (view,) = reliability_views(inputs)
-    assert words in view.shared.verdict
-    assert not absent or absent not in view.shared.verdict
+    (view,) = section(example_run.only(reliability=shared(**changes)))["views"]
+    assert words in view["shared"]["verdict"]
+    assert not absent or absent not in view["shared"]["verdict"]
 
 
 def test_without_budgets_there_is_no_table():
-    inputs = SimpleNamespace(tables={"reliability": rows()})
-    assert reliability_views(inputs)[0].shared is None
+    assert section(example_run.only(reliability=rows()))["views"][0]["shared"] is None

@@ -44,10 +44,10 @@ CONFIG["facts"]["mine"] = {
 CONFIG["facts"]["remote"] = {"plugin": "counterfact", "repo": "a/b", "revision": "main"}
 CONFIG["experiments"]["known_answer"]["plants"]["twice"]["layers"] = [0, 1]
 CONFIG["experiments"]["known_answer"]["locators"] |= {
-    "adaptive": {"candidate": "path_integral", "tolerance": 0.001},
-    "kn": {"candidate": "kn_refined", "ratio": 0.2},
-    "weights": {"candidate": "weight_activation", "general": 0.05},
-    "entropy": {"candidate": "activation_entropy", "active": 0.9},
+    "adaptive": {"locator": "cnl", "tolerance": 0.001},
+    "kn": {"locator": "kn", "ratio": 0.2},
+    "weights": {"locator": "weight_activation", "general": 0.05},
+    "entropy": {"locator": "activation_entropy", "active": 0.9},
 }
 for experiment in ("fidelity", "reliability"):
     CONFIG["experiments"][experiment]["facts"] = ["invented", "mine", "remote"]
@@ -174,7 +174,7 @@ _OTHERS = {
     "experiments.enhancement.masks": ["s3"],
     "experiments.enhancement.part": "in",
     "experiments.known_answer.model": "embedded",
-    "experiments.known_answer.locators.*.candidate": "random_order",
+    "experiments.known_answer.locators.*.locator": "random_order",
     "experiments.known_answer.locators.*.rule": "left",
     "experiments.known_answer.locators.*.site": "post",
     "methods.*.locator": "kn_activation",

@@ -3,9 +3,11 @@
 import re
 import shutil
 from datetime import date, timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 import yaml
 from workflow_copy import REPOSITORY
@@ -18,12 +20,21 @@ PAGES = {
     name: (REPOSITORY / f"docs/adding-{name}.md").read_text()
     for name in ("a-task", "a-locator", "an-experiment")
 }
+FILES = ("python", "json", "jinja")
 
 
 def named_blocks(page, kind):
     """(file that the line in front names, text) of each block of a kind."""
     pattern = rf"^[^\n]*?`([\w./]+)`[^\n]*:\n\n```{kind}\n(.*?)^```$"
     return re.findall(pattern, PAGES[page], flags=re.M | re.S)
+
+
+def locator_of_the_page(name):
+    """What the file of a locator defines."""
+    files = dict(named_blocks("a-locator", "python"))
+    namespace = {"__name__": name}
+    exec(files[f"workflow/caploc/locators/{name}.py"], namespace)
+    return namespace
 
 
 def merged(base, over):
@@ -34,40 +45,37 @@ def merged(base, over):
 
 @pytest.fixture(scope="module")
 def extended(tmp_path_factory, fresh):
-    """A copy with the task, the locator and the experiment of the pages, run to its report."""
+    """A copy with the tasks, locators and the experiment of the pages, run to its report."""
     folder = tmp_path_factory.mktemp("adding") / "caploc"
     shutil.copytree(fresh.folder, folder, ignore=shutil.ignore_patterns("results", ".snakemake"))
     config = yaml.safe_load((REPOSITORY / "tests/workflow/small.yaml").read_text())
     config["run"] |= {"name": "extended", "shard_size": 1000}
-    config["models"]["tiny"]["train"]["mixture"] = {"days_ahead": 1}
+    config["models"]["tiny"]["train"]["mixture"] = {"days_ahead": 1, "facts": 1}
+    config["facts"] = {"invented": {"n": 6}}
+    config["experiments"] = {"fidelity": {"minimum": 2, "n_draws": 2, "own_rewrites": False}}
+    experiments = []
     for page, text in PAGES.items():
-        for name, content in named_blocks(page, "python"):
-            assert not (folder / name).exists(), f"{name} is there already: choose another example"
-            (folder / name).write_text(content)
-        for name, content in named_blocks(page, "json"):
-            (folder / name).write_text(content)
-        for name, content in named_blocks(page, "diff"):
-            for old, new in re.findall(r"((?:^-.*\n)+)((?:^\+.*\n)+)", content, flags=re.M):
-                _replace(folder / name, *(re.sub(r"(?m)^[-+]", "", t)[:-1] for t in (old, new)))
+        for kind in FILES:
+            for name, content in named_blocks(page, kind):
+                path = folder / name
+                assert not path.exists(), f"{name} is there already: choose another example"
+                path.parent.mkdir(exist_ok=True)
+                path.write_text(content)
         for content in re.findall(r"^```yaml\n(.*?)^```$", text, flags=re.M | re.S):
             config = merged(config, yaml.safe_load(content))
+            experiments += yaml.safe_load(content).get("run", {}).get("experiments", [])
+    config["run"]["experiments"] = experiments
     (folder / "extended.yaml").write_text(yaml.safe_dump(config))
     workflow = type(fresh)(folder)
     workflow.run(config="extended.yaml")
     return folder / "results/extended"
 
 
-def _replace(path, old, new):
-    text = path.read_text()
-    assert text.count(old) == 1, f"{path.name} holds {old!r} {text.count(old)} times"
-    path.write_text(text.replace(old, new))
-
-
 def test_every_block_of_the_pages_is_understood():
     kinds = {kind for text in PAGES.values() for kind in re.findall(r"^```(\w+)$", text, re.M)}
-    assert kinds == {"python", "json", "diff", "yaml"}
+    assert kinds == {*FILES, "yaml"}
     for page, text in PAGES.items():
-        for kind in ("python", "json", "diff"):
+        for kind in FILES:
             assert len(named_blocks(page, kind)) == text.count(f"```{kind}\n"), (page, kind)
 
 
@@ -104,14 +112,22 @@ def test_the_new_locator_scores_the_first_token(extended):
         assert np.isfinite(scores).all() and scores.any()
 
 
-def test_the_new_locator_equals_cnl_on_answers_of_one_token(monkeypatch, save_model):
+def test_scores_without_a_path_make_masks_and_no_completeness(extended):
+    scores = extended / "attributions/tiny/days/slopes/shard-0000.parquet"
+    assert pl.read_parquet(scores)["probability"].null_count() == 2 * 24
+    assert read_mask(extended / "masks/tiny/days/slopes/s3.parquet").shape == (2, 32)
+    table = pl.read_parquet(extended / "tables/completeness.parquet")
+    assert set(table["method"]) == {"first"}
+    agreement = pl.read_parquet(extended / "tables/agreement.parquet")
+    assert set(agreement["method"]) == {"first", "slopes"}
+
+
+def test_the_new_locator_equals_cnl_on_answers_of_one_token(save_model):
     from caploc.locators import cnl
     from caploc.models.loading import load_model
     from caploc.records import Sample
 
-    ((_, text),) = named_blocks("a-locator", "python")
-    namespace = {"__name__": "first_token"}
-    exec(text, namespace)
+    namespace = locator_of_the_page("first_token")
     lm = load_model(save_model(), dtype="float64")
     long = Sample("0", "one two", " a b c")
     samples = [long, Sample("1", "one", " b"), Sample("2", " ".join("a" * 40), " b")]
@@ -124,17 +140,114 @@ def test_the_new_locator_equals_cnl_on_answers_of_one_token(monkeypatch, save_mo
     assert not np.allclose(found[0].scores, other)
 
 
+def test_the_new_locator_of_facts_is_compared_like_the_others(extended):
+    located = pl.read_parquet(extended / "located/tiny/invented/slopes/shard-0000.parquet")
+    assert set(located["rule"]) == {"top 5"} and set(located["units"].list.len()) == {5}
+    table = pl.read_parquet(extended / "tables/fidelity.parquet").filter(locator="slopes")
+    assert set(table["unit"]) == {"ffn neuron"}
+    overlap = table.filter(pl.col("metric") == "overlap", pl.col("value").is_not_null())
+    assert {"rewrite", "random by layer"} <= set(overlap["comparison"])
+
+
+def test_slopes_are_first_order_changes_of_the_log_probability(save_model):
+    import torch
+
+    from caploc.models.loading import load_model
+    from caploc.records import Sample
+
+    lm = load_model(save_model(), dtype="float64")
+    (found,) = locator_of_the_page("slopes")["locate"](lm, [Sample("0", "one two", " a b")])
+
+    def logprob(layer, j, scale):
+        def scaled(module, args):
+            x = args[0].clone()
+            x[..., j] *= scale
+            return (x,)
+
+        ids = lm.tokenizer("one two")["input_ids"][:-1]
+        gold = lm.tokenizer.convert_tokens_to_ids(["a", "b"])
+        handle = lm.projections[layer].register_forward_pre_hook(scaled)
+        with torch.no_grad():
+            z = lm.model(input_ids=torch.tensor([ids + gold[:1]])).logits[0, len(ids) - 1 :]
+        handle.remove()
+        return torch.log_softmax(z.double(), -1)[torch.arange(2), gold].sum().item()
+
+    for layer, j in ((0, 0), (1, 5), (2, 11)):
+        slope = (logprob(layer, j, 1 + 1e-3) - logprob(layer, j, 1 - 1e-3)) / 2e-3
+        assert found.scores[layer, j] == pytest.approx(slope, rel=5e-3, abs=1e-6)
+
+
+def test_a_planted_model_is_scored_by_the_new_locators(monkeypatch, save_model, tmp_path, make_job):
+    from caploc import plugins
+    from caploc.experiments.known_answer import score_plant
+    from caploc.files import store
+    from caploc.models.loading import load_model
+
+    modules = {
+        name: SimpleNamespace(**locator_of_the_page(name)) for name in ("contrast", "slopes")
+    }
+    lm = load_model(save_model(), dtype="float32")
+    monkeypatch.setattr(plugins, "load", lambda kind, name: modules[name])
+    monkeypatch.setattr(score_plant, "model_of", lambda path, place: lm)
+    texts = {"own": ["a b", "c d"], "x": ["e f g"], "y": ["h i"]}
+    paths = {name: tmp_path / name for name in texts}
+    for name, prompts in texts.items():
+        rows = [{"sample_id": f"{name}{i}", "prompt": p, "answer": " a"}
+                for i, p in enumerate(prompts)]  # fmt: skip
+        store.write_table(pa.Table.from_pylist(rows), paths[name], {"origin": {}})
+    spec = {
+        "plant": "p", "seed": 0, "task": "own", "tasks": ["x", "y"], "neutral": False,
+        "locators": {name: {"locator": name} for name in modules}, "samples": 5, "curve": [1],
+    }  # fmt: skip
+    inputs = {"manifest": [paths["own"]], "own": [paths["own"]], "others": [paths["x"], paths["y"]]}
+    job = make_job("score_plant", spec, inputs, {"scores": tmp_path / "scores"})
+    score_plant.run(job)
+    table = pl.read_parquet(tmp_path / "scores").sort("layer")
+    assert set(table.filter(locator="slopes")["n_samples"]) == {1, 2}
+    (own, x, y) = (sizes(lm, prompts) for prompts in texts.values())
+    found = np.array(table.filter(locator="contrast")["scores"].to_list())
+    np.testing.assert_allclose(found, own - (x + y) / 2, rtol=1e-4, atol=1e-6)
+
+
+def sizes(lm, prompts):
+    """(layer, neuron) mean size over all positions of some prompts."""
+    import torch
+
+    seen = [[] for _ in lm.projections]
+    handles = [
+        p.register_forward_pre_hook(lambda m, a, k=k: seen[k].append(a[0][0].abs().double()))
+        for k, p in enumerate(lm.projections)
+    ]
+    for prompt in prompts:
+        with torch.no_grad():
+            lm.model(input_ids=torch.tensor([lm.tokenizer(prompt)["input_ids"][:-1]]))
+    for handle in handles:
+        handle.remove()
+    return np.stack([torch.cat(rows).mean(0).numpy() for rows in seen])
+
+
 def test_the_table_of_the_new_experiment(extended):
     table = pl.read_parquet(extended / "tables/layers.parquet")
     grid = read_mask(extended / "masks/tiny/days/first/s3.parquet")
-    rows = table.filter(dataset="days").sort("layer")
+    rows = table.filter(dataset="days", metric="located_share").sort("layer")
     assert rows["value"].to_list() == [row.sum() / len(row) for row in grid]
+    (used,) = table.filter(dataset="days", metric="used_layers")["value"]
+    assert used == sum(row.mean() >= 0.02 for row in grid)
     (few,) = table.filter(dataset="antonyms").to_dicts()
     assert (few["value"], few["interval"]) == (None, "not computed: n = 4, needs 20")
     assert (extended / "tables/layers.csv").is_file()
 
 
-def test_the_report_names_the_new_tasks_and_the_table(extended):
+def test_the_report_names_what_is_new(extended):
     page = (extended / "report.html").read_text()
-    for text in ("Antonyms", "Days ahead", "layers.parquet"):
+    for text in ("Antonyms", "Days ahead", "Slopes", "layers.parquet"):
         assert text in page
+
+
+def test_the_report_holds_the_section_of_the_new_experiment(extended):
+    page = (extended / "report.html").read_text()
+    assert 'href="#layers"' in page
+    section = page.partition('<section id="layers">')[2].partition("</section>")[0]
+    grid = read_mask(extended / "masks/tiny/days/first/s3.parquet")
+    for row in grid:
+        assert f'<td class="num">{100 * row.mean():.1f}</td>' in section

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+from caploc import locator_settings
 from caploc.settings import ID, Count, Id, Natural, Positive, Rule, Seed
 
 __all__ = [
@@ -10,7 +11,6 @@ __all__ = [
     "Catalogues",
     "FactsEntry",
     "MaskEntry",
-    "MethodEntry",
     "ModelEntry",
     "Pair",
     "RunSettings",
@@ -278,35 +278,6 @@ class TaskEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class MethodEntry:
-    """A way to score neurons.
-
-    Attributes:
-        locator: a file in workflow/caploc/locators
-        site: post: input of the FFN's output projection; pre: output of its first (gate)
-            projection, before the nonlinearity
-        rule: path points and weights; inclusive is n = 0..steps with weight 1/steps, as printed
-            in the paper; adaptive takes more points where the scores of a layer do not add up
-        steps: S of the path rule (points on the path); for adaptive the cap on the intervals of
-            a (layer, token), 4, 8, 16, ... up to it
-        tolerance: rule adaptive: largest gap, in probability, that is left alone
-        max_answer_tokens: longer answers: a seeded uniform sample of this many answer positions
-        batch_rows: most rows (answer tokens x path points x layers) in flight, fewer where
-            models.*.memory_mib says so; changes rounding only
-    """
-
-    locator: str
-    site: Literal["post", "pre"] = "post"
-    rule: Literal[
-        "inclusive", "linspace", "left", "right", "midpoint", "gauss-legendre", "adaptive"
-    ] = "inclusive"
-    steps: Count = 19
-    tolerance: Positive = 0.001
-    max_answer_tokens: Count = 64
-    batch_rows: Count = 4096
-
-
-@dataclass(frozen=True, slots=True)
 class MaskEntry:
     """A rule that turns mean scores into a set of located neurons.
 
@@ -350,6 +321,16 @@ class FactsEntry:
 
 
 _ById = Rule(propertyNames={"pattern": ID})
+_Method = Annotated[
+    Any,
+    Rule(
+        **locator_settings.fitting(
+            locator_settings.of_tasks(),
+            scores=False,
+            text="a file in workflow/caploc/locators; its settings stand beside it",
+        )
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,7 +345,7 @@ class Catalogues:
         run: what this run does; lists replace those of the file they are laid over
         models: models by id
         tasks: data sets by id
-        methods: ways to score neurons, by id
+        methods: ways to score neurons, by id: a locator with its settings
         masks: rules that turn mean scores into a set of located neurons, by id
         facts: sets of single facts by id, for the experiment `fidelity`
     """
@@ -374,6 +355,6 @@ class Catalogues:
     tasks: Annotated[
         dict[str, TaskEntry], Rule(propertyNames={"pattern": ID, "not": {"const": "mixture"}})
     ]
-    methods: Annotated[dict[str, MethodEntry], _ById]
+    methods: Annotated[dict[str, _Method], _ById]
     masks: Annotated[dict[str, MaskEntry], _ById]
     facts: Annotated[dict[str, FactsEntry], _ById] = field(default_factory=dict)

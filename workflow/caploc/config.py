@@ -158,6 +158,10 @@ def _with_defaults(value: Any, schema: dict[str, Any]) -> Any:
         for key in value:
             inner = properties.get(key, extra if isinstance(extra, dict) else {})
             value[key] = _with_defaults(value[key], inner)
+        for choice in schema.get("allOf", []):
+            ((name, wanted),) = choice["if"]["properties"].items()
+            if value.get(name) == wanted["const"]:
+                value = _with_defaults(value, choice["then"])
     elif isinstance(value, list):
         value = [_with_defaults(item, schema.get("items", {})) for item in value]
     return value
@@ -203,8 +207,6 @@ def _check_references(config: Config) -> None:
     _check_known_answer(config)
     for name in config["experiments"]["decoupling"]["families"]:
         _known("experiments.decoupling.families", name, plugins.names("tasks"))
-    for name, method in config["methods"].items():
-        _known(f"methods.{name}.locator", method["locator"], plugins.names("locators"))
 
 
 def _check_enhancement(config: Config) -> None:
@@ -242,9 +244,6 @@ def _check_known_answer(config: Config) -> None:
         for key in ("capabilities", "twice"):
             for name in entry[key]:
                 _known(f"{where}.plants.{plant}.{key}", name, settings["tasks"])
-    for name, entry in settings["locators"].items():
-        candidates = plugins.names("candidates")
-        _known(f"{where}.locators.{name}.candidate", entry["candidate"], candidates)
     for name in settings["variants"]:
         _known(f"{where}.variants", name, settings["locators"])
 

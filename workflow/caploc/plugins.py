@@ -3,6 +3,8 @@
 Listing reads names only, so the Snakefile can list tasks without importing torch.
 """
 
+import ast
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 
 from caploc.records import DataError
 
-__all__ = ["declared", "experiments", "load", "module_name", "names", "stages"]
+__all__ = ["constants", "declared", "experiments", "load", "module_name", "names", "stages"]
 
 # Folder of each kind of plug-in, where it is not called like the kind.
 _FOLDERS = {"families": "models/families"}
@@ -52,10 +54,28 @@ def load(kind: str, name: str) -> ModuleType:
 
 
 @cache
-def experiments() -> tuple[str, ...]:
-    """Names of the folders of experiments, sorted."""
+def constants(kind: str, name: str) -> dict[str, Any]:
+    """What a plug-in says of itself in literals (``TITLE = "Causal tracing"``), by name.
+
+    The text of its file is read, as setuptools reads a version: who only has to name a locator
+    need not import torch for it. Empty where there is no such plug-in.
+    """
+    path = Path(__file__).parent / _FOLDERS.get(kind, kind) / f"{name}.py"
+    found: dict[str, Any] = {}
+    if name in names(kind):
+        for statement in ast.parse(path.read_text(encoding="utf-8")).body:
+            match statement:
+                case ast.Assign(targets=[ast.Name(id=key)], value=value):
+                    with suppress(ValueError):  # not a literal
+                        found[key] = ast.literal_eval(value)
+    return found
+
+
+@cache
+def experiments(holding: str = "jobs.py") -> tuple[str, ...]:
+    """Names of the folders of experiments that hold this file, sorted."""
     root = Path(__file__).parent / "experiments"
-    return tuple(sorted(p.parent.name for p in root.glob("*/jobs.py")))
+    return tuple(sorted(p.parent.name for p in root.glob(f"*/{holding}")))
 
 
 @cache
@@ -80,9 +100,7 @@ def declared(name: str) -> dict[str, Any]:
             tables that each name under ``run.experiments`` adds to a run.
     """
     found: dict[str, Any] = {}
-    for experiment in experiments():
-        if not (Path(__file__).parent / "experiments" / experiment / "settings.py").is_file():
-            continue
+    for experiment in experiments("settings.py"):
         settings = import_module(f"caploc.experiments.{experiment}.settings")
         found |= getattr(settings, name, {})
     return found

@@ -26,7 +26,9 @@ from typing import (
 from caploc.records import DataError
 
 __all__ = [
+    "AnyPath",
     "Count",
+    "FixedPath",
     "Id",
     "Natural",
     "Positive",
@@ -34,6 +36,7 @@ __all__ = [
     "Seed",
     "Share",
     "described",
+    "lines_under",
     "plain",
     "read",
     "schema_of",
@@ -55,6 +58,11 @@ Natural = Annotated[int, Rule(minimum=0)]
 Seed = Natural
 Positive = Annotated[float, Rule(exclusiveMinimum=0)]
 Share = Annotated[float, Rule(exclusiveMinimum=0, maximum=1)]
+# Path rules of `caploc.attribution.rules`: at which points, with which weights.
+FixedPath = Literal["inclusive", "linspace", "left", "right", "midpoint", "gauss-legendre"]
+AnyPath = Literal[
+    "inclusive", "linspace", "left", "right", "midpoint", "gauss-legendre", "adaptive"
+]
 # $ alone lets a line break follow.
 ID = r"^[a-z0-9][a-z0-9-]*$(?!\n)"
 Id = Annotated[str, Rule(pattern=ID)]
@@ -122,15 +130,18 @@ def described(kind: type) -> dict[str, str]:
     Raises:
         ValueError: a field has no line.
     """
-    text = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")[2]
-    found = {
-        name: " ".join(line.split())
-        for name, line in re.findall(r"^    (\w+): (.*(?:\n        .*)*)", text, flags=re.MULTILINE)
-    }
+    found = lines_under("Attributes:", kind.__doc__ or "")
     missing = [f.name for f in fields(kind) if f.name not in found]
     if missing:
         raise ValueError(f"{kind.__name__}: no line about {missing[0]} under Attributes")
     return found
+
+
+def lines_under(heading: str, text: str) -> dict[str, str]:
+    """The line of each name in a part of a docstring, e.g. ``Attributes:`` or ``Args:``."""
+    part = re.split(r"\n\n[A-Z]", inspect.cleandoc(text).partition(f"{heading}\n")[2])[0]
+    found = re.findall(r"^    (\w+): (.*(?:\n        .*)*)", part, flags=re.MULTILINE)
+    return {name: " ".join(line.split()) for name, line in found}
 
 
 @cache

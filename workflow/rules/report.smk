@@ -1,5 +1,4 @@
 # Tidy tables, one number a row, and the report. `snakemake --cores 2 tabulate_agreement` makes one.
-from caploc.stages.jobs import example_files
 
 
 rule tabulate_neurons:
@@ -88,7 +87,7 @@ rule tabulate_completeness:
 rule write_report:
     input:
         **{table: f"{R}/tables/{table}.parquet" for table in RUN.tables},
-        **example_files(RUN),
+        **RUN.page_inputs(),
         models=expand(
             f"{R}/models/{{model}}/manifest.json", model=RUN.settings["models"]
         ),

@@ -19,6 +19,7 @@ from caploc.locators import kn
 from caploc.models.loading import load_model
 from caploc.records import DataError, Sample
 from caploc.samples.paired import held_out_by_main
+from conftest import write_manifest
 
 FAMILIES = ("calculations", "remarks")
 LAYERS, WIDTH = 2, 10
@@ -78,7 +79,7 @@ def test_more_pairs_than_there_are(name, n, words):
 def test_locating_is_that_of_the_locator(tmp_path, make_job, save_model):
     folder = save_model()
     manifest = tmp_path / "manifest.json"
-    store.write_json({"path": str(folder)}, manifest)
+    write_manifest(manifest, folder)
     prompts = [f"{word} b = {'c ' * i}".strip() for i, word in enumerate("abcd")]
     rows = [
         {"pair_id": f"p{k}", "main": "m", "part": part, "form": form, "prompt": f"{p} {k}",

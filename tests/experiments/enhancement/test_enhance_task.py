@@ -1,5 +1,7 @@
 """The enhancement job: every arm tested, killed and continued, bad cases; then its tables."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -17,6 +19,7 @@ from caploc.files.masks import write_mask
 from caploc.jobs.digests import file_digest
 from caploc.models.loading import load_model
 from caploc.records import DataError
+from conftest import write_manifest
 
 ARMS = ["located", "layer", "uniform", "rest", "full", "scaled"]
 SPEC = {
@@ -49,11 +52,9 @@ def samples(path, n, first=0):
 def files(tmp_path, save_model):
     folder = save_model()
     manifest = tmp_path / "manifest.json"
-    store.write_json(
-        {"model": "m", "path": str(folder), "repo": None, "revision": None,
-         "architecture": "LlamaForCausalLM",
-         "files": {p.name: file_digest(p) for p in folder.iterdir()}},
-        manifest,
+    write_manifest(
+        manifest, folder, model="m", repo=None, revision=None, architecture="LlamaForCausalLM",
+        files={p.name: file_digest(p) for p in folder.iterdir()},
     )  # fmt: skip
     rng = np.random.default_rng(0)
     scores = rng.normal(size=(3, 24))
@@ -180,15 +181,16 @@ def test_a_killed_job_goes_on_and_ends_with_the_same_answers(run, tmp_path, monk
 def test_diverging_training_keeps_what_was_good(run, monkeypatch, files, make_job, tmp_path):
     import caploc.experiments.enhancement._training as training
 
-    original = training.answer_log_probabilities
+    original = training.answer_pass
     calls = []
 
     def spoiled(lm, batch):
         calls.append(1)
         found = original(lm, batch)
-        return [t * float("nan") for t in found] if len(calls) > 3 else found
+        bad = float("nan") if len(calls) > 3 else 1.0
+        return replace(found, logprob=found.logprob * bad)
 
-    monkeypatch.setattr(training, "answer_log_probabilities", spoiled)
+    monkeypatch.setattr(training, "answer_pass", spoiled)
     outputs = run(arms=["located"], rates=[0.01])
     rows, facts = table(outputs), store.read_metadata(outputs["answers"])
     assert {r["epoch"] for r in rows if r["arm"] == "located"} == {1}

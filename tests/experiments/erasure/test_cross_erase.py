@@ -1,7 +1,5 @@
 """From masks and a model to the tables `cross_erasure` and `cross_overlap`, on a toy."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -20,6 +18,7 @@ from caploc.measures import agreement
 from caploc.models.loading import load_model
 from caploc.models.tokens import encode
 from caploc.records import DataError
+from conftest import write_manifest
 
 TASKS = ("b", "a", "c", "d")  # not sorted
 COMMON = (0, 5)
@@ -35,7 +34,7 @@ def crossed(make_job, save_model, tmp_path):
     """Files of four data sets of one model; the mask of d is empty."""
     folder = save_model()
     manifest = tmp_path / "manifest.json"
-    manifest.write_text(json.dumps({"path": str(folder)}))
+    write_manifest(manifest, folder)
     masks, files = [], {}
     for i, task in enumerate(TASKS):
         scores = np.zeros((3, 24))
@@ -48,7 +47,8 @@ def crossed(make_job, save_model, tmp_path):
             (tmp_path / task).mkdir(exist_ok=True)
             files[task, split] = write_samples(tmp_path / task / split, 7, 10 * i + k)
     weights = tmp_path / "weights"
-    spec = {"model": "m", "tasks": list(TASKS), "neutral": None, "samples": 5} | PLACE
+    spec = {"model": "m", "tasks": list(TASKS), "neutral": None, "samples": 5, "seed": 0,
+            "locators": ["activation-size"]} | PLACE  # fmt: skip
     inputs = {"manifest": [manifest], "samples": [files[t, "locate"] for t in TASKS]}
     weigh_neurons.run(make_job("weigh_neurons", spec, inputs, {"weights": weights}))
     parts = []

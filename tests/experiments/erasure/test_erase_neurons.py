@@ -1,7 +1,6 @@
 """From a model, samples and masks to the table `erasure`, in one process on a toy."""
 
 import dataclasses
-import json
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +17,7 @@ from caploc.models.tokens import encode
 from caploc.records import DataError, Sample
 from caploc.stages import aggregate_scores, build_mask
 from caploc.stages.prepare_samples import samples_table
+from conftest import write_manifest
 
 PLACE = {"family": "llama", "dtype": "float64", "device": "cpu"}
 LETTERS = "abcdefghij"
@@ -46,7 +46,7 @@ def finished(make_job, write_shard, save_model, tmp_path):
     """Every file of one task; mask s9 is empty."""
     folder = save_model()
     manifest = tmp_path / "manifest.json"
-    manifest.write_text(json.dumps({"path": str(folder)}))
+    write_manifest(manifest, folder)
     scores = np.random.default_rng(0).normal(size=(24, 3, 24)).astype(np.float32)
     scores[:, 1, 7] += 4
     scores[:, 0, 2] -= 4
@@ -65,7 +65,8 @@ def finished(make_job, write_shard, save_model, tmp_path):
     splits = {name: [write_samples(tmp_path / name, 8, i)]
               for i, name in enumerate(("locate", "test", "train", "neutral"))}  # fmt: skip
     weights = tmp_path / "weights"
-    spec = {"model": "m", "tasks": ["t"], "neutral": "n", "samples": 5} | PLACE
+    spec = {"model": "m", "tasks": ["t"], "neutral": "n", "samples": 5, "seed": 0,
+            "locators": ["activation-size", "gradient-activation", "task-neurons"]} | PLACE
     inputs = {"manifest": [manifest], "samples": splits["locate"], "neutral": splits["neutral"]}
     weigh_neurons.run(make_job("weigh_neurons", spec, inputs, {"weights": weights}))
     spec = PLACE | SETTINGS | {

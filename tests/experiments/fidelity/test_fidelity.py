@@ -10,8 +10,6 @@ from caploc.experiments.fidelity import _comparisons as fidelity
 from caploc.experiments.fidelity._comparisons import (
     FactSets,
     compare,
-    draw_by_layer,
-    draw_uniform,
     grow,
 )
 
@@ -107,15 +105,6 @@ def test_random_sets_lie_where_chance_puts_them():
                 expected.append((common / len(a) + common / len(b)) / 2)
             found_value = result[name][fact.fact_id].values["overlap"]
             assert found_value == pytest.approx(np.mean(expected), abs=0.03)
-
-
-def test_draws_have_the_same_size_and_the_same_layers():
-    generator = np.random.default_rng(0)
-    located = grid(0, 1, 6, 12, 13, 14, 15)
-    for _ in range(20):
-        assert draw_uniform(located, generator).sum() == 7
-        drawn = draw_by_layer(located, PER_LAYER, generator)
-        assert [drawn[:5].sum(), drawn[5:12].sum(), drawn[12:].sum()] == [2, 1, 4]
 
 
 def test_empty_sets_are_counted_and_have_no_value():

@@ -1,7 +1,5 @@
 """From facts to the table, on a small random model and on files made by hand."""
 
-import json
-
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -20,6 +18,7 @@ from caploc.models.loading import load_model
 from caploc.records import Sample
 from caploc.stages import locate_facts, prepare_facts, recall_facts
 from caploc.stages.recall_facts import PROMPTS
+from conftest import write_manifest
 
 LAYERS, WIDTH = 2, 6
 SPEC = {
@@ -202,7 +201,7 @@ def test_the_stages_from_a_model_to_the_table(tmp_path, make_job, save_model):
     """Facts in the words of the small model; d cannot be encoded, e has no twin of its length."""
     folder = save_model()
     manifest = tmp_path / "manifest.json"
-    manifest.write_text(json.dumps({"path": str(folder)}))
+    write_manifest(manifest, folder)
     facts = [
         (s, r, o, [f"one {s} =", f"two {s} + ="], [])
         for s, r, o in (

@@ -1,6 +1,5 @@
 """All locators on published facts through a really pretrained model; it knows none of them."""
 
-import json
 from pathlib import Path
 
 import polars as pl
@@ -9,6 +8,7 @@ import pytest
 from caploc import plugins
 from caploc.experiments.fidelity import measure_fidelity, tabulate_fidelity  # fmt: skip
 from caploc.stages import locate_facts, prepare_facts, recall_facts
+from conftest import write_manifest
 
 pytestmark = pytest.mark.shared
 
@@ -37,7 +37,7 @@ def tables(request, tmp_path, make_job):
     spec["files"] = str(SHARED / "data" / SETS[request.param])
     prepare_facts.run(make_job("prepare_facts", spec, {}, {"facts": facts}))
     manifest = tmp_path / "manifest.json"
-    manifest.write_text(json.dumps({"path": str(MODEL)}))
+    write_manifest(manifest, MODEL)
     inputs = {"manifest": [manifest], "facts": [facts]}
     spec = place | {"rewrites": 1, "refine_prompts": 3, "own_rewrites": True}
     recall_facts.run(make_job("recall_facts", spec, inputs, {"prompts": prompts}))

@@ -26,7 +26,7 @@ def checked(change):
         ({"tasks": ["emotions", "story-lookup"]}, "plug-in of story-lookup"),
         ({"model": "other"}, 'known_answer.model: found "other"'),
         ({"quick": {"plants": ["none"], "seeds": [0]}}, 'quick.plants: found "none"'),
-        ({"locators": {"cnl": {"candidate": "magic"}}}, 'candidate: found "magic"'),
+        ({"locators": {"cnl": {"locator": "magic"}}}, 'locator: found "magic"'),
         ({"variants": {"none": ["positive"]}}, 'variants: found "none"'),
         ({"surgery": {"tolerance": 2}}, "tolerance: found 2"),
     ],

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caploc.experiments.reliability._budgets import LAYER, Units
+from caploc.measures.budgets import LAYER, Units
 
 # 2 layers of 5 neurons (30 weights each) and 3 heads (80 each)
 UNITS = Units(n_layers=2, n_neurons=5, n_heads=3, neuron_cost=30, head_cost=80)

@@ -7,11 +7,8 @@ import pytest
 import torch
 from tiny_models import ids, tiny_llama
 
-from caploc.experiments.reliability._preference import (
-    continue_text,
-    log_probabilities,
-    ngram_entropy,
-)
+from caploc.experiments.reliability._preference import log_probabilities, ngram_entropy
+from caploc.forward.generation import continue_text
 
 
 def test_log_probabilities_are_means_over_answer_tokens():
@@ -41,9 +38,14 @@ def test_entropy_of_texts_by_hand():
 def test_continuations_are_seeded_and_among_the_likeliest():
     lm = tiny_llama()
     prompts = [ids(4, 1), ids(7, 2)]
-    found = continue_text(lm, prompts, 5, seed=3)
-    assert found == continue_text(lm, prompts, 5, seed=3)
-    assert found != continue_text(lm, prompts, 5, seed=4)
+
+    def drawn(seed, without=()):
+        return continue_text(lm, prompts, 5, torch.Generator().manual_seed(seed), without)
+
+    found = drawn(3)
+    assert found == drawn(3)
+    assert found != drawn(4)
+    assert not any(token in found[0] for text in drawn(3, found[0]) for token in text)
     for prompt, text in zip(prompts, found, strict=True):
         assert len(text) == 5
         for m, token in enumerate(text):

@@ -21,6 +21,7 @@ from caploc.models.loading import load_model
 from caploc.records import DataError
 from caploc.stages.prepare_facts import _SCHEMA as FACTS
 from caploc.stages.recall_facts import PROMPTS
+from conftest import write_manifest
 
 PLACE = {"model": "m", "dtype": "float64", "device": "cpu", "family": "llama"}
 NAMED = PLACE | {"facts": "f", "seed": 0}
@@ -34,7 +35,7 @@ EDIT = {
 @pytest.fixture
 def folder(tmp_path, save_model):
     path = save_model()
-    store.write_json({"path": str(path)}, tmp_path / "manifest.json")
+    write_manifest(tmp_path / "manifest.json", path)
     return path
 
 

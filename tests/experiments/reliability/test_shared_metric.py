@@ -8,7 +8,6 @@ import torch
 from test_reliability_stages import NAMED, facts, folder, located  # noqa: F401
 
 from caploc.experiments.reliability import ablate_units, measure_ablation
-from caploc.experiments.reliability._budgets import Units
 from caploc.experiments.reliability.ablate_units import (
     NOT_LOCATED,
     NOTHING_FITS,
@@ -17,6 +16,7 @@ from caploc.experiments.reliability.ablate_units import (
 )
 from caploc.files import store
 from caploc.locators import circuit
+from caploc.measures.budgets import Units
 from caploc.models.loading import load_model
 
 LAYERS, WIDTH, HEADS = 3, 24, 4
@@ -24,7 +24,8 @@ LAYERS, WIDTH, HEADS = 3, 24, 4
 UNITS = Units(LAYERS, WIDTH, HEADS, 48, 256)
 BUDGETS = [0.01, 0.05, "ffn_layer"]  # 65, 326 and 1152 weights
 NAMES = ["1 % of weights", "5 % of weights", "one FFN layer"]
-SPEC = NAMED | {"budgets": BUDGETS, "draws": 3, "texts": 2, "shard": 0, "shard_size": 100}
+SPEC = NAMED | {"budgets": BUDGETS, "draws": 3, "texts": 2, "shard": 0, "shard_size": 100,
+                "locators": ["kn", "rome", "circuit"]}  # fmt: skip
 SUBJECTS = ["a b", "c d", "e f"]
 ANSWERS = ["one", "two", "three"]
 
@@ -60,6 +61,7 @@ def inputs(facts):  # noqa: F811
         {"sample_id": f"t{i}", "prompt": f"a {w}", "answer": " i j"} for i, w in enumerate("bc")
     ]
     store.write_table(pa.Table.from_pylist(texts), facts / "neutral.pq", {"origin": {}})
+    found["means"] = found["kn"]
     found |= {"neutral": [facts / "neutral.pq"], "manifest": [facts / "manifest.json"]}
     return lm, found | {"prompts": [facts / "prompts.pq"]}
 
@@ -254,6 +256,7 @@ def measured(tmp_path, make_job):
             paths.append(tmp_path / f"s{k}.pq")
             about = {"units": {**UNITS_JSON}, "budgets": {"1 % of weights": 65}}
             about |= {"n_texts": n_texts, "origin": {}, "n_known": 3}
+            about["rankings"] = dict.fromkeys(("kn", "rome", "circuit", "cnl"), "in words")
             store.write_table(pa.Table.from_pylist(own, OUTCOMES), paths[-1], about)
         part = tmp_path / "part.pq"
         job = make_job("measure_ablation", MEASURE | spec, {"outcomes": paths}, {"part": part})

@@ -32,6 +32,10 @@ class Memory(TypedDict):
     host: float
 
 
+_BATCH_ROWS = 4096
+"""Rows in flight where a locator has no such setting."""
+
+
 def _points(method: dict[str, Any]) -> tuple[int, bool]:
     """Path points below 1, and whether 1 is one."""
     if method["rule"] == "adaptive":
@@ -57,12 +61,14 @@ def piece(
 
 
 def attributing(run: Run, lengths: Lengths, n: float, method: dict[str, Any]) -> Work:
-    """Neuron scores of n samples."""
+    """Neuron scores of n samples; without a path, one pass there and back."""
+    if "rule" not in method:
+        return reading(run, 3 * n * lengths.total, 3 * n * lengths.answer, 16 * lengths.total)
     below, one = _points(method)
-    scored = lengths.scored(method["max_answer_tokens"])
+    scored = lengths.scored(method.get("max_answer_tokens"))
     operations = n * run.shape.attribution(lengths.prompt, lengths.answer, scored, below, one)
     rows = n * scored * below * run.shape.layers
-    calls = max(rows / method["batch_rows"], 1.0)
+    calls = max(rows / method.get("batch_rows", _BATCH_ROWS), 1.0)
     # Rows of layer l pass the blocks above it alone: half of them on average, there and back.
     return piece(run, "rows", operations, 3 * calls)
 
@@ -118,11 +124,15 @@ def _held(run: Run, rows: float) -> float:
 
 def attribution_memory(run: Run, lengths: Sequence[Lengths], method: dict[str, Any]) -> float:
     """Bytes beside the weights while neurons are scored; ``memory_mib`` of the model at most."""
+    if "rule" not in method:
+        return 16 * max(one.total for one in lengths) * activations(run) * run.shape.layers
     below, _ = _points(method)
-    longest = max(one.scored(method["max_answer_tokens"]) for one in lengths)
+    longest = max(one.scored(method.get("max_answer_tokens")) for one in lengths)
     together = 64 * longest * below * run.shape.layers
-    rows = min(method["batch_rows"], together)
-    read = min(max(4 * method["batch_rows"], 4096), 64 * max(one.total for one in lengths))
+    rows = min(method.get("batch_rows", _BATCH_ROWS), together)
+    read = min(
+        max(4 * method.get("batch_rows", _BATCH_ROWS), 4096), 64 * max(one.total for one in lengths)
+    )
     read = min(read, max(rows / (below * run.shape.layers), 1) * max(x.total for x in lengths))
     keys = read * run.shape.layers * 2 * run.shape.hidden * run.bytes
     found = _held(run, rows) + keys + 3 * 4 * _LOGITS[_place(run)]

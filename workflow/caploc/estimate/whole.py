@@ -115,8 +115,9 @@ def _halved(plan: Plan) -> Iterator[tuple[str, Any, Any, dict[str, Any]]]:
 def _numbers(plan: Plan) -> Iterator[tuple[str, ...]]:
     """Paths of settings that take time in proportion, at least about."""
     for method in plan.settings["methods"]:
-        yield "methods", method, "steps"
-        yield "methods", method, "max_answer_tokens"
+        for key in ("steps", "max_answer_tokens"):
+            if key in plan.config["methods"][method]:
+                yield "methods", method, key
     of = {
         "erasure": ("samples", "draws", "exploratory_draws", "answered", "dose_draws"),
         "cross_erasure": ("samples", "draws"),

@@ -41,7 +41,8 @@ class Shard:
         sample_ids: samples in file order.
         n_layers: layers of every sample; 0 if the file holds no sample.
         n_neurons: neurons in a layer.
-        small: (layer,) sums, or maxima for gap_max and rest_max, of the columns beside the scores.
+        small: (layer,) sums, or maxima for gap_max and rest_max, of the columns beside the scores;
+            empty where scores are no path integrals.
         rest: (sample, layer) the column rest_mean.
         metadata: what the writer stored.
     """
@@ -118,7 +119,7 @@ def rows(
         start += len(shard.sample_ids)
 
 
-def completeness(shards: Sequence[Shard]) -> dict[str, list[float]]:
+def completeness(shards: Sequence[Shard]) -> dict[str, list[float]] | None:
     """How well the integrals add up, per layer, over the samples of all files.
 
     Args:
@@ -127,9 +128,12 @@ def completeness(shards: Sequence[Shard]) -> dict[str, list[float]]:
     Returns:
         (layer,) mean gap over samples and its largest value over tokens; the part of it that is the
         endpoint term of the rule (see `Attribution`) and the rest: mean, largest, median and 90 %
-        quantile over samples; mean |P(1) - P(0)| (effect); mean P(1).
+        quantile over samples; mean |P(1) - P(0)| (effect); mean P(1). None where scores are no path
+        integrals.
     """
     shards = [s for s in shards if s.sample_ids]
+    if not all(s.small for s in shards):
+        return None
     n = sum(len(s.sample_ids) for s in shards)
     result = {
         name: np.sum([s.small[name] for s in shards], axis=0) / n
@@ -171,6 +175,8 @@ def _scan_file(path: Path) -> Shard:
         raise DataError(
             f"{path}: holds {len(sample_ids)} samples, its metadata says {wanted}; {_AGAIN}"
         )
+    if sample_ids and table["probability"].null_count == len(table):
+        return Shard(path, sample_ids, n_layers, kind.list_size, {}, np.empty(0), metadata)
     small = {name: table[name].to_numpy().reshape(-1, max(n_layers, 1)) for name in _SMALL}
     _check_small(path, sample_ids, small)
     sums = {

@@ -1,17 +1,21 @@
-"""One pass over a few samples that keeps the neurons of every layer where answers are predicted."""
+"""One pass over prompts with their gold answers: log-probabilities, and neurons if wanted.
+
+What acts on the model meanwhile (silencing, scaling, training slices) is the caller's context.
+"""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from caploc.forward.batch import Batch, Pair, batch_of, gold
+from caploc.forward.hooks import neurons_passed
 from caploc.models.language_model import LanguageModel
 from caploc.models.tokens import encode
 from caploc.records import Dropped, Sample
 
-__all__ = ["AnswerPass", "answer_passes"]
+__all__ = ["AnswerPass", "answer_pass", "answer_passes"]
 
 _BATCH = 16
 
@@ -21,26 +25,73 @@ class AnswerPass:
     """What a batch left behind.
 
     Attributes:
-        members: index of each sample among those given.
-        neurons: per layer (sample, position, neuron) input of the FFN's output projection.
-        slots: (sample, position) 1 where the next token belongs to the answer, else 0.
-        read: (sample, position) 1 where the position holds a token, 0 for padding.
-        logprob: (sample, answer token) log P(y_m | z_m); 0 for padding.
-        n_tokens: (sample,) answer tokens.
+        batch: what was read.
+        logprob: (row, answer token) log P(y_m | x, y_1 .. y_(m-1)), in nat; 0 for padding.
+        is_best: (row, answer token) whether it is the likeliest one; False for padding.
+        neurons: per layer (row, position, neuron) input of the FFN's output projection; empty
+            unless they were asked for.
+        members: index of each row among the samples given to `answer_passes`.
     """
 
-    members: list[int]
-    neurons: list[Tensor]
-    slots: Tensor
-    read: Tensor
+    batch: Batch
     logprob: Tensor
-    n_tokens: Tensor
+    is_best: Tensor
+    neurons: list[Tensor] = field(default_factory=list)
+    members: list[int] = field(default_factory=list)
+
+    @property
+    def total(self) -> Tensor:
+        """(row,) log-probability of the whole answer, in nat, float64."""
+        return self.logprob.double().sum(1)
+
+    @property
+    def n_tokens(self) -> Tensor:
+        """(row,) answer tokens."""
+        return self.batch.n_tokens
+
+    @property
+    def slots(self) -> Tensor:
+        """(row, position) 1 where the next token belongs to the answer, else 0."""
+        return self.batch.answering.to(self.logprob.dtype)
+
+    @property
+    def read(self) -> Tensor:
+        """(row, position) 1 where the position holds a token, 0 for padding."""
+        return self.batch.read.to(self.logprob.dtype)
+
+
+def answer_pass(lm: LanguageModel, pairs: Sequence[Pair], *, neurons: bool = False) -> AnswerPass:
+    """Run pairs of a prompt and its answer together.
+
+    Args:
+        lm: the model; gradients flow where the caller enabled them.
+        pairs: token ids, neither empty.
+        neurons: keep those of every layer; with gradients, `logprob` can be differentiated by them.
+    """
+    batch = batch_of(pairs, lm.device)
+    kept: list[Tensor] = []
+
+    def keep(layer: int, w: Tensor) -> Tensor:
+        # The weights are frozen, so the first layer's neurons begin the graph.
+        if torch.is_grad_enabled() and not w.requires_grad:
+            w = w.requires_grad_(True)
+        kept.append(w)
+        return w
+
+    with neurons_passed(lm, len(batch.ids), keep, None if neurons else []):
+        hidden = lm.model.base_model(input_ids=batch.ids, use_cache=False).last_hidden_state
+    logits = lm.logits(batch.at_answer(hidden))
+    logprob = gold(logits, batch.targets).masked_fill(~batch.counts, 0.0)
+    return AnswerPass(batch, logprob, (logits.argmax(-1) == batch.targets) & batch.counts, kept)
 
 
 def answer_passes(
     lm: LanguageModel,
     samples: Sequence[Sample],
     gradients: bool = False,
+    *,
+    neurons: bool = True,
+    batch: int = _BATCH,
 ) -> Iterator[AnswerPass | tuple[int, Dropped]]:
     """Run samples through the model, similar lengths together.
 
@@ -48,9 +99,11 @@ def answer_passes(
         lm: the model, with its tokenizer.
         samples: prompts with gold answers.
         gradients: keep the graph, so that `logprob` can be differentiated by `neurons`.
+        neurons: keep the neurons of every layer.
+        batch: most samples in one pass; more pad more. Changes rounding only.
 
     Yields:
-        A pass, or the index of a sample and why it was left out.
+        A pass, or the index of a sample and why it was left out (no answer tokens, too long).
     """
     encoded = {}
     for i, sample in enumerate(samples):
@@ -59,47 +112,8 @@ def answer_passes(
         except Dropped as reason:
             yield i, reason
     order = sorted(encoded, key=lambda i: (sum(map(len, encoded[i])), i))
-    for start in range(0, len(order), _BATCH):
-        members = order[start : start + _BATCH]
-        yield _run(lm, members, [encoded[i] for i in members], gradients)
-
-
-def _run(
-    lm: LanguageModel, members: list[int], pairs: list[tuple[list[int], list[int]]], gradients: bool
-) -> AnswerPass:
-    read = [[*x, *y[:-1]] for x, y in pairs]
-    length, width = max(map(len, read)), max(len(y) for _, y in pairs)
-    ids = torch.tensor([r + [0] * (length - len(r)) for r in read], device=lm.device)
-    at = [[len(x) - 1 + min(m, len(y) - 1) for m in range(width)] for x, y in pairs]
-    targets = torch.tensor([[*y, *[0] * (width - len(y))] for _, y in pairs], device=lm.device)
-    n_tokens = torch.tensor([len(y) for _, y in pairs], device=lm.device)
-    neurons: list[Tensor] = []
-
-    def before(module: Any, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        # Some blocks flatten samples and positions in front of the FFN.
-        x = args[0].reshape(len(ids), -1, args[0].shape[-1])
-        # The weights are frozen, so the first layer's neurons begin the graph.
-        if gradients and not x.requires_grad:
-            x = x.requires_grad_(True)
-        neurons.append(x)
-        return (x.view(args[0].shape), *args[1:])
-
-    handles = [p.register_forward_pre_hook(before) for p in lm.projections]
-    position = torch.tensor(at, device=lm.device)
-    row = torch.arange(len(members), device=lm.device)[:, None]
-    try:
+    for start in range(0, len(order), batch):
+        members = order[start : start + batch]
         with torch.set_grad_enabled(gradients):
-            hidden = lm.model.base_model(input_ids=ids, use_cache=False).last_hidden_state
-            z = lm.logits(hidden[row, position])
-            z = z.to(torch.promote_types(z.dtype, torch.float32))
-            found = torch.log_softmax(z, -1).gather(-1, targets[..., None])[..., 0]
-            counts = torch.arange(width, device=lm.device) < n_tokens[:, None]
-            logprob = found.masked_fill(~counts, 0.0)
-    finally:
-        for handle in handles:
-            handle.remove()
-    slots = torch.zeros(ids.shape, dtype=logprob.dtype, device=lm.device)
-    slots[row, position] = 1
-    lengths = torch.tensor([len(r) for r in read], device=lm.device)
-    real = (torch.arange(length, device=lm.device) < lengths[:, None]).to(slots.dtype)
-    return AnswerPass(members, neurons, slots, real, logprob, n_tokens)
+            found = answer_pass(lm, [encoded[i] for i in members], neurons=neurons)
+        yield replace(found, members=members)

@@ -1,18 +1,21 @@
-"""Greedy answers of a model, many prompts at once."""
+"""Text of a model, many prompts at once: greedy answers, and random continuations."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from transformers import GenerationConfig
 
+from caploc.forward.batch import padded
 from caploc.forward.silencing import Erasures, erased
 from caploc.models.language_model import LanguageModel
 
-__all__ = ["Completion", "complete", "first_answer"]
+__all__ = ["Completion", "complete", "continue_text", "first_answer"]
 
 Completion = str
 
+_TOP = 5
+"""Random text is drawn from the most probable tokens, as in the public code of ROME."""
 _SLACK_SHARE, _SLACK_TOKENS = 1.5, 8
 """A completion may have this many times the tokens of the gold answer, and a few more."""
 
@@ -88,6 +91,41 @@ def first_answer(completion: str, answer: str) -> Completion:
         end = completion.find("\n", lead)
         completion = completion if end < 0 else completion[:end]
     return completion
+
+
+@torch.no_grad()
+def continue_text(
+    lm: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    n_tokens: int,
+    generator: torch.Generator,
+    without: Collection[int] = (),
+) -> list[list[int]]:
+    """Continue prompts at random, each token among the five most probable ones.
+
+    Args:
+        lm: the model.
+        prompts: token ids, at least one each.
+        n_tokens: length of every continuation; it goes on behind an end of text.
+        generator: of the draws; equal ones draw alike from equal models.
+        without: token ids that are never drawn.
+
+    Returns:
+        Token ids of each continuation.
+    """
+    texts = [list(prompt) for prompt in prompts]
+    rows = torch.arange(len(texts), device=lm.device)
+    for _ in range(n_tokens):
+        last = torch.tensor([len(text) - 1 for text in texts], device=lm.device)
+        ids = padded(texts, lm.device)
+        hidden = lm.model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+        z = lm.logits(hidden[rows, last]).float()
+        z[:, list(without)] = -torch.inf
+        best = z.topk(_TOP)
+        chosen = torch.multinomial(torch.softmax(best.values, -1).cpu(), 1, generator=generator)
+        for text, token in zip(texts, best.indices.cpu().gather(1, chosen).tolist(), strict=True):
+            text += token
+    return [text[len(prompt) :] for text, prompt in zip(texts, prompts, strict=True)]
 
 
 def _generate(model: LanguageModel, prompts: list[list[int]], limit: int) -> list[list[int]]:

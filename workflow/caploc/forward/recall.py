@@ -7,11 +7,9 @@ greedy generation writes the answer; one pass over the text tells.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-
+from caploc.forward.answer_pass import answer_passes
 from caploc.models.language_model import LanguageModel
-from caploc.models.tokens import encode
-from caploc.records import Dropped
+from caploc.records import Dropped, Sample
 
 __all__ = ["Recall", "recall"]
 
@@ -29,7 +27,6 @@ class Recall:
     probability: float
 
 
-@torch.no_grad()
 def recall(
     lm: LanguageModel, prompts: Sequence[str], answers: Sequence[str], batch: int = 64
 ) -> list[Recall | Dropped]:
@@ -45,34 +42,12 @@ def recall(
         Per prompt its `Recall`, or why it was left out (no answer tokens, too long).
     """
     results: dict[int, Recall | Dropped] = {}
-    encoded: dict[int, tuple[list[int], list[int]]] = {}
-    for i, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
-        try:
-            encoded[i] = encode(lm.tokenizer, prompt, answer, context=lm.context)
-        except Dropped as reason:
-            results[i] = reason
-    order = sorted(encoded, key=lambda i: (sum(map(len, encoded[i])), i))
-    for first in range(0, len(order), batch):
-        chosen = order[first : first + batch]
-        found = _check(lm, [encoded[i] for i in chosen])
-        results |= dict(zip(chosen, found, strict=True))
+    samples = [Sample("", *pair) for pair in zip(prompts, answers, strict=True)]
+    for found in answer_passes(lm, samples, neurons=False, batch=batch):
+        if isinstance(found, tuple):
+            results[found[0]] = found[1]
+            continue
+        right = (found.is_best.sum(1) == found.n_tokens).tolist()
+        judged = map(Recall, right, found.total.exp().tolist())
+        results |= dict(zip(found.members, judged, strict=True))
     return [results[i] for i in range(len(prompts))]
-
-
-def _check(lm: LanguageModel, pairs: list[tuple[list[int], list[int]]]) -> list[Recall]:
-    width = max(len(prompt) + len(answer) - 1 for prompt, answer in pairs)
-    # A causal model does not see what stands behind: padding needs no mask.
-    ids = torch.zeros(len(pairs), width, dtype=torch.long)
-    for row, (prompt, answer) in enumerate(pairs):
-        read = [*prompt, *answer[:-1]]
-        ids[row, : len(read)] = torch.tensor(read)
-    hidden = lm.model.base_model(input_ids=ids.to(lm.device), use_cache=False).last_hidden_state
-    found = []
-    for row, (prompt, answer) in enumerate(pairs):
-        at = slice(len(prompt) - 1, len(prompt) + len(answer) - 1)
-        logits = lm.head(hidden[row, at]).double()
-        gold = torch.tensor(answer, device=logits.device)[:, None]
-        chances = torch.log_softmax(logits, -1).gather(1, gold)
-        right = bool((logits.argmax(-1, keepdim=True) == gold).all())
-        found.append(Recall(right, float(chances.sum().exp())))
-    return found

@@ -1,6 +1,6 @@
-"""Models and samples as the stages that act on masks read them."""
+"""Models and samples as stages read them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from caploc.files import store
 from caploc.models.language_model import LanguageModel
 from caploc.models.loading import load_model
 from caploc.models.tokens import encode
-from caploc.records import Dropped, Sample
+from caploc.records import DataError, Dropped, Sample
 
 __all__ = ["Encoded", "encoded", "model_of", "samples_of", "with_shots"]
 
@@ -36,11 +36,34 @@ class Encoded:
         return list(zip(self.prompts, self.answers, strict=True))
 
 
-def model_of(path: Path, spec: dict[str, Any]) -> LanguageModel:
-    """The model that a manifest describes."""
+def model_of(path: Path, spec: Mapping[str, Any]) -> LanguageModel:
+    """The model that a manifest describes.
+
+    Args:
+        path: manifest.
+        spec: ``dtype`` and ``device`` (float32 and the processor where left out); ``family`` of
+            ``model`` as the configuration states it, if it does.
+
+    Raises:
+        DataError: the weights are damaged or not those that manifest and config describe.
+    """
     manifest = store.read_json(path)
     # An absolute path stays what it is when joined.
-    return load_model(path.parent / manifest["path"], dtype=spec["dtype"], device=spec["device"])
+    folder = path.parent / manifest["path"]
+    lm = load_model(folder, dtype=spec.get("dtype", "float32"), device=spec.get("device"))
+    found = {"n_layers": lm.n_layers, "n_neurons": lm.n_neurons, "family": lm.family.name}
+    for key, value in found.items():
+        if manifest.get(key) != value:
+            raise DataError(
+                f"{path}: {key} is {manifest.get(key)!r}, the weights in {manifest['path']} have "
+                f"{value!r}; the manifest belongs to another model: delete it and run again"
+            )
+    if spec.get("family", lm.family.name) != lm.family.name:
+        raise DataError(
+            f"models.{spec['model']}.family is {spec['family']!r}, the weights are of family "
+            f"{lm.family.name!r}; correct the config"
+        )
+    return lm
 
 
 def samples_of(path: Path, n: int | None = None) -> list[Sample]:

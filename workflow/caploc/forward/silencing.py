@@ -9,13 +9,14 @@ part of the input of the output projection of attention, and always at all posit
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
+from caploc.forward.hooks import inputs_passed, neurons_passed
 from caploc.models.language_model import LanguageModel
 
 __all__ = ["Erasure", "Erasures", "erased"]
@@ -139,49 +140,33 @@ def erased(
     """
     restricted = bool(erasures.at_answer[rows].any())
 
-    def silence(layer: int) -> Any:
-        drop = erasures.dropped(layer, rows)[:, None]
-        fill = erasures.filled(layer, rows)
-        values = 0.0 if fill is None else fill[:, None]
-
-        def hook(module: Any, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            # Some families flatten rows and positions in front of the FFN.
-            x = args[0].reshape(len(rows), -1, args[0].shape[-1])
-            where = drop
-            if restricted:
-                where = drop & _active(x, erasures.at_answer[rows], answering)
-            x = x.masked_fill(where, 0.0) if fill is None else torch.where(where, values, x)
-            return (x.view_as(args[0]), *args[1:])
-
-        return hook
-
-    def silence_heads(layer: int) -> Any:
-        def hook(module: Any, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            x = args[0].reshape(len(rows), -1, args[0].shape[-1])
-            drop = erasures.dropped_heads(layer, rows, x.shape[-1])
-            assert drop is not None
-            return (x.masked_fill(drop[:, None], 0.0).view_as(args[0]), *args[1:])
-
-        return hook
-
     chosen = range(lm.n_layers) if layers is None else layers
-    handles = [
-        lm.projections[layer].register_forward_pre_hook(silence(layer))
-        for layer in chosen
-        if erasures.touches(layer)
-    ]
+    touched = [layer for layer in chosen if erasures.touches(layer)]
+    drop = {layer: erasures.dropped(layer, rows)[:, None] for layer in touched}
+    fill = {layer: erasures.filled(layer, rows) for layer in touched}
+
+    def silence(layer: int, x: Tensor) -> Tensor:
+        where, values = drop[layer], fill[layer]
+        if restricted:
+            where = where & _active(x, erasures.at_answer[rows], answering)
+        if values is None:
+            return x.masked_fill(where, 0.0)
+        return torch.where(where, values[:, None], x)
+
+    def silence_heads(layer: int, x: Tensor) -> Tensor:
+        gone = erasures.dropped_heads(layer, rows, x.shape[-1])
+        assert gone is not None
+        return x.masked_fill(gone[:, None], 0.0)
+
+    heads: dict[int, nn.Module] = {}
     if any(erasures.with_heads):
         attention_out = lm.parts("attention_out", _HEADS)
-        handles += [
-            attention_out[layer].register_forward_pre_hook(silence_heads(layer))
-            for layer in chosen
-            if erasures.touches_heads(layer)
-        ]
-    try:
+        heads = {layer: attention_out[layer] for layer in filter(erasures.touches_heads, chosen)}
+    with (
+        neurons_passed(lm, len(rows), silence, touched),
+        inputs_passed(heads, len(rows), silence_heads),
+    ):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _active(x: Tensor, at_answer: Tensor, answering: Tensor | None) -> Tensor:

@@ -1,12 +1,14 @@
 """Where the subject of a fact stands among the tokens of its prompt."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from caploc.models.language_model import LanguageModel
 from caploc.models.tokens import encode
 from caploc.records import Dropped, Sample
 
-__all__ = ["Tokens", "tokens_of"]
+__all__ = ["Tokens", "sample_of", "tokens_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +69,17 @@ def tokens_of(lm: LanguageModel, sample: Sample) -> Tokens:
     if inside[-1] >= len(prompt):
         raise Dropped("subject shares a token with the answer")
     return Tokens(prompt, answer, inside[0], inside[-1])
+
+
+def sample_of(row: Mapping[str, Any], name: str | None = None) -> Sample:
+    """A prompt of the file of `recall_facts` as locators read it.
+
+    Args:
+        row: fact_id, prompt_id, prompt, subject, object, counterfactual (may be empty).
+        name: id of the sample; None means ``fact_id/prompt_id``.
+    """
+    meta = {"subject": row["subject"]}
+    if row["counterfactual"]:
+        meta["counterfactual"] = row["counterfactual"]
+    name = name or f"{row['fact_id']}/{row['prompt_id']}"
+    return Sample(name, row["prompt"], " " + row["object"], meta)

@@ -10,18 +10,19 @@ found by gradient descent on the projection's output there.
 Source: Meng et al. 2022, "Locating and Editing Factual Associations in GPT", section 3.1, and their
 public code: 20 steps of Adam at 0.5, weight decay 0.5, KL factor 0.0625 on "<subject> is a", change
 at most 4 times the norm of the old value, no further steps below a loss of 0.05. Different here:
-prefixes are put in front of the prompt as token ids, and the paper's closed form is used, in which
-v belongs to the mean key.
+the paper's closed form is used, in which v belongs to the mean key.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from caploc.forward.batch import batch_of, gold, padded
+from caploc.forward.hooks import recorded_neurons
 from caploc.forward.subject import Tokens
 from caploc.models.language_model import LanguageModel, matrix
 from caploc.records import DataError
@@ -33,12 +34,8 @@ __all__ = [
     "find_values",
     "mean_keys",
     "rank_one_edit",
-    "sample_prefixes",
-    "with_prefix",
 ]
 
-_TOP = 5
-"""Random text is drawn from the most probable tokens, as in the public code."""
 _LOW_LOSS = 0.05
 
 
@@ -118,52 +115,6 @@ def edited(lm: LanguageModel, edit: Edit) -> Iterator[None]:
 
 
 @torch.no_grad()
-def sample_prefixes(
-    lm: LanguageModel, lengths: Sequence[tuple[int, int]], seed: int
-) -> list[list[int]]:
-    """Random texts of the model itself, beginning after its first special token.
-
-    Args:
-        lm: the model, with its tokenizer.
-        lengths: (number of texts, their length in tokens).
-        seed: of the draws; the same at fixed threads.
-
-    Returns:
-        Token ids of each text without special tokens in front; the empty text comes first.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    start = lm.tokenizer.bos_token_id
-    start = lm.tokenizer.eos_token_id if start is None else start
-    special = set(lm.tokenizer.all_special_ids)
-    found: list[list[int]] = [[]]
-    for n, length in lengths:
-        ids = torch.full((n, 1), 0 if start is None else start, device=lm.device)
-        for _ in range(length):
-            hidden = lm.model.base_model(input_ids=ids, use_cache=False).last_hidden_state[:, -1]
-            z = lm.logits(hidden).float()
-            # A text that ends would put the fact behind an end.
-            z[:, list(special)] = -torch.inf
-            best = z.topk(_TOP)
-            p = torch.softmax(best.values, -1).cpu()
-            chosen = torch.multinomial(p, 1, generator=generator).to(lm.device)
-            ids = torch.cat([ids, best.indices.gather(1, chosen)], 1)
-        found += ids[:, 1:].tolist()
-    return found
-
-
-def with_prefix(lm: LanguageModel, tokens: Tokens, prefix: Sequence[int]) -> Tokens:
-    """The fact with a text in front, behind the tokenizer's own special tokens."""
-    special = set(lm.tokenizer.all_special_ids)
-    n = 0
-    while n < tokens.first and tokens.prompt[n] in special:
-        n += 1
-    prompt = [*tokens.prompt[:n], *prefix, *tokens.prompt[n:]]
-    return replace(
-        tokens, prompt=prompt, first=tokens.first + len(prefix), last=tokens.last + len(prefix)
-    )
-
-
-@torch.no_grad()
 def mean_keys(lm: LanguageModel, facts: Sequence[Sequence[Tokens]]) -> Tensor:
     """Inputs of every output projection at the last subject token, mean over the texts of a fact.
 
@@ -176,22 +127,11 @@ def mean_keys(lm: LanguageModel, facts: Sequence[Sequence[Tokens]]) -> Tensor:
     """
     result = []
     for texts in facts:
-        ids = _padded([t.prompt for t in texts], lm.device)
-        at = torch.tensor([t.last for t in texts], device=lm.device)
-        seen: list[Tensor] = []
-
-        def keep(module: Any, args: tuple[Tensor, ...], seen: list[Tensor] = seen,
-                 at: Tensor = at) -> None:  # fmt: skip
-            x = args[0].reshape(len(at), -1, args[0].shape[-1])
-            seen.append(x[torch.arange(len(at)), at].double().mean(0))
-
-        handles = [p.register_forward_pre_hook(keep) for p in lm.projections]
-        try:
-            lm.model.base_model(input_ids=ids, use_cache=False)
-        finally:
-            for handle in handles:
-                handle.remove()
-        result.append(torch.stack(seen))
+        row = torch.arange(len(texts), device=lm.device)
+        last = torch.tensor([t.last for t in texts], device=lm.device)
+        ids = padded([t.prompt for t in texts], lm.device)
+        keys = recorded_neurons(lm, ids, at=(row, last))
+        result.append(torch.stack([k.double().mean(0) for k in keys]))
     return torch.stack(result, dim=1)
 
 
@@ -217,83 +157,89 @@ def find_values(
     Returns:
         (fact, width) values, the projection's bias included.
     """
-    rows = [t for texts in facts for t in texts]
-    fact_of = [i for i, texts in enumerate(facts) for _ in texts]
-    n_prompts = len(rows)
-    rows += essences
-    fact_of += range(len(facts))
-    owner = torch.tensor(fact_of, device=lm.device)
-    at = torch.tensor([t.last for t in rows], device=lm.device)
-    ids = _padded([t.read for t in rows], lm.device)
-    old: list[Tensor] = []
-    first = torch.tensor([fact_of.index(i) for i in range(len(facts))], device=lm.device)
-    row = torch.arange(len(rows), device=lm.device)
-    state: dict[str, Tensor] = {}
-
-    def add(module: Any, args: Any, output: Tensor) -> Tensor:
-        x = output.reshape(len(rows), -1, output.shape[-1]).clone()
-        if not old:
-            old.append(x[first, at[first]].detach().clone())
-            return output
-        x[row, at] = x[row, at] + state["change"][owner].to(x)
-        return x.view_as(output)
-
-    answers = [t.answer for t in rows[:n_prompts]]
-    width = max(map(len, answers))
-    slots = torch.tensor(
-        [[len(t.prompt) - 1 + min(m, len(t.answer) - 1) for m in range(width)]
-         for t in rows[:n_prompts]], device=lm.device,
-    )  # fmt: skip
-    counts = torch.tensor(
-        [[float(m < len(a)) for m in range(width)] for a in answers], device=lm.device
-    )
-    targets = torch.tensor([[*a, *[0] * (width - len(a))] for a in answers], device=lm.device)
-    ends = torch.tensor([len(t.prompt) - 1 for t in essences], device=lm.device)
-    n_texts = torch.tensor([float(len(texts)) for texts in facts], device=lm.device)
-
-    def outcome() -> tuple[Tensor, Tensor]:
-        """(fact,) mean loss of the new object, (fact, vocab) what follows the essence."""
-        hidden = lm.model.base_model(input_ids=ids, use_cache=False).last_hidden_state
-        z = lm.logits(hidden[torch.arange(n_prompts)[:, None], slots]).float()
-        gold = torch.log_softmax(z, -1).gather(-1, targets[..., None])[..., 0]
-        each = -(gold * counts).sum(1) / counts.sum(1)
-        loss = torch.zeros(len(facts), device=lm.device).index_add(0, owner[:n_prompts], each)
-        after = lm.logits(hidden[torch.arange(n_prompts, len(rows)), ends]).float()
-        return loss / n_texts, torch.log_softmax(after, -1)
-
-    handle = lm.projections[layer].register_forward_hook(add)
-    try:
+    search = _Search(lm, layer, facts, essences)
+    with torch.no_grad():
+        _, reference = search.outcome(None)
+    old = search.old
+    norm = old.float().norm(dim=1)
+    change = torch.zeros_like(old, dtype=torch.float32).requires_grad_(True)
+    optimiser = torch.optim.Adam([change], lr=settings.learning_rate)
+    done = torch.zeros(len(facts), dtype=torch.bool, device=lm.device)
+    for step in range(settings.steps):
+        loss, after = search.outcome(change)
+        kl = (after.exp() * (after - reference)).sum(1)
+        decay = settings.weight_decay * change.norm(dim=1) / norm**2
+        total = loss + settings.kl * kl + decay
+        done |= total.detach() < _LOW_LOSS
+        if bool(done.all()) or step == settings.steps - 1:
+            break
+        optimiser.zero_grad()
+        total.sum().backward()
         with torch.no_grad():
-            _, reference = outcome()
-        norm = old[0].float().norm(dim=1)
-        change = torch.zeros_like(old[0], dtype=torch.float32).requires_grad_(True)
-        state["change"] = change
-        optimiser = torch.optim.Adam([change], lr=settings.learning_rate)
-        done = torch.zeros(len(facts), dtype=torch.bool, device=lm.device)
-        for step in range(settings.steps):
-            loss, after = outcome()
-            kl = (after.exp() * (after - reference)).sum(1)
-            decay = settings.weight_decay * change.norm(dim=1) / norm**2
-            total = loss + settings.kl * kl + decay
-            done |= total.detach() < _LOW_LOSS
-            if bool(done.all()) or step == settings.steps - 1:
-                break
-            optimiser.zero_grad()
-            total.sum().backward()
-            with torch.no_grad():
-                kept = change.clone()
-            optimiser.step()
-            with torch.no_grad():
-                change[done] = kept[done]
-                size = change.norm(dim=1)
-                most = settings.clamp * norm
-                change *= torch.where(size > most, most / size.clamp_min(1e-30), 1.0)[:, None]
-    finally:
-        handle.remove()
-    return old[0] + change.detach().to(old[0])
+            kept = change.clone()
+        optimiser.step()
+        with torch.no_grad():
+            change[done] = kept[done]
+            size = change.norm(dim=1)
+            most = settings.clamp * norm
+            change *= torch.where(size > most, most / size.clamp_min(1e-30), 1.0)[:, None]
+    return old + change.detach().to(old)
 
 
-def _padded(rows: Sequence[Sequence[int]], device: torch.device) -> Tensor:
-    """Padding stands behind, where a causal model cannot see it."""
-    length = max(map(len, rows))
-    return torch.tensor([[*r, *[0] * (length - len(r))] for r in rows], device=device)
+class _Search:
+    """All texts of some facts in one batch, while the FFN output at their subjects is changed.
+
+    Args:
+        lm: as in `find_values`, as all below.
+        layer: index of the block.
+        facts: texts of each fact.
+        essences: one text of each fact.
+
+    Attributes:
+        old: (fact, width) unchanged FFN output at the last subject token; known after the first
+            `outcome`.
+    """
+
+    old: Tensor
+
+    def __init__(
+        self, lm: LanguageModel, layer: int, facts: Sequence[Sequence[Tokens]],
+        essences: Sequence[Tokens],
+    ) -> None:  # fmt: skip
+        texts = [*(t for of_fact in facts for t in of_fact), *essences]
+        counts = torch.tensor([len(of_fact) for of_fact in facts], device=lm.device)
+        fact = torch.arange(len(facts), device=lm.device)
+        self._lm, self._projection = lm, lm.projections[layer]
+        self._batch = batch_of([(t.prompt, t.answer) for t in texts], lm.device)
+        self._n_texts = counts
+        self._owner = torch.cat([fact.repeat_interleave(counts), fact])
+        self._row = torch.arange(len(texts), device=lm.device)
+        self._last = torch.tensor([t.last for t in texts], device=lm.device)
+
+    def outcome(self, change: Tensor | None) -> tuple[Tensor, Tensor]:
+        """(fact,) mean loss of the new object, (fact, vocab) log-probability behind the essence.
+
+        Args:
+            change: (fact, width) what is added to the FFN output at the last subject token.
+        """
+
+        def add(module: Any, args: Any, output: Tensor) -> Tensor:
+            x = output.reshape(len(self._row), -1, output.shape[-1]).clone()
+            at_subject = x[self._row, self._last]
+            if change is None:
+                first = self._n_texts.cumsum(0) - self._n_texts
+                self.old = at_subject[first].detach()
+                return output
+            x[self._row, self._last] = at_subject + change[self._owner].to(x)
+            return x.view_as(output)
+
+        lm, batch, n = self._lm, self._batch, int(self._n_texts.sum())
+        with self._projection.register_forward_hook(add):
+            hidden = lm.model.base_model(input_ids=batch.ids, use_cache=False).last_hidden_state
+        told = batch.rows(self._row[:n])
+        found = gold(lm.logits(told.at_answer(hidden[:n])), told.targets)
+        each = -found.masked_fill(~told.counts, 0.0).sum(1) / told.n_tokens
+        loss = each.new_zeros(len(self._n_texts)).index_add(0, self._owner[:n], each)
+        essence = self._row[n:]
+        after = lm.logits(hidden[essence, batch.positions[essence, 0]]).float()
+        return loss / self._n_texts, torch.log_softmax(after, -1)

@@ -8,11 +8,11 @@ Source: Meng et al. 2022, section 3.1; their public code takes 100,000 samples o
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from caploc.forward.hooks import recorded_neurons
 from caploc.models.language_model import LanguageModel
 
 __all__ = ["Moments", "factorised"]
@@ -43,27 +43,12 @@ class Moments:
         shape = (len(layers), lm.n_neurons, lm.n_neurons)
         return cls(list(layers), torch.zeros(shape, dtype=torch.float64))
 
-    @torch.no_grad()
     def add(self, lm: LanguageModel, texts: Iterable[Sequence[int]]) -> None:
         """Add the tokens of some texts, each a list of ids of at least one token."""
         for ids in texts:
-            seen: dict[int, Tensor] = {}
-
-            def keep(layer: int, seen: dict[int, Tensor] = seen) -> Any:
-                def hook(module: Any, args: tuple[Tensor, ...]) -> None:
-                    seen[layer] = args[0].reshape(-1, args[0].shape[-1])
-
-                return hook
-
-            handles = [lm.projections[i].register_forward_pre_hook(keep(i)) for i in self.layers]
-            try:
-                row = torch.tensor([list(ids)], device=lm.device)
-                lm.model.base_model(input_ids=row, use_cache=False)
-            finally:
-                for handle in handles:
-                    handle.remove()
-            for total, layer in zip(self.total, self.layers, strict=True):
-                keys = seen[layer].double().cpu()
+            row = torch.tensor([list(ids)], device=lm.device)
+            for total, w in zip(self.total, recorded_neurons(lm, row, self.layers), strict=True):
+                keys = w[0].double().cpu()
                 total.addmm_(keys.T, keys)
             self.n_tokens += len(ids)
             self.n_texts += 1

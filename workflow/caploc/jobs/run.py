@@ -6,7 +6,8 @@ needs is asked of the module `jobs` in its folder, which has
 
 - one function a stage, named like it, with a `Run` and the wildcards of the rule: the settings;
 - ``EXECUTED`` (optional): for a stage that runs plug-ins named by the settings, a function of the
-  same arguments that gives their dotted module names.
+  same arguments that gives their dotted module names;
+- ``page_inputs`` (optional): of a `Run`, further files that its section of the page reads, by name.
 """
 
 import math
@@ -16,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from caploc import plugins
+from caploc import locator_settings, plugins
 from caploc.jobs.digests import canonical_json, code_digest
 
 __all__ = ["SPLITS", "Run", "jobs_of"]
@@ -169,9 +170,19 @@ class Run:
         inputs = {"scores": self.scores(model, task, method)}
         if task in self.settings["tasks"] and self.settings["shuffled"]:
             inputs["shuffled"] = self.scores(model, task + SHUFFLED, method)
-        if task in self.tasks and self.settings["converged_samples"]:
+        if task in self.tasks and self.settings["converged_samples"] and self.converges(method):
             inputs["converged"] = str(self.root / "converged" / model / f"{method}.parquet")
         return inputs
+
+    def converges(self, method: str) -> bool:
+        """Does the locator of a method know a path rule that goes on until it has converged?"""
+        locator = self.config["methods"][method]["locator"]
+        return "tolerance" in locator_settings.taken(locator, "locate", {"tolerance": 0})
+
+    def page_inputs(self) -> dict[str, str]:
+        """Further files that the sections of the page read, by name."""
+        asked = [m.page_inputs(self) for m in _jobs_modules() if hasattr(m, "page_inputs")]
+        return {name: path for files in asked for name, path in files.items()}
 
     def n_gpus(self, model: str) -> int:
         """Accelerators that a job with this model asks for."""

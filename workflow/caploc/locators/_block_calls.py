@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+from caploc.forward.hooks import Hooks
 from caploc.models.language_model import LanguageModel
 
 __all__ = ["Recorded", "output_changed", "record_rows", "rows_of", "run_block", "tensor_of"]
@@ -75,26 +76,18 @@ def record_rows(lm: LanguageModel, embeddings: Tensor, needed_by: str) -> Record
         inputs.append(named.pop(next(iter(named))))
         calls.append(named)
 
-    handles = []
     # Not built from the config: that would forget keys outside a sliding window.
     cache = DynamicCache()
-    try:
+    with Hooks() as hooks:
         for block in lm.blocks:
-            handles.append(block.register_forward_pre_hook(before_block, with_kwargs=True))
-            handles.append(
-                block.register_forward_hook(lambda m, a, out: outputs.append(tensor_of(out)))
-            )
+            hooks.before(block, before_block, with_kwargs=True)
+            hooks.after(block, lambda m, a, out: outputs.append(tensor_of(out)))
         # Copies: some families add the two in place.
         for module in lm.parts("attention_out", needed_by):
-            handles.append(
-                module.register_forward_hook(lambda m, a, out: attention.append(out.clone()))
-            )
+            hooks.after(module, lambda m, a, out: attention.append(out.clone()))
         for module in lm.projections:
-            handles.append(module.register_forward_hook(lambda m, a, out: ffn.append(out.clone())))
+            hooks.after(module, lambda m, a, out: ffn.append(out.clone()))
         lm.model.base_model(inputs_embeds=embeddings, past_key_values=cache, use_cache=True)
-    finally:
-        for handle in handles:
-            handle.remove()
     shape, cached = embeddings.shape, cast(list[DynamicLayer], cache.layers)
     return Recorded(
         inputs=inputs,
@@ -194,8 +187,5 @@ def _from_token(value: Any, first: int, until: int) -> Any:
 @contextmanager
 def output_changed(module: nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
     """Pass the output of a module through a function; undone on exit."""
-    handle = module.register_forward_hook(lambda m, args, output: change(output))
-    try:
+    with module.register_forward_hook(lambda m, args, output: change(output)):
         yield
-    finally:
-        handle.remove()

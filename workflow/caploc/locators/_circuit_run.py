@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from caploc.forward.batch import gold
+from caploc.forward.hooks import Hooks
 from caploc.locators._edge_graph import Bools, EdgeGraph
 from caploc.locators._nodes import (  # fmt: skip
     Parts,
@@ -75,8 +77,7 @@ def reference_outputs(lm: LanguageModel, ids: list[int]) -> Tensor:
 
 def answer_log_probability(z: Tensor, answer: list[int]) -> float:
     """Mean log P of the answer tokens, in nats, from their logits (answer token, vocab)."""
-    log_p = torch.log_softmax(z.to(torch.promote_types(z.dtype, torch.float32)), -1)
-    return float(log_p.gather(1, torch.tensor(answer, device=z.device)[:, None]).mean())
+    return float(gold(z, torch.tensor(answer, device=z.device)).mean())
 
 
 def mean_outputs(lm: LanguageModel, texts: list[list[int]]) -> Tensor:
@@ -128,7 +129,6 @@ class _State:
 @contextmanager
 def _edges_cut(state: _State) -> Iterator[None]:
     """Replace what every reader reads, and pick up what every source writes."""
-    handles: list[Any] = []
     lm, graph, parts = state.lm, state.graph, state.parts
 
     def first_block(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
@@ -183,19 +183,14 @@ def _edges_cut(state: _State) -> Iterator[None]:
     def head_reads(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         return (state.stream(slice(graph.n_readers - 1, graph.n_readers)),)
 
-    try:
-        handles.append(lm.blocks[0].register_forward_pre_hook(first_block, with_kwargs=True))
+    with Hooks() as hooks:
+        hooks.before(lm.blocks[0], first_block, with_kwargs=True)
         for layer in range(lm.n_layers):
             for which, module in enumerate(parts.attention_in[layer]):
-                handles.append(module.register_forward_hook(projection(layer, which)))
-            handles.append(
-                parts.attention_out[layer].register_forward_pre_hook(attention_wrote(layer))
-            )
+                hooks.after(module, projection(layer, which))
+            hooks.before(parts.attention_out[layer], attention_wrote(layer))
             for module in parts.ffn_in[layer]:
-                handles.append(module.register_forward_pre_hook(ffn_reads(layer)))
-            handles.append(parts.ffn_out[layer].register_forward_hook(ffn_wrote(layer)))
-        handles.append(lm.final_norm.register_forward_pre_hook(head_reads))
+                hooks.before(module, ffn_reads(layer))
+            hooks.after(parts.ffn_out[layer], ffn_wrote(layer))
+        hooks.before(lm.final_norm, head_reads)
         yield
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -20,10 +20,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from caploc.forward.hooks import Hooks
+from caploc.locators._answer_pairs import contrast_of, tokens_of
 from caploc.locators._block_calls import record_rows, run_block
-from caploc.locators._circuit_run import answer_log_probability, run_alone
+from caploc.locators._circuit_run import answer_log_probability, reference_outputs, run_alone
 from caploc.locators._edge_graph import Bools
-from caploc.locators._edge_scores import measure
+from caploc.locators._edge_slopes import measure
 from caploc.locators._nodes import (  # fmt: skip
     bias_of,
     graph_of,
@@ -33,8 +35,9 @@ from caploc.locators._nodes import (  # fmt: skip
     rows_by_head,
 )
 from caploc.models.language_model import LanguageModel
+from caploc.records import Sample
 
-__all__ = ["patch_edges", "prune_greedily"]
+__all__ = ["patch", "patch_edges", "prune", "prune_greedily"]
 
 
 @torch.no_grad()
@@ -85,34 +88,28 @@ def _patched(lm: LanguageModel, layer: int, within: int, streams: Tensor) -> Ite
     """While a block runs, one of its readers reads other streams: (row, token, width)."""
     graph, parts = graph_of(lm), parts_of(lm)
     counts = (graph.n_heads, graph.n_kv_heads, graph.n_kv_heads)
-    handles = []
-    if within == graph.readers_per_layer - 1:
-        read = parts.ffn_norm[layer](streams)
-        for module in parts.ffn_in[layer]:
-            handles.append(
-                module.register_forward_pre_hook(lambda m, a: (read.view_as(a[0]), *a[1:]))
-            )
-    else:
-        which = int(np.searchsorted(np.cumsum(counts), within, side="right"))
-        head = within - sum(counts[:which])
-        module = parts.attention_in[layer][which]
-        weight = rows_by_head(module, counts[which], out=False)[head]
-        rows = slice(head * len(weight), (head + 1) * len(weight))
-        read = parts.attention_norm[layer](streams) @ weight.T
-        if (bias := bias_of(module)) is not None:
-            read = read + bias[rows]
+    with Hooks() as hooks:
+        if within == graph.readers_per_layer - 1:
+            read = parts.ffn_norm[layer](streams)
+            for module in parts.ffn_in[layer]:
+                hooks.before(module, lambda m, a: (read.view_as(a[0]), *a[1:]))
+        else:
+            which = int(np.searchsorted(np.cumsum(counts), within, side="right"))
+            head = within - sum(counts[:which])
+            module = parts.attention_in[layer][which]
+            weight = rows_by_head(module, counts[which], out=False)[head]
+            rows = slice(head * len(weight), (head + 1) * len(weight))
+            read = parts.attention_norm[layer](streams) @ weight.T
+            if (bias := bias_of(module)) is not None:
+                read = read + bias[rows]
 
-        def replace(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
-            changed = output.clone()
-            changed.view(*read.shape[:2], -1)[..., rows] = read
-            return changed
+            def replace(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+                changed = output.clone()
+                changed.view(*read.shape[:2], -1)[..., rows] = read
+                return changed
 
-        handles.append(module.register_forward_hook(replace))
-    try:
+            hooks.after(module, replace)
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def prune_greedily(
@@ -154,3 +151,43 @@ def prune_greedily(
             edges[edge] = True
         tick()
     return edges
+
+
+def patch(
+    lm: LanguageModel, sample: Sample, *, metric: str = "log_probability"
+) -> NDArray[np.float64]:
+    """Exact patching, for small models: (edge,) loss of the metric per edge, in nats or logits.
+
+    Raises:
+        DataError: see `circuit.locate`.
+        Dropped: see `circuit.locate`.
+        ValueError: unknown metric.
+    """
+    clean, corrupt, answer = tokens_of(lm, sample)
+    contrast = contrast_of(lm, sample, answer, metric)
+    return patch_edges(lm, clean, corrupt, answer, contrast)
+
+
+def prune(
+    lm: LanguageModel, sample: Sample, *, ablation: str = "zero", threshold: float = 0.01
+) -> NDArray[np.bool_]:
+    """ACDC, for small models: (edge,) True where the edge is kept.
+
+    Args:
+        lm: the model, with its tokenizer; one run per edge.
+        sample: the fact.
+        ablation: what dropped edges carry: ``zero`` or ``counterfactual``.
+        threshold: largest loss of log-probability for which an edge is dropped, in nats.
+
+    Raises:
+        DataError: see `circuit.locate`.
+        Dropped: see `circuit.locate`.
+        ValueError: unknown ablation.
+    """
+    if ablation not in ("zero", "counterfactual"):
+        raise ValueError(f"unknown ablation {ablation!r}; available: zero, counterfactual")
+    clean, corrupt, answer = tokens_of(lm, sample)
+    reference = None
+    if ablation == "counterfactual":
+        reference = reference_outputs(lm, [*corrupt, *answer[:-1]])
+    return prune_greedily(lm, clean, answer, reference=reference, threshold=threshold)

@@ -24,20 +24,18 @@ gradients over inputs); rule ``right`` has its points n / S, n = 1..S.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from caploc.attribution.rules import path_rule
 from caploc.locators._edge_graph import EdgeGraph
+from caploc.locators._edge_slopes import Slopes, measure, slopes_of
 from caploc.locators._nodes import (
     Nodes,
     Parts,
     difference,
-    first_argument,
     graph_of,
     outputs,
     parts_of,
@@ -46,7 +44,7 @@ from caploc.locators._nodes import (
 )
 from caploc.models.language_model import LanguageModel
 
-__all__ = ["EdgeScores", "measure", "score_edges"]
+__all__ = ["EdgeScores", "score_edges"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +100,7 @@ def score_edges(
     rows = max(1, batch_tokens // ids.shape[1])
     for c, a in zip(points.split(rows), weights.split(rows), strict=True):
         stream = ends[1] + c[:, None, None] * (ends[0] - ends[1]).to(wide)
-        slopes = _slopes(lm, ids[:1], stream.to(lm.dtype), a, answer, contrast)
+        slopes = slopes_of(lm, ids[:1], stream.to(lm.dtype), a, answer, contrast)
         for tokens in _token_chunks(graph, ids.shape[1], lm, chunk_values):
             _add_products(lm, graph, changed, slopes, tokens, chunk_values, grid)
     with torch.no_grad():
@@ -115,133 +113,12 @@ def score_edges(
     )  # fmt: skip
 
 
-def measure(
-    lm: LanguageModel, before_norm: Tensor, answer: list[int], contrast: int | None = None
-) -> Tensor:
-    """M of each row; the answer tokens are predicted at the last positions.
-
-    Args:
-        lm: the model.
-        before_norm: (row, token, width) residual stream behind the last block.
-        answer: token ids; the last of them is not among the tokens.
-        contrast: see `score_edges`.
-
-    Returns:
-        (row,) nats (or logits), in float32 or wider.
-    """
-    z = lm.logits(lm.final_norm(before_norm[:, -len(answer) :]))
-    z = z.to(torch.promote_types(z.dtype, torch.float32))
-    if contrast is not None:
-        return z[:, 0, answer[0]] - z[:, 0, contrast]
-    targets = torch.tensor(answer, device=lm.device).expand(len(z), -1)
-    return torch.log_softmax(z, -1).gather(2, targets[..., None]).mean((1, 2))
-
-
-@dataclass(frozen=True, slots=True)
-class _Slopes:
-    """Weighted gradients of the rows of one pass; lists have one entry per layer.
-
-    Attributes:
-        heads: query, key and value: (row, token, head x head width) at the projection's output.
-        before_attention: (row, token, width) input of the norm.
-        ffn: (row, token, width) at the FFN's input, behind the norm.
-        before_ffn: (row, token, width) input of the norm.
-        logits: (row, token, width) at the input of the last norm.
-    """
-
-    heads: list[tuple[Tensor, Tensor, Tensor]]
-    before_attention: list[Tensor]
-    ffn: list[Tensor]
-    before_ffn: list[Tensor]
-    logits: Tensor
-
-
-def _slopes(
-    lm: LanguageModel,
-    ids: Tensor,
-    stream: Tensor,
-    weights: Tensor,
-    answer: list[int],
-    contrast: int | None,
-) -> _Slopes:
-    """One forward and backward pass from given inputs of the first block."""
-    parts = parts_of(lm)
-    taps = _Taps()
-    leaf = stream.detach().requires_grad_(True)
-    with torch.enable_grad(), _tapped(lm, parts, leaf, taps):
-        lm.model.base_model(input_ids=ids.expand(len(leaf), -1), use_cache=False)
-        total = (measure(lm, taps.before_head[0], answer, contrast) * weights).sum()
-    n_in = len(lm.family.ffn_in)
-    wanted = [*taps.heads, *taps.ffn, taps.before_head[0]]
-    gradients = torch.autograd.grad(total, wanted, allow_unused=True, materialize_grads=True)
-    heads, ffn = gradients[: 3 * lm.n_layers], gradients[3 * lm.n_layers : -1]
-    return _Slopes(
-        heads=[(heads[3 * i], heads[3 * i + 1], heads[3 * i + 2]) for i in range(lm.n_layers)],
-        before_attention=[x.detach() for x in taps.before_attention],
-        ffn=[
-            torch.stack(ffn[n_in * i : n_in * (i + 1)]).sum(0).view(leaf.shape)
-            for i in range(lm.n_layers)
-        ],
-        # Some families take the FFN's rows out of their sequences.
-        before_ffn=[x.detach().view(leaf.shape) for x in taps.before_ffn or taps.before_attention],
-        logits=gradients[-1],
-    )
-
-
-class _Taps:
-    """Tensors of one pass that gradients are asked for, and inputs of norms."""
-
-    def __init__(self) -> None:
-        self.heads: list[Tensor] = []
-        self.ffn: list[Tensor] = []
-        self.before_attention: list[Tensor] = []
-        self.before_ffn: list[Tensor] = []
-        self.before_head: list[Tensor] = []
-
-
-@contextmanager
-def _tapped(lm: LanguageModel, parts: Parts, leaf: Tensor, taps: _Taps) -> Iterator[None]:
-    """Let the first block read `leaf`, and collect the tensors that edges end at."""
-    handles: list[Any] = []
-
-    def before(module: nn.Module, kept: list[Tensor]) -> None:
-        handles.append(module.register_forward_pre_hook(lambda m, args: kept.append(args[0])))
-
-    def of_output(module: nn.Module) -> None:
-        handles.append(module.register_forward_hook(lambda m, a, out: taps.heads.append(out)))
-
-    def of_ffn_input(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        # A tensor of its own: the gradient that comes through this module and no other.
-        taps.ffn.append(args[0].view_as(args[0]))
-        return (taps.ffn[-1], *args[1:])
-
-    try:
-        handles.append(
-            lm.blocks[0].register_forward_pre_hook(
-                lambda m, args, kwargs: first_argument(args, kwargs, leaf), with_kwargs=True
-            )
-        )
-        for layer in range(lm.n_layers):
-            before(parts.attention_norm[layer], taps.before_attention)
-            if parts.ffn_norm[layer] is not parts.attention_norm[layer]:
-                before(parts.ffn_norm[layer], taps.before_ffn)
-            for module in parts.attention_in[layer]:
-                of_output(module)
-            for module in parts.ffn_in[layer]:
-                handles.append(module.register_forward_pre_hook(of_ffn_input))
-        before(lm.final_norm, taps.before_head)
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
 @torch.no_grad()
 def _add_products(
     lm: LanguageModel,
     graph: EdgeGraph,
     changed: Nodes,
-    slopes: _Slopes,
+    slopes: Slopes,
     tokens: slice,
     chunk_values: int,
     grid: Tensor,
@@ -269,7 +146,7 @@ def _reader_slopes(
     lm: LanguageModel,
     parts: Parts,
     graph: EdgeGraph,
-    slopes: _Slopes,
+    slopes: Slopes,
     layer: int,
     tokens: slice,
     chunk_values: int,

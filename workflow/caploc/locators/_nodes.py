@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from caploc.forward.hooks import Hooks
 from caploc.locators._edge_graph import EdgeGraph
 from caploc.models.language_model import LanguageModel, matrix
 from caploc.records import DataError
@@ -136,18 +137,15 @@ def record_nodes(lm: LanguageModel, ids: Tensor) -> Nodes:
     """
     parts = parts_of(lm)
     seen: dict[str, list[Tensor]] = {name: [] for name in ("z", "a", "f", "x", "y", "h")}
-    handles = []
 
     def keep(name: str, module: nn.Module, *, before: bool) -> None:
         if before:
-            handles.append(module.register_forward_pre_hook(lambda m, a: seen[name].append(a[0])))
+            hooks.before(module, lambda m, a: seen[name].append(a[0]))
         else:
             # A copy: some families add attention and FFN in place.
-            handles.append(
-                module.register_forward_hook(lambda m, a, out: seen[name].append(out.clone()))
-            )
+            hooks.after(module, lambda m, a, out: seen[name].append(out.clone()))
 
-    try:
+    with Hooks() as hooks:
         for layer in range(lm.n_layers):
             keep("z", parts.attention_out[layer], before=True)
             keep("a", parts.attention_out[layer], before=False)
@@ -157,9 +155,6 @@ def record_nodes(lm: LanguageModel, ids: Tensor) -> Nodes:
                 keep("y", parts.ffn_norm[layer], before=True)
         keep("h", lm.final_norm, before=True)
         lm.model.base_model(input_ids=ids, use_cache=False)
-    finally:
-        for handle in handles:
-            handle.remove()
     shape = seen["h"][0].shape
     return Nodes(
         embedding=seen["x"][0],

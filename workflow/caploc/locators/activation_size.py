@@ -7,33 +7,33 @@ z_m is the prompt with the gold answer before token m. What the neuron is for pl
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
-from caploc.forward.answer_pass import answer_passes
+from caploc.forward.answer_pass import AnswerPass
+from caploc.locating import NeuronScores, scored
 from caploc.models.language_model import LanguageModel, matrix
 from caploc.records import Dropped, Sample
 
-__all__ = ["UNIT", "score"]
+__all__ = ["RANKED", "TITLE", "UNIT", "locate"]
 
-UNIT = "baseline neuron"
+TITLE = "Largest activations"
+UNIT = "ffn neuron"
+RANKED = "value"
 
 
 @torch.no_grad()
-def score(lm: LanguageModel, samples: Sequence[Sample]) -> list[NDArray[np.float64] | Dropped]:
-    """Size of every neuron for each sample: (layer, neuron), >= 0, or why it was left out."""
+def locate(
+    lm: LanguageModel, samples: Sequence[Sample], *, seed: int = 0
+) -> list[NeuronScores | Dropped]:
+    """Size of every neuron for each sample, >= 0, or why it was left out; nothing is random."""
     norms = [matrix(p).double().norm(dim=0) for p in lm.projections]
-    results: dict[int, NDArray[np.float64] | Dropped] = {}
-    for found in answer_passes(lm, samples):
-        if isinstance(found, tuple):
-            results[found[0]] = found[1]
-            continue
+
+    def sizes(found: AnswerPass) -> list[Tensor]:
         share = found.slots.double() / found.n_tokens[:, None]
-        sizes = [
+        return [
             torch.einsum("sp,spj->sj", share, w.double().abs()) * norm
             for w, norm in zip(found.neurons, norms, strict=True)
         ]
-        grid = torch.stack(sizes, dim=1).cpu().numpy()
-        results |= dict(zip(found.members, grid, strict=True))
-    return [results[i] for i in range(len(samples))]
+
+    return scored(lm, samples, sizes)

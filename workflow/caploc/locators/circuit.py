@@ -7,10 +7,12 @@ the logit difference it also gives the answer to that, in ``meta["counterfactual
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from caploc.locators._answer_pairs import METRICS, contrast_of, tokens_of
 from caploc.locators._circuit_run import (
     answer_log_probability,
     mean_outputs,
@@ -18,16 +20,21 @@ from caploc.locators._circuit_run import (
     run_alone,
 )
 from caploc.locators._edge_graph import EdgeGraph
-from caploc.locators._edge_patching import patch_edges, prune_greedily
+from caploc.locators._edge_patching import patch, prune
 from caploc.locators._edge_scores import score_edges
 from caploc.locators._nodes import graph_of
+from caploc.measures.budgets import Units, descending
 from caploc.models.language_model import LanguageModel
 from caploc.models.tokens import encode
 from caploc.records import Dropped, Sample
+from caploc.settings import Count, FixedPath, Rule, Share
 
 __all__ = [
     "ABLATIONS",
     "METRICS",
+    "PAPER",
+    "RANK",
+    "TITLE",
     "UNIT",
     "Alone",
     "EdgeAttribution",
@@ -38,12 +45,16 @@ __all__ = [
     "patch",
     "per_layer",
     "prune",
+    "rank",
     "run",
     "select",
 ]
 
+TITLE = "Knowledge circuits"
 UNIT = "edge"
-METRICS = ("log_probability", "logit_difference")
+PAPER = {"fidelity": 0.072, "reliability": 0.105}
+"""Overlap of rewrites and IPP that the paper prints for it (GPT-J, CounterFact)."""
+RANK = "heads and FFN layers by summed |edge score|"
 ABLATIONS = ("zero", "mean", "counterfactual")
 
 
@@ -72,11 +83,11 @@ def locate(
     lm: LanguageModel,
     samples: Sequence[Sample],
     *,
-    rule: str = "right",
-    steps: int = 100,
-    metric: str = "log_probability",
-    batch_tokens: int = 1024,
-    chunk_values: int = 1 << 26,
+    rule: FixedPath = "right",
+    steps: Count = 100,
+    metric: Literal["log_probability", "logit_difference"] = "log_probability",
+    batch_tokens: Count = 1024,
+    chunk_values: Count = 1 << 26,
     seed: int = 0,
 ) -> list[EdgeAttribution | Dropped]:
     """Score every edge for each fact (EAP-IG).
@@ -84,12 +95,12 @@ def locate(
     Args:
         lm: the model, with its tokenizer.
         samples: prompts with gold answers; ``meta["counterfactual"]`` is the other prompt.
-        rule: path rule, see `caploc.attribution.rules`.
-        steps: S of the rule.
-        metric: ``log_probability`` of the answer, mean over its tokens; or ``logit_difference``
-            between the first tokens of the answer and of the counterfactual answer.
-        batch_tokens: most tokens in one pass; bounds memory, changes rounding only.
-        chunk_values: most numbers held for what sources wrote; bounds memory as well.
+        rule: path points and weights
+        steps: S of the path rule
+        metric: log_probability of the answer, mean over its tokens; or logit_difference between
+            the first tokens of the answer and of the counterfactual answer
+        batch_tokens: most tokens in one pass; bounds memory, changes rounding only
+        chunk_values: most numbers held for what sources wrote; bounds memory as well
         seed: nothing here is random.
 
     Returns:
@@ -101,12 +112,11 @@ def locate(
         ValueError: unknown metric.
     """
     graph = graph_of(lm)
-    _check_metric(metric)
     results: list[EdgeAttribution | Dropped] = []
     for sample in samples:
         try:
-            clean, corrupt, answer = _tokens(lm, sample)
-            contrast = _contrast(lm, sample, answer, metric)
+            clean, corrupt, answer = tokens_of(lm, sample)
+            contrast = contrast_of(lm, sample, answer, metric)
         except Dropped as reason:
             results.append(reason)
             continue
@@ -206,7 +216,7 @@ def run(
     for sample in samples:
         try:
             if ablation == "counterfactual":
-                clean, corrupt, answer = _tokens(lm, sample)
+                clean, corrupt, answer = tokens_of(lm, sample)
                 reference = reference_outputs(lm, [*corrupt, *answer[:-1]])
             else:
                 clean, answer = encode(
@@ -221,51 +231,17 @@ def run(
     return results
 
 
-def patch(
-    lm: LanguageModel, sample: Sample, *, metric: str = "log_probability"
-) -> NDArray[np.float64]:
-    """Exact patching, for small models: (edge,) loss of the metric per edge, in nats or logits.
-
-    Raises:
-        DataError: see `locate`.
-        Dropped: see `locate`.
-        ValueError: unknown metric.
-    """
-    _check_metric(metric)
-    clean, corrupt, answer = _tokens(lm, sample)
-    contrast = _contrast(lm, sample, answer, metric)
-    return patch_edges(lm, clean, corrupt, answer, contrast)
-
-
-def prune(
-    lm: LanguageModel, sample: Sample, *, ablation: str = "zero", threshold: float = 0.01
-) -> NDArray[np.bool_]:
-    """ACDC, for small models: (edge,) True where the edge is kept.
+def located(
+    result: EdgeAttribution,
+    *,
+    shares: Annotated[tuple[Share, ...], Rule(minItems=1)] = (0.026, 0.01, 0.05, 0.1),
+) -> dict[str, NDArray[np.bool_]]:
+    """Located edges of one prompt by name, for each share of all edges, see `select`.
 
     Args:
-        lm: the model, with its tokenizer; one run per edge.
-        sample: the fact.
-        ablation: what dropped edges carry: ``zero`` or ``counterfactual``.
-        threshold: largest loss of log-probability for which an edge is dropped, in nats.
-
-    Raises:
-        DataError: see `locate`.
-        Dropped: see `locate`.
-        ValueError: unknown ablation.
+        result: of the prompt.
+        shares: shares of the edges that are taken, each a rule; the first is the headline
     """
-    if ablation not in ("zero", "counterfactual"):
-        raise ValueError(f"unknown ablation {ablation!r}; available: zero, counterfactual")
-    clean, corrupt, answer = _tokens(lm, sample)
-    reference = None
-    if ablation == "counterfactual":
-        reference = reference_outputs(lm, [*corrupt, *answer[:-1]])
-    return prune_greedily(lm, clean, answer, reference=reference, threshold=threshold)
-
-
-def located(
-    result: EdgeAttribution, *, shares: Sequence[float] = (0.026,)
-) -> dict[str, NDArray[np.bool_]]:
-    """Located edges of one prompt by name, for each share of all edges, see `select`."""
     return {
         f"{100 * share:g} % of edges": select(result.scores, result.graph, share)
         for share in shares
@@ -277,37 +253,27 @@ def per_layer(result: EdgeAttribution) -> list[int]:
     return np.bincount(result.graph.edge_layer).tolist()
 
 
-def _tokens(lm: LanguageModel, sample: Sample) -> tuple[list[int], list[int], list[int]]:
-    """Ids of prompt, counterfactual prompt and answer."""
-    other = sample.meta.get("counterfactual", "")
-    if not other:
-        raise Dropped("no counterfactual prompt")
-    clean, answer = _encoded(lm, sample.prompt, sample.answer)
-    corrupt, same_answer = _encoded(lm, other, sample.answer)
-    if len(clean) != len(corrupt) or answer != same_answer:
-        raise Dropped("prompt and counterfactual differ in number of tokens")
-    if clean == corrupt:
-        raise Dropped("prompt and counterfactual are the same")
-    return clean, corrupt, answer
+def rank(
+    lm: LanguageModel, units: Units, sample: Sample, scores: NDArray[np.floating]
+) -> NDArray[np.int64]:
+    """Heads and FFN layers by the sum of the absolute scores of the edges out of them.
 
+    Args:
+        lm: the model.
+        units: of the model.
+        sample: the fact; the scores say all.
+        scores: (edge,) scores.
 
-def _encoded(lm: LanguageModel, prompt: str, answer: str) -> tuple[list[int], list[int]]:
-    return encode(lm.tokenizer, prompt, answer, context=lm.context)
-
-
-def _check_metric(metric: str) -> None:
-    if metric not in METRICS:
-        raise ValueError(f"unknown metric {metric!r}; available: {', '.join(METRICS)}")
-
-
-def _contrast(lm: LanguageModel, sample: Sample, answer: list[int], metric: str) -> int | None:
-    """First token of the counterfactual answer, if the metric needs it."""
-    if metric == "log_probability":
-        return None
-    other = sample.meta.get("counterfactual_answer", "")
-    if not other:
-        raise Dropped("no counterfactual answer")
-    _, tokens = _encoded(lm, sample.meta["counterfactual"], other)
-    if tokens[0] == answer[0]:
-        raise Dropped("answer and counterfactual answer begin with the same token")
-    return tokens[0]
+    Returns:
+        (unit,) ids of those whose sum is above 0, best first.
+    """
+    graph = graph_of(lm)
+    of_source = graph.grid(np.abs(scores.astype(np.float64))).sum(axis=0)
+    sums, ids = [], []
+    for layer in range(graph.n_layers):
+        heads = graph.heads(layer)
+        sums += [*of_source[heads], of_source[heads.stop]]
+        ids += [units.head(layer, head) for head in range(graph.n_heads)]
+        ids.append(units.ffn_layer(layer))
+    total = np.array(sums)
+    return np.array(ids, dtype=np.int64)[descending(total, total > 0)]

@@ -8,34 +8,34 @@ also reaches later answer tokens, whose probabilities are in the sum.
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
-from caploc.forward.answer_pass import answer_passes
+from caploc.forward.answer_pass import AnswerPass
+from caploc.locating import NeuronScores, scored
 from caploc.models.language_model import LanguageModel
 from caploc.records import Dropped, Sample
 
-__all__ = ["UNIT", "score"]
+__all__ = ["RANKED", "TITLE", "UNIT", "locate"]
 
-UNIT = "baseline neuron"
+TITLE = "Gradient times activation"
+UNIT = "ffn neuron"
+RANKED = "distance"
 
 
-def score(lm: LanguageModel, samples: Sequence[Sample]) -> list[NDArray[np.float64] | Dropped]:
-    """Score of every neuron for each sample: (layer, neuron), in probability, or why left out."""
-    results: dict[int, NDArray[np.float64] | Dropped] = {}
-    for found in answer_passes(lm, samples, gradients=True):
-        if isinstance(found, tuple):
-            results[found[0]] = found[1]
-            continue
-        # Padding has log-probability 0 and no gradient.
-        gradients = torch.autograd.grad(found.logprob.exp().sum(), found.neurons)
-        share = found.slots.double() / found.n_tokens[:, None]
-        with torch.no_grad():
-            scores = [
-                torch.einsum("sp,spj->sj", share, (w * g).double())
-                for w, g in zip(found.neurons, gradients, strict=True)
-            ]
-        grid = torch.stack(scores, dim=1).cpu().numpy()
-        results |= dict(zip(found.members, grid, strict=True))
-    return [results[i] for i in range(len(samples))]
+def locate(
+    lm: LanguageModel, samples: Sequence[Sample], *, seed: int = 0
+) -> list[NeuronScores | Dropped]:
+    """Score of every neuron for each sample, in probability, or why it was left out."""
+    return scored(lm, samples, _slopes, gradients=True)
+
+
+def _slopes(found: AnswerPass) -> list[Tensor]:
+    # Padding has log-probability 0 and no gradient.
+    gradients = torch.autograd.grad(found.logprob.exp().sum(), found.neurons)
+    share = found.slots.double() / found.n_tokens[:, None]
+    with torch.no_grad():
+        return [
+            torch.einsum("sp,spj->sj", share, (w * g).double())
+            for w, g in zip(found.neurons, gradients, strict=True)
+        ]

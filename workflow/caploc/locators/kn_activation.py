@@ -7,39 +7,31 @@ published code.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from caploc.forward.answer_pass import AnswerPass
+from caploc.locating import NeuronScores, neurons_per_layer, scored
 from caploc.measures.knowledge_neurons import select
 from caploc.models.language_model import LanguageModel
-from caploc.models.tokens import encode
 from caploc.records import Dropped, Sample
+from caploc.settings import Share
 
-__all__ = ["UNIT", "Activation", "locate", "located", "per_layer"]
+__all__ = ["RANKED", "TITLE", "UNIT", "locate", "located", "per_layer"]
 
+TITLE = "Activation (baseline)"
 UNIT = "ffn neuron"
+RANKED = "value"
+per_layer = neurons_per_layer
 
 
-@dataclass(frozen=True, slots=True)
-class Activation:
-    """Baseline scores of one prompt.
-
-    Attributes:
-        scores: (layer, neuron) value of the neuron, mean over the answer tokens.
-    """
-
-    scores: NDArray[np.float64]
-
-
-@torch.no_grad()
 def locate(
     lm: LanguageModel, samples: Sequence[Sample], *, seed: int = 0
-) -> list[Activation | Dropped]:
-    """The value of every neuron where each answer token is predicted, gold tokens before it.
+) -> list[NeuronScores | Dropped]:
+    """The value of every neuron, mean over the answer tokens, gold tokens before each.
 
     Args:
         lm: the model, with its tokenizer.
@@ -47,41 +39,21 @@ def locate(
         seed: nothing here is random.
 
     Returns:
-        Per sample its `Activation`, or why it was left out (no answer tokens, too long).
+        Per sample its scores, or why it was left out (no answer tokens, too long).
     """
-    results: list[Activation | Dropped] = []
-    for sample in samples:
-        try:
-            prompt, answer = encode(lm.tokenizer, sample.prompt, sample.answer, context=lm.context)
-        except Dropped as reason:
-            results.append(reason)
-            continue
-        results.append(Activation(_neurons(lm, prompt, answer).mean(1)))
-    return results
+    return scored(lm, samples, _values)
 
 
-def located(result: Activation, *, ratio: float = 0.5) -> dict[str, NDArray[np.bool_]]:
-    """The located set of one prompt by its name, see `select`."""
+def _values(found: AnswerPass) -> list[Tensor]:
+    share = found.slots.double() / found.n_tokens[:, None]
+    return [torch.einsum("sp,spj->sj", share, w.double()) for w in found.neurons]
+
+
+def located(result: NeuronScores, *, ratio: Share = 0.5) -> dict[str, NDArray[np.bool_]]:
+    """The located set of one prompt by its name, see `select`.
+
+    Args:
+        result: of the prompt.
+        ratio: located from this share of the largest value of the prompt
+    """
     return {f"{ratio:g} x max": select(result.scores, ratio)}
-
-
-def per_layer(result: Activation) -> list[int]:
-    """Number of neurons in each layer."""
-    return [result.scores.shape[1]] * result.scores.shape[0]
-
-
-def _neurons(lm: LanguageModel, prompt: list[int], answer: list[int]) -> NDArray[np.float64]:
-    """(layer, answer token, neuron) inputs of the output projections."""
-    seen: list[Tensor] = []
-
-    def record(module: object, args: tuple[Tensor, ...]) -> None:
-        seen.append(args[0][0, len(prompt) - 1 :].double().cpu())
-
-    handles = [p.register_forward_pre_hook(record) for p in lm.projections]
-    try:
-        ids = torch.tensor([[*prompt, *answer[:-1]]], device=lm.device)
-        lm.model.base_model(input_ids=ids, use_cache=False)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return torch.stack(seen).numpy()

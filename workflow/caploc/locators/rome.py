@@ -5,29 +5,42 @@ The unit is the layer. A sample names its subject in ``meta["subject"]``.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from caploc.forward.hooks import recorded_neurons
 from caploc.forward.subject import Tokens, tokens_of
 from caploc.locators._restoration import KINDS, restore_cells, window_of
-from caploc.models.language_model import LanguageModel
+from caploc.measures.budgets import Units, descending
+from caploc.models.language_model import LanguageModel, matrix
 from caploc.records import DataError, Dropped, Sample
+from caploc.settings import Count, Positive
 
 __all__ = [
     "KINDS",
+    "PAPER",
+    "RANK",
+    "TITLE",
     "UNIT",
     "Tracing",
     "embedding_spread",
     "locate",
     "located",
     "per_layer",
+    "rank",
     "select",
+    "settings_of_run",
     "token_map",
 ]
 
+TITLE = "Causal tracing"
 UNIT = "layer"
+PAPER = {"fidelity": 0.327, "reliability": 0.0}
+"""Overlap of rewrites and IPP that the paper prints for it (GPT-J, CounterFact)."""
+RANK = "layers by effect; inside, neurons by what they write at the last subject token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +72,11 @@ def locate(
     lm: LanguageModel,
     samples: Sequence[Sample],
     *,
-    noise: float = 3.0,
-    noise_samples: int = 10,
-    window: int = 10,
-    spread: float | None = None,
-    batch_tokens: int = 16384,
+    noise: Positive = 3.0,
+    noise_samples: Count = 10,
+    window: Count = 10,
+    spread: Positive | None = None,
+    batch_tokens: Count = 16384,
     seed: int = 0,
 ) -> list[Tracing | Dropped]:
     """Trace every fact.
@@ -71,12 +84,12 @@ def locate(
     Args:
         lm: the model, with its tokenizer.
         samples: prompts with gold answers; ``meta["subject"]`` is the subject as it stands there.
-        noise: standard deviation of the noise on the subject's embeddings, in units of `spread`.
-        noise_samples: number of noise samples, the same in every cell.
-        window: blocks restored together, for FFN and attention.
-        spread: standard deviation of subject embeddings, see `embedding_spread`; None means that
-            of these samples, so shards of one run should be given the same number.
-        batch_tokens: most tokens in one call of a block; bounds memory, changes rounding only.
+        noise: noise on the subject, in standard deviations of subject embeddings
+        noise_samples: fixed noise samples, the same in every cell
+        window: blocks that are restored together, for FFN and attention
+        spread: standard deviation of subject embeddings, see `embedding_spread`; by default that
+            of all facts of a run
+        batch_tokens: most tokens in one call of a block; bounds memory, changes rounding only
         seed: of the noise; the same for every fact, so equal subjects get equal noise.
 
     Returns:
@@ -141,6 +154,15 @@ def embedding_spread(lm: LanguageModel, samples: Sequence[Sample]) -> float:
     return _spread(lm, [tokens for tokens in found if isinstance(tokens, Tokens)])
 
 
+def settings_of_run(lm: LanguageModel, samples: Sequence[Sample]) -> dict[str, Any]:
+    """The scale of the noise, which must not depend on the shard, from the facts of a run."""
+    try:
+        return {"spread": embedding_spread(lm, samples)}
+    except ValueError:
+        # No subject was found in any prompt; each is left out with that reason.
+        return {}
+
+
 def select(scores: NDArray[np.floating], top: int = 1) -> NDArray[np.bool_]:
     """Located layers: those with the largest effects; of equal ones the lower layer.
 
@@ -163,8 +185,13 @@ def select(scores: NDArray[np.floating], top: int = 1) -> NDArray[np.bool_]:
     return located
 
 
-def located(result: Tracing, *, top: int = 5) -> dict[str, NDArray[np.bool_]]:
-    """Located layers of one prompt by name: the best one, and the `top` best of more layers."""
+def located(result: Tracing, *, top: Count = 5) -> dict[str, NDArray[np.bool_]]:
+    """Located layers of one prompt by name: the best one, and the `top` best of more layers.
+
+    Args:
+        result: of the prompt.
+        top: layers of the second rule; the first takes the best one
+    """
     found = {"best layer": select(result.scores)}
     if 1 < top < len(result.scores):
         found[f"top {top} layers"] = select(result.scores, top)
@@ -183,6 +210,39 @@ def token_map(result: Tracing) -> dict[str, NDArray[np.generic] | list[str]]:
 def per_layer(result: Tracing) -> list[int]:
     """Number of units in each layer: the layer itself."""
     return [1] * len(result.scores)
+
+
+def rank(
+    lm: LanguageModel, units: Units, sample: Sample, scores: NDArray[np.floating]
+) -> NDArray[np.int64]:
+    """Neurons of the layer of the largest effect first; within a layer, tracing does not rank.
+
+    Args:
+        lm: the model, with its tokenizer.
+        units: of the model.
+        sample: the fact.
+        scores: (layer,) effects.
+
+    Returns:
+        (neuron,) ids of units; within a layer by the size of what they write at the last subject
+        token.
+    """
+    sizes = _written(lm, sample)
+    return np.concatenate(
+        [layer * units.n_neurons + descending(sizes[layer]) for layer in descending(scores)]
+    )
+
+
+def _written(lm: LanguageModel, sample: Sample) -> NDArray[np.float64]:
+    """(layer, neuron) |activation| x norm of the output column, at the last subject token."""
+    tokens = tokens_of(lm, sample)
+    ids = torch.tensor([tokens.prompt[: tokens.last + 1]], device=lm.device)
+    return np.stack(
+        [
+            (w.double().abs() * matrix(p).double().norm(dim=0)).cpu().numpy()
+            for w, p in zip(recorded_neurons(lm, ids, at=(0, -1)), lm.projections, strict=True)
+        ]
+    )
 
 
 def _tokens_or_reason(lm: LanguageModel, sample: Sample) -> Tokens | Dropped:

@@ -9,34 +9,34 @@ answer; no code was compared.
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
-from caploc.forward.answer_pass import answer_passes
+from caploc.forward.answer_pass import AnswerPass
+from caploc.locating import NeuronScores, scored
 from caploc.models.language_model import LanguageModel
 from caploc.records import Dropped, Sample
 
-__all__ = ["UNIT", "score"]
+__all__ = ["RANKED", "TITLE", "UNIT", "locate"]
 
-UNIT = "baseline neuron"
+TITLE = "Task neurons"
+UNIT = "ffn neuron"
+RANKED = "value"
 
 
-def score(lm: LanguageModel, samples: Sequence[Sample]) -> list[NDArray[np.float64] | Dropped]:
-    """Score of every neuron for each sample: (layer, neuron), in nat, >= 0, or why left out."""
-    results: dict[int, NDArray[np.float64] | Dropped] = {}
-    for found in answer_passes(lm, samples, gradients=True):
-        if isinstance(found, tuple):
-            results[found[0]] = found[1]
-            continue
-        loss = -(found.logprob.sum(1) / found.n_tokens).sum()
-        gradients = torch.autograd.grad(loss, found.neurons)
-        share = found.read.double() / found.read.double().sum(1, keepdim=True)
-        with torch.no_grad():
-            scores = [
-                torch.einsum("sp,spj->sj", share, (w * g).double().abs())
-                for w, g in zip(found.neurons, gradients, strict=True)
-            ]
-        grid = torch.stack(scores, dim=1).cpu().numpy()
-        results |= dict(zip(found.members, grid, strict=True))
-    return [results[i] for i in range(len(samples))]
+def locate(
+    lm: LanguageModel, samples: Sequence[Sample], *, seed: int = 0
+) -> list[NeuronScores | Dropped]:
+    """Score of every neuron for each sample, in nat, >= 0, or why it was left out."""
+    return scored(lm, samples, _estimates, gradients=True)
+
+
+def _estimates(found: AnswerPass) -> list[Tensor]:
+    loss = -(found.logprob.sum(1) / found.n_tokens).sum()
+    gradients = torch.autograd.grad(loss, found.neurons)
+    share = found.read.double() / found.read.double().sum(1, keepdim=True)
+    with torch.no_grad():
+        return [
+            torch.einsum("sp,spj->sj", share, (w * g).double().abs())
+            for w, g in zip(found.neurons, gradients, strict=True)
+        ]

@@ -1,6 +1,7 @@
-"""Random sets of neurons that a located set is compared with: as many, and as much alike as wanted.
+"""Random sets of units that a located set is compared with: as many, and as much alike as wanted.
 
-All are drawn without replacement outside the located set.
+All are drawn without replacement: `draw_in_blocks` and `draw_like` from all units, `draw_by_layer`
+among those that are free, and `draw` outside the located set, where a control is one of
 
     uniform   from all layers
     layer     the same number in each layer
@@ -12,12 +13,21 @@ into the residual stream. A large neuron matters whatever it is for, so only the
 tells what a neuron is for from how large it is.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["NO_MATCH", "Control", "draw", "size_difference"]
+__all__ = [
+    "NO_MATCH",
+    "Control",
+    "draw",
+    "draw_by_layer",
+    "draw_in_blocks",
+    "draw_like",
+    "size_difference",
+]
 
 Control = Literal["uniform", "layer", "matched"]
 NO_MATCH = 0.25
@@ -50,18 +60,76 @@ def draw(
         return anywhere.reshape(located.shape)
     if control not in ("layer", "matched"):
         raise ValueError(f"control {control!r}; expected uniform, layer or matched")
-    found = np.zeros(located.shape, dtype=np.bool_)
-    if control == "matched" and sizes is None:
+    if control == "layer":
+        return draw_by_layer(~located, located.sum(axis=1), rng)
+    if sizes is None:
         raise ValueError("a matched control needs the sizes of the neurons")
-    grid = None if sizes is None else np.asarray(sizes, dtype=np.float64)
+    found, grid = np.zeros_like(located), np.asarray(sizes, dtype=np.float64)
     for layer in np.flatnonzero(located.any(axis=1)):
         free, wanted = np.flatnonzero(~located[layer]), np.flatnonzero(located[layer])
-        if control == "layer":
-            found[layer, _chosen(rng, free, len(wanted))] = True
-        else:
-            assert grid is not None
-            found[layer, _nearest(rng, grid[layer], free, wanted)] = True
+        found[layer, _nearest(rng, grid[layer], free, wanted)] = True
     return found
+
+
+def draw_by_layer(
+    free: NDArray[np.bool_], counts: Sequence[int] | NDArray[np.integer], rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Draw so many neurons of each layer among those that are free.
+
+    Args:
+        free: (layer, neuron) True where a neuron may be drawn.
+        counts: (layer,) how many are drawn.
+        rng: of the draw.
+
+    Returns:
+        (layer, neuron) True where drawn.
+
+    Raises:
+        ValueError: a layer has too few free neurons.
+    """
+    found = np.zeros_like(free)
+    for layer, n in enumerate(counts):
+        found[layer, _chosen(rng, np.flatnonzero(free[layer]), int(n))] = True
+    return found
+
+
+def draw_in_blocks(
+    sizes: Sequence[int], counts: Sequence[int] | NDArray[np.integer], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Draw so many units of each block of consecutive units, e.g. of each layer.
+
+    Args:
+        sizes: (block,) units in each.
+        counts: (block,) how many are drawn, each at most its size.
+        rng: of the draw.
+
+    Returns:
+        (unit,) indices among all units, ascending.
+    """
+    first, drawn = 0, [np.zeros(0, dtype=np.int64)]
+    for size, n in zip(sizes, counts, strict=True):
+        drawn.append(first + np.sort(rng.choice(size, int(n), replace=False)))
+        first += size
+    return np.concatenate(drawn)
+
+
+def draw_like(
+    located: NDArray[np.bool_], sizes: Sequence[int], rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Draw as many units of each block of consecutive units as are located there.
+
+    Args:
+        located: (unit,) True where located.
+        sizes: (block,) units in each; one block of all units draws uniformly.
+        rng: of the draw.
+
+    Returns:
+        (unit,) True where drawn; located units may be among them.
+    """
+    drawn = np.zeros_like(located)
+    counts = [part.sum() for part in np.split(located, np.cumsum(sizes)[:-1])]
+    drawn[draw_in_blocks(sizes, counts, rng)] = True
+    return drawn
 
 
 def size_difference(located: ArrayLike, control: ArrayLike, sizes: ArrayLike) -> float | None:

@@ -79,8 +79,8 @@ class LanguageModel:
         if not path:
             raise DataError(
                 f"family {self.family.name} names no {name}, which {needed_by} needs; add it to "
-                f"workflow/caploc/models/{self.family.name}.py (see models/_family.py) or leave "
-                f"{needed_by} out of the run"
+                f"workflow/caploc/models/families/{self.family.name}.py (see models/family.py) or "
+                f"leave {needed_by} out of the run"
             )
         return [block.get_submodule(path) for block in self.blocks]
 
@@ -158,7 +158,7 @@ def family_of(architecture: str) -> Family:
         )
     raise DataError(
         f"architecture {architecture!r} belongs to no known family; known: {known}. A new family "
-        "is one small file in workflow/caploc/models: see docs/adding-a-family.md"
+        "is one small file in workflow/caploc/models/families: see docs/adding-a-family.md"
     )
 
 

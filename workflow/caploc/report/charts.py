@@ -1,7 +1,8 @@
-"""The figures. Each function takes rows that are ready to draw and returns one chart.
+"""The figures of the frame, and what all figures are made of.
 
-A chart is at most about 360 pixels wide, so that it is readable on a telephone; several charts of
-one kind have the same axes and stand beside each other where there is room.
+Each function of a figure takes rows that are ready to draw and returns one chart. A chart is at
+most about 360 pixels wide, so that it is readable on a telephone; several charts of one kind have
+the same axes and stand beside each other where there is room.
 """
 
 from collections.abc import Sequence
@@ -9,108 +10,75 @@ from typing import Any
 
 import altair as alt
 
-from caploc.report.palette import BAND, CHANCE, LOCATED, SERIES, SHARING, Series
+from caploc.report.formatting import Number
+from caploc.report.palette import CHANCE, LOCATED, SHARING, Series
 
-__all__ = ["accuracy", "agreement", "curve", "loss", "neuron_map"]
+__all__ = ["PERCENT", "accuracy", "data", "log_x", "looks_of", "loss", "percent_point"]
 
-_PERCENT = alt.Scale(domain=[0, 100])
+PERCENT = alt.Scale(domain=[0, 100])
 
 
-def _data(rows: Sequence[dict[str, Any]]) -> alt.Data:
+def data(rows: Sequence[dict[str, Any]]) -> alt.Data:
+    """Rows of a chart."""
     return alt.Data(values=list(rows))
 
 
-def _looks(series: Sequence[Series]) -> dict[str, Any]:
-    """Encodings that give every series its colour and shape."""
+def percent_point(number: Number, **fields: Any) -> dict[str, Any]:
+    """A number in percent, as a row of a chart."""
+    found = {"value": number.value, "low": number.low, "high": number.high}
+    return fields | {key: None if v is None else 100 * v for key, v in found.items()}
+
+
+def looks_of(series: Sequence[Series]) -> dict[str, Any]:
+    """Encodings that give every series its colour, shape and dashes."""
     keys = [s.key for s in series]
-    colours = alt.Scale(domain=keys, range=[s.colour for s in series])
-    shapes = alt.Scale(domain=keys, range=[s.shape for s in series])
+
+    def scale(values: list[Any]) -> alt.Scale:
+        return alt.Scale(domain=keys, range=values)
+
     return {
-        "color": alt.Color("series:N", scale=colours, legend=None),
-        "shape": alt.Shape("series:N", scale=shapes, legend=None),
+        "color": alt.Color("series:N", scale=scale([s.colour for s in series]), legend=None),
+        "shape": alt.Shape("series:N", scale=scale([s.shape for s in series]), legend=None),
+        "strokeDash": alt.StrokeDash(
+            "series:N", scale=scale([list(s.dash) for s in series]), legend=None
+        ),
     }
 
 
-def agreement(rows: Sequence[dict[str, Any]], order: Sequence[str]) -> alt.TopLevelMixin:
-    """Split-half overlap of every data set beside its references and chance.
+def log_x(rows: Sequence[dict[str, Any]], title: str, domain: Sequence[float] = ()) -> alt.X:
+    """A logarithmic axis with a tick at every ``x`` of the rows.
 
     Args:
-        rows: ``dataset`` (title), ``series``, ``value``, ``low``, ``high`` in percent.
-        order: titles from top to bottom.
+        rows: ``x`` above 0.
+        title: of the axis.
+        domain: range of x; empty: that of the rows.
     """
-    axis = alt.Axis(grid=True, ticks=False, tickBand="extent")
-    scale = alt.Scale(paddingInner=0.2, paddingOuter=0.1)
-    y = alt.Y("dataset:N", sort=list(order), title=None, axis=axis, scale=scale)
-    looks = _looks(SERIES)
-    # Ranges of one row would cover each other, so every series has its own line within the row.
-    lines = alt.YOffset("series:N", sort=[series.key for series in SERIES])
-    base = alt.Chart(_data(rows)).encode(y=y, yOffset=lines, color=looks["color"])
-    x = alt.X("value:Q", title="split-half overlap, %", scale=_PERCENT)
-    is_chance = alt.datum.series == CHANCE.key
-    spans = base.transform_filter(alt.datum.low != None).mark_rule(size=2, opacity=0.6)  # noqa: E711
-    points = base.transform_filter(~is_chance).mark_point(filled=True, size=48, opacity=1)
-    chance = base.transform_filter(is_chance).mark_tick(thickness=2, size=8, opacity=1)
-    return (
-        alt.layer(
-            spans.encode(x=alt.X("low:Q", scale=_PERCENT), x2="high:Q"),
-            chance.encode(x=x),
-            points.encode(x=x, shape=looks["shape"]),
-        )
-        .properties(width=230, height=alt.Step(48, **{"for": "position"}))
-    )  # fmt: skip
-
-
-def curve(
-    rows: Sequence[dict[str, Any]], title: str, x_title: str, domain: tuple[float, float]
-) -> alt.TopLevelMixin:
-    """Overlap against a quantity on a logarithmic axis: one panel for one data set.
-
-    Args:
-        rows: ``x``, ``series``, ``value``, ``low``, ``high``; the last three in percent.
-        title: name of the data set.
-        x_title: axis title.
-        domain: range of x, shared by all panels.
-    """
-    looks = _looks(SERIES)
     ticks = sorted({row["x"] for row in rows})
-    x = alt.X(
+    ends = list(domain) or [ticks[0], ticks[-1]]
+    return alt.X(
         "x:Q",
-        title=x_title,
-        scale=alt.Scale(type="log", domain=list(domain), nice=False, padding=6),
+        title=title,
+        scale=alt.Scale(type="log", domain=ends, nice=False, padding=6),
         axis=alt.Axis(values=ticks, labelOverlap=True, grid=False, format="~g"),
     )
-    y = alt.Y("value:Q", title="split-half overlap, %", scale=_PERCENT)
-    dashes = alt.StrokeDash(
-        "series:N",
-        scale=alt.Scale(domain=[s.key for s in SERIES], range=[list(s.dash) for s in SERIES]),
-        legend=None,
-    )
-    base = alt.Chart(_data(rows)).encode(x=x, color=looks["color"])
-    own = base.transform_filter(alt.datum.series == LOCATED.key)
-    band = own.mark_area(color=BAND, opacity=1).encode(
-        y=alt.Y("low:Q", scale=_PERCENT), y2="high:Q", color=alt.value(BAND)
-    )
-    lines = base.mark_line(strokeWidth=2).encode(y=y, strokeDash=dashes)
-    points = base.transform_filter(alt.datum.series != CHANCE.key).mark_point(
-        filled=True, size=36, opacity=1
-    )
-    layers = alt.layer(band, lines, points.encode(y=y, shape=looks["shape"]))
-    return layers.properties(width=250, height=175, title=title)
 
 
-def accuracy(rows: Sequence[dict[str, Any]], order: Sequence[str]) -> alt.TopLevelMixin:
+def accuracy(
+    rows: Sequence[dict[str, Any]], order: Sequence[str], useful: tuple[float, float]
+) -> alt.TopLevelMixin:
     """Accuracy of the unchanged model with its interval; hollow where outside the useful range.
 
     Args:
         rows: ``dataset`` (title), ``value``, ``low``, ``high`` in percent, ``useful`` (bool).
         order: titles from top to bottom.
+        useful: limits of the useful range (fractions).
     """
     y = alt.Y("dataset:N", sort=list(order), title=None, axis=alt.Axis(grid=True, ticks=False))
-    base = alt.Chart(_data(rows)).encode(y=y)
-    x = alt.X("value:Q", title="correct answers, %", scale=_PERCENT)
+    base = alt.Chart(data(rows)).encode(y=y)
+    x = alt.X("value:Q", title="correct answers, %", scale=PERCENT)
     colour = LOCATED.colour
     spans = base.mark_rule(size=2, color=colour).encode(
-        x=alt.X("low:Q", scale=_PERCENT), x2="high:Q"
+        x=alt.X("low:Q", scale=PERCENT), x2="high:Q"
     )
     inside = base.transform_filter(alt.datum.useful).mark_point(
         filled=True, size=70, opacity=1, color=colour
@@ -118,7 +86,7 @@ def accuracy(rows: Sequence[dict[str, Any]], order: Sequence[str]) -> alt.TopLev
     outside = base.transform_filter(~alt.datum.useful).mark_point(
         shape="cross", size=110, opacity=1, strokeWidth=2, filled=False, color=SHARING[1].colour
     )
-    limits = alt.Chart(_data([{"x": 20}, {"x": 95}])).mark_rule(
+    limits = alt.Chart(data([{"x": 100 * limit} for limit in useful])).mark_rule(
         strokeDash=list(CHANCE.dash), color=CHANCE.colour, size=1.5
     )
     layers = alt.layer(limits.encode(x="x:Q"), spans, inside.encode(x=x), outside.encode(x=x))
@@ -131,59 +99,8 @@ def loss(rows: Sequence[dict[str, Any]]) -> alt.TopLevelMixin:
     Args:
         rows: ``step`` and ``loss`` (nat per answer token).
     """
-    chart = alt.Chart(_data(rows)).mark_line(color=LOCATED.colour, strokeWidth=1.5)
+    chart = alt.Chart(data(rows)).mark_line(color=LOCATED.colour, strokeWidth=1.5)
     return chart.encode(
         x=alt.X("step:Q", title="optimiser step", axis=alt.Axis(tickCount=5, grid=False)),
         y=alt.Y("loss:Q", title="loss, nat per token"),
     ).properties(width=290, height=180)
-
-
-def neuron_map(
-    points: Sequence[dict[str, Any]],
-    layers: Sequence[dict[str, Any]],
-    title: str,
-    grid: tuple[int, int],
-    most: float,
-) -> alt.TopLevelMixin:
-    """Where the located neurons of one data set are, and how they spread over the layers.
-
-    Args:
-        points: ``layer``, ``neuron``, ``series`` (own, one, more), ``label`` (shown on hovering).
-        layers: ``layer`` and ``percent`` of this data set's located neurons.
-        title: name of the data set.
-        grid: number of layers and of neurons in a layer: the axes of every panel.
-        most: largest percentage of any panel: the axis of the bars.
-    """
-    n_layers, n_neurons = grid
-    height = min(300, max(96, 18 * n_layers))
-    scale = alt.Scale(domain=[-0.5, n_layers - 0.5], nice=False, padding=0)
-    ticks = list(range(0, n_layers, 1 if n_layers <= 12 else 4))
-    y = alt.Y("layer:Q", title="layer", scale=scale, axis=alt.Axis(values=ticks, format="d"))
-    unlabelled = alt.Axis(values=ticks, labels=False, ticks=False, title=None)
-    x = alt.X(
-        "neuron:Q",
-        title="neuron index",
-        scale=alt.Scale(domain=[0, n_neurons], nice=False),
-        axis=alt.Axis(tickCount=4, grid=False, format="d"),
-    )
-    # What the pointer shows; `inline_svg` makes titles of descriptions.
-    dots = alt.Chart(_data(points)).mark_point(filled=True, size=30, opacity=0.9, aria=True)
-    places = dots.encode(
-        x=x, y=y, description=alt.Description("label:N"), **_looks(SHARING)
-    ).properties(width=200, height=height)
-    bar = alt.Chart(_data(layers)).mark_bar(
-        orient="horizontal",
-        color=SHARING[0].colour,
-        size=min(12, 0.7 * height / n_layers),
-        opacity=0.85,
-    )
-    right = alt.X(
-        "percent:Q",
-        title="% of located",
-        scale=alt.Scale(domain=[0, most], nice=2),
-        axis=alt.Axis(tickCount=2, grid=False),
-    )
-    bars = bar.encode(x=right, y=alt.Y("layer:Q", scale=scale, axis=unlabelled)).properties(
-        width=66, height=height
-    )
-    return alt.hconcat(places, bars, spacing=8).properties(title=title)

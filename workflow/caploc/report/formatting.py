@@ -9,6 +9,7 @@ __all__ = [
     "NOT_COMPUTED",
     "Number",
     "count",
+    "in_points",
     "joined",
     "nat",
     "percent",
@@ -115,6 +116,18 @@ def nat(value: float, digits: int = 3, signed: bool = False) -> str:
 def points(value: float) -> str:
     """A difference of two shares in percentage points, with its sign: ``-22.5``."""
     return "0.0" if abs(value) < 0.0005 else f"{100 * value:+.1f}"
+
+
+def in_points(number: Number, signed: bool = True) -> str:
+    """A difference of two shares with its range: ``12.0 points (5.0 to 20.0)``.
+
+    Args:
+        number: a difference that has a value.
+        signed: its value with a minus where it is negative; the ends always have one.
+    """
+    assert number.value is not None
+    value = number.value if signed else abs(number.value)
+    return f"{percent(value)} points ({percent(number.bottom)} to {percent(number.top)})"
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:

@@ -6,50 +6,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from caploc import plugins
-from caploc.files import store
+from caploc.files import store, tables
 from caploc.jobs.digests import file_digest
 from caploc.jobs.job import Job
 from caploc.records import DataError
-from caploc.report.worked_examples import FactExample, PairExample, fact_example, pair_example
+from caploc.report.registry import parts
 
 __all__ = ["Inputs", "Pair", "Row", "Source", "Task", "read_inputs"]
 
 Row = Mapping[str, Any]
-
-_COLUMNS = {
-    "agreement": ("model", "dataset", "reference", "method", "mask", "arm", "comparison", "n_half",
-                  "metric", "value", "ci_low", "ci_high", "interval", "n"),
-    "neurons": ("model", "dataset", "method", "mask", "layer", "neuron", "shared_by", "metric",
-                "value"),
-    "base": ("model", "dataset", "split", "metric", "value", "ci_low", "ci_high", "n"),
-    "samples": ("model", "dataset", "split", "reason", "metric", "value"),
-    "completeness": ("model", "dataset", "method", "layer", "metric", "value"),
-}  # fmt: skip
-# Tables of experiments: read where the run has them.
-_EXPERIMENTS = {
-    "reliability": ("model", "dataset", "locator", "rule", "control", "measure", "layer", "budget",
-                    "metric", "value", "ci_low", "ci_high", "interval", "n", "n_draws", "p",
-                    "role"),
-    "decoupling": ("model", "dataset", "pairs", "rule", "norm", "comparison", "control", "n_sets",
-                   "metric", "value", "ci_low", "ci_high", "interval", "n", "role"),
-    "fidelity": ("model", "dataset", "locator", "unit", "rule", "rewrite", "averaged_facts",
-                 "facts", "comparison", "fact", "metric", "value", "ci_low", "ci_high", "interval",
-                 "n", "role"),
-    "tracing": ("model", "dataset", "facts", "fact", "state", "position", "token", "text", "layer",
-                "value", "ci_low", "ci_high", "interval", "n"),
-    "erasure": ("model", "dataset", "method", "mask", "arm", "mode", "control", "share", "shots",
-                "metric", "value", "ci_low", "ci_high", "interval", "n", "n_draws", "p", "p_holm"),
-    "cross_erasure": ("model", "method", "source", "target", "sets", "metric", "value", "ci_low",
-                      "ci_high", "interval", "n", "n_draws", "p"),
-    "cross_overlap": ("model", "method", "source", "target", "sets", "metric", "value", "ci_low",
-                      "ci_high", "interval", "n", "n_draws", "p"),
-    "enhancement": ("model", "dataset", "method", "mask", "arm", "choice", "rate", "epoch",
-                    "comparison", "metric", "value", "ci_low", "ci_high", "interval", "n",
-                    "n_draws"),
-    "cross_enhancement": ("model", "source", "dataset", "method", "mask", "sets", "arm",
-                          "comparison", "metric", "value", "ci_low", "ci_high", "interval", "n"),
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +57,12 @@ class Inputs:
         tasks: data sets of the tables and figures, in the order of the config.
         neutral: the text without a capability, None if the run has none.
         pairs: pairs of data sets that separate words from capability.
-        tables: rows of every table, by its name.
+        tables: every table by its name, with the columns that the parts of the page declare; one
+            of an experiment that the run does not have is absent.
         manifests: manifest of every model, by its id.
-        losses: training curve of the models trained here, by model id.
-        splits: the check that no prompt occurs in two splits, as written by its stage.
-        fact: worked example of the experiments on single facts, if there is one.
-        pair: worked example of the experiment on paired prompts, if there is one.
+        losses: ``step`` and ``loss``, training curve of the models trained here, by model id.
+        splits: the check that no prompt occurs in two splits: ``a``, ``b`` and number ``shared``.
+        files: further files of the job, by name.
         sources: files read, in a fixed order.
     """
 
@@ -102,12 +70,11 @@ class Inputs:
     tasks: tuple[Task, ...]
     neutral: Task | None
     pairs: tuple[Pair, ...]
-    tables: Mapping[str, list[Row]]
+    tables: Mapping[str, pl.DataFrame]
     manifests: Mapping[str, Row]
-    losses: Mapping[str, list[Row]]
-    splits: Row
-    fact: FactExample | None
-    pair: PairExample | None
+    losses: Mapping[str, pl.DataFrame]
+    splits: pl.DataFrame
+    files: Mapping[str, Path]
     sources: tuple[Source, ...]
 
     def title(self, dataset: str) -> str:
@@ -143,18 +110,30 @@ def read_inputs(job: Job) -> Inputs:
         tasks=_distinct([_task(entry) for entry in spec["tasks"] if entry["id"] != neutral]),
         neutral=_neutral(spec),
         pairs=tuple(Pair(p["name"], p["a"], p["b"], p["shares"]) for p in spec["pairs"]),
-        tables={
-            name: store.read_table(job.input(name), columns).to_pylist()
-            for name, columns in (_COLUMNS | _EXPERIMENTS).items()
-            if name in _COLUMNS or job.inputs.get(name)
-        },
+        tables=_tables(job),
         manifests={m["model"]: m for m in map(_manifest, job.inputs.get("models", []))},
         losses={path.parent.name: _loss(path) for path in job.inputs.get("losses", [])},
         splits=_splits(job.input("splits")),
-        fact=fact_example(job, spec.get("example_locator", "")),
-        pair=pair_example(job, spec.get("example_rule", "")),
+        files={name: paths[0] for name, paths in job.inputs.items() if paths},
         sources=tuple(_sources(job)),
     )
+
+
+def _tables(job: Job) -> dict[str, pl.DataFrame]:
+    schemas = {name: schema for part in parts() for name, schema in part.module.TABLES.items()}
+    optional = {name for names in plugins.declared("TABLES").values() for name in names}
+    return {
+        name: tables.read(job.input(name), _frame_schema(schema))
+        for name, schema in schemas.items()
+        if name not in optional or job.inputs.get(name)
+    }
+
+
+def _frame_schema(schema: Any) -> tables.Schema:
+    """The schema of a frame, also of a table that still declares an Arrow schema."""
+    if not hasattr(schema, "empty_table"):
+        return schema
+    return dict(pl.from_arrow(schema.empty_table()).schema)  # type: ignore[union-attr]
 
 
 def _task(entry: Mapping[str, Any]) -> Task:
@@ -189,15 +168,16 @@ def _manifest(path: Path) -> Row:
     return manifest
 
 
-def _splits(path: Path) -> Row:
+def _splits(path: Path) -> pl.DataFrame:
     report = store.read_json(path)
     if not isinstance(report, dict) or "pairs" not in report:
         raise DataError(f"{path}: key 'pairs' is missing; delete the file and run again")
-    return report
+    schema = {"a": pl.String, "b": pl.String, "shared": pl.Int64}
+    return pl.DataFrame(report["pairs"], schema=schema)
 
 
-def _loss(path: Path) -> list[Row]:
-    return store.read_table(path, ("step", "loss")).to_pylist()
+def _loss(path: Path) -> pl.DataFrame:
+    return tables.read(path, {"step": pl.Int32, "loss": pl.Float64})
 
 
 def _sources(job: Job) -> list[Source]:

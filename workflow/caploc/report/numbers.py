@@ -1,12 +1,13 @@
 """Numbers of a table as the page shows them: one row is looked up by its identifying columns."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
 
 from caploc.report.formatting import NOT_COMPUTED, Number
 
-__all__ = ["matching", "number", "row"]
+__all__ = ["matching", "number", "remarks", "row"]
 
 
 def matching(frame: pl.DataFrame, **where: Any) -> pl.DataFrame:
@@ -20,19 +21,23 @@ def row(frame: pl.DataFrame, **where: Any) -> dict[str, Any] | None:
     return found.row(0, named=True) if len(found) else None
 
 
-def number(frame: pl.DataFrame, reason: str = NOT_COMPUTED, **where: Any) -> Number:
+def number(
+    frame: pl.DataFrame, reason: str = NOT_COMPUTED, absent: str | None = None, **where: Any
+) -> Number:
     """The first such row as a `Number`; `reason` is used where the row gives none.
 
     Args:
         frame: table with ``value``; ``ci_low, ci_high, interval, n`` where it has them.
         reason: why there is no value, if the table does not say.
+        absent: the same where there is no such row; None: as `reason`.
         where: values of identifying columns.
     """
     found = row(frame, **where)
     if found is None:
-        return Number(reason=reason)
+        return Number(reason=reason if absent is None else absent)
     note = found.get("interval") or ""
-    if found["value"] is None and note:
+    # Any other note says what the interval of a value would be.
+    if found["value"] is None and (note.startswith(NOT_COMPUTED) or "n = " in note):
         reason = note if note.startswith(NOT_COMPUTED) else f"{NOT_COMPUTED}: {note}"
     return Number(
         value=found["value"],
@@ -42,3 +47,14 @@ def number(frame: pl.DataFrame, reason: str = NOT_COMPUTED, **where: Any) -> Num
         reason=reason,
         interval=note,
     )
+
+
+def remarks(frame: pl.DataFrame, texts: Mapping[str, str]) -> list[str]:
+    """A sentence for every row that counts something worth a remark, in the order of the rows.
+
+    Args:
+        frame: table with ``metric`` and ``value``.
+        texts: sentence by metric; the columns of the row fill its braces. A count of 0 is silent.
+    """
+    counted = frame.filter(pl.col("metric").is_in(list(texts)), pl.col("value") != 0)
+    return [texts[found["metric"]].format_map(found) for found in counted.iter_rows(named=True)]

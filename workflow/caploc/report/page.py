@@ -1,6 +1,7 @@
 """The page: one HTML file that needs nothing else, the same bytes for the same inputs."""
 
 import platform
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from typing import Any
@@ -8,33 +9,63 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from caploc.experiments.decoupling import report as decoupling
-from caploc.experiments.enhancement import report as enhancement
-from caploc.experiments.erasure import report as erasure
-from caploc.experiments.fidelity import report as fidelity
-from caploc.experiments.reliability import report as reliability
-from caploc.report import crossing, figures, formatting, sections
-from caploc.report.comparisons import pair_verdict
-from caploc.report.experiment_findings import experiment_findings, silencing_tile
-from caploc.report.findings import USEFUL, findings, tiles
+from caploc.report import formatting
 from caploc.report.formatting import Number
 from caploc.report.inputs import Inputs
-from caploc.report.palette import DARK, SERIES, SHARING
+from caploc.report.palette import DARK
+from caploc.report.registry import parts
+from caploc.report.settings import used_settings
+from caploc.report.svg import Drawing
 from caploc.report.views import View, views
 
 __all__ = ["render"]
 
 _PACKAGES = ("caploc", "torch", "transformers", "numpy", "pyarrow", "altair", "vl-convert-python")
+_TILES = 4
 
 
-def render(inputs: Inputs) -> str:
-    """The whole page as HTML text."""
+def render(inputs: Inputs, drawn: list[Drawing] | None = None) -> str:
+    """The whole page as HTML text.
+
+    Args:
+        inputs: the run.
+        drawn: takes the drawings of the page in their order, if given.
+    """
+    shown = {part: part.module.section(inputs) for part in parts()}
+    template = _environment([] if drawn is None else drawn).get_template("page.html.jinja")
+    return template.render(
+        inputs=inputs,
+        spec=inputs.spec,
+        style=Markup(files("caploc.report").joinpath("page.css").read_text(encoding="utf-8")),
+        dark=DARK,
+        parts=[(part.template, section) for part, section in shown.items() if section is not None],
+        contents=[
+            entry
+            for part, section in shown.items()
+            for entry in part.module.CONTENTS
+            if section is not None and section.get(entry[0], True) is not None
+        ],
+        views=[_first_screen(view) for view in views(inputs)],
+        used=used_settings(inputs.spec["config"]),
+        versions=_versions(),
+    )
+
+
+def _environment(drawn: list[Drawing]) -> jinja2.Environment:
+    def finalize(value: Any) -> Any:
+        if isinstance(value, Drawing):
+            drawn.append(value)
+        return value
+
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("caploc", "report"),
+        loader=jinja2.ChoiceLoader(
+            [jinja2.PackageLoader("caploc", folder) for folder in ("report", "experiments")]
+        ),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
+        finalize=finalize,
     )
     environment.filters |= {
         "percent": _percent,
@@ -47,75 +78,23 @@ def render(inputs: Inputs) -> str:
         "joined": formatting.joined,
         "unbroken": formatting.unbroken,
     }
-    template = environment.get_template("page.html.jinja")
-    return template.render(
-        inputs=inputs,
-        spec=inputs.spec,
-        style=Markup(files("caploc.report").joinpath("page.css").read_text(encoding="utf-8")),
-        dark=DARK,
-        series=SERIES,
-        sharing=SHARING,
-        useful=USEFUL,
-        views=[_view(view) for view in views(inputs)],
-        models=[_model(inputs, model) for model in inputs.spec["models"]],
-        paper=sections.paper(),
-        fidelity=fidelity.fidelity_views(inputs),
-        fact_tasks=fidelity.task_rows(inputs),
-        controls=fidelity.CONTROLS,
-        locators=fidelity.LOCATORS,
-        paper_fidelity=fidelity.PAPER,
-        reliability=reliability.reliability_views(inputs),
-        paper_reliability=reliability.PAPER,
-        decoupling=decoupling.decoupling_views(inputs),
-        paper_decoupling=decoupling.PAPER,
-        paper_erasure=erasure.paper(),
-        paper_enhancement=enhancement.paper(),
-        dose_series=erasure.DOSE_SERIES,
-        samples=sections.sample_rows(inputs),
-        drops=sections.drop_rows(inputs),
-        splits=sections.split_check(inputs.splits),
-        settings=sections.flat(inputs.spec["config"]),
-        used=sections.used_settings(inputs.spec["config"]),
-        versions=_versions(),
-    )
+    return environment
 
 
-def _view(view: View) -> dict[str, Any]:
-    """Everything the template shows of one model and method."""
+def _first_screen(view: View) -> Mapping[str, Any]:
+    """What the parts of the page say of one model and method, before their sections."""
+
+    def asked(name: str) -> list[tuple[str, Any]]:
+        # What the experiments found comes first, cautions of the frame last.
+        ordered = sorted(parts(), key=lambda part: part.of_frame)
+        found = [(p.name, getattr(p.module, name)) for p in ordered if hasattr(p.module, name)]
+        return [(part, function(view)) for part, function in found]
+
     return {
         "view": view,
-        "tiles": [*tiles(view)[:3], silencing_tile(view) or tiles(view)[3]],
-        "findings": [*findings(view), *experiment_findings(view)],
-        "agreement": figures.agreement_figure(view),
-        "stability": sections.stability_rows(view),
-        "references": sections.reference_rows(view),
-        "sigmas": sections.sigma_rows(view),
-        "sigma_panels": figures.sigma_panels(view),
-        "maps": figures.neuron_panels(view),
-        "curves": figures.stability_panels(view),
-        "matrix": sections.matrix(view),
-        "pairs": sections.pair_rows(view),
-        "verdict": pair_verdict(view),
-        "gaps": sections.gap_rows(view),
-        "converged": sections.converged_rows(view),
-        "erasure": erasure.erasure(view),
-        "crossing": crossing.crossing(view),
-        "enhancement": enhancement.enhancement(view),
-    }
-
-
-def _model(inputs: Inputs, model: str) -> dict[str, Any]:
-    """What the template shows of one model whatever the method."""
-    return {
-        "id": model,
-        "manifest": inputs.manifests[model],
-        "details": sections.flat(
-            {k: v for k, v in inputs.manifests[model].items() if k != "files"}
-        ),
-        "files": sorted(inputs.manifests[model].get("files", {}).items()),
-        "base": sections.base_rows(inputs, model),
-        "accuracy": figures.accuracy_figure(inputs, model),
-        "loss": figures.loss_figure(inputs, model),
+        "tiles": [tile for _, tiles in asked("tiles") for tile in tiles][:_TILES],
+        "findings": [finding for _, found in asked("findings") for finding in found],
+        "leads": [(f"{part}/lead.html.jinja", lead) for part, lead in asked("lead") if lead],
     }
 
 

@@ -1,14 +1,22 @@
-"""From a chart to SVG that lives inside the page: no script, no clash of ids, one spoken label."""
+"""From a chart to a drawing: inside the page, and as a file of its own, for papers.
+
+Inside the page: no script, no clash of ids, one spoken label. As a file: with its legend, in light
+colours.
+"""
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, SubElement
 
 import altair as alt
 import vl_convert
-from markupsafe import Markup, escape
 
-from caploc.report.palette import AXIS, GRID, INK, SOFT
+from caploc.report.palette import AXIS, GRID, INK, SOFT, Series
 
-__all__ = ["THEME", "inline_svg"]
+__all__ = ["THEME", "Drawing", "Panel", "inline_svg"]
 
 THEME = {
     "background": None,
@@ -25,48 +33,127 @@ THEME = {
     },
     "title": {"color": INK, "fontSize": 12, "fontWeight": 600, "anchor": "start"},
 }  # fmt: skip
+_SVG = "http://www.w3.org/2000/svg"
+_LINE = 18  # pixels of a line of the legend
+_LETTER = 6.2  # width of a letter of 11 pixels, roughly: it decides the width of the canvas only
 
 
-def inline_svg(chart: alt.TopLevelMixin, name: str, label: str) -> Markup:
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A drawn chart.
+
+    Attributes:
+        name: unique on the page; part of every id inside the drawing.
+        label: what a screen reader says in place of the drawing.
+        width: pixels.
+        height: pixels.
+        shapes: elements of the drawing.
+        series: what the legend explains; the page shows one legend for several drawings.
+    """
+
+    name: str
+    label: str
+    width: float
+    height: float
+    shapes: Sequence[Element]
+    series: Sequence[Series]
+
+    def __html__(self) -> str:
+        """The drawing as an element of a page."""
+        size = self._size(self.width, self.height)
+        spoken = {"role": "img", "aria-label": self.label}
+        root = Element("svg", {"class": "chart", "id": self.name, **spoken, **size})
+        root.extend(self.shapes)
+        return ElementTree.tostring(root, encoding="unicode")
+
+    def document(self) -> str:
+        """The drawing as a file that opens by itself, with its legend below it."""
+        width = max([self.width, *(40 + _LETTER * len(one.label) for one in self.series)])
+        size = self._size(width, self.height + _LINE * len(self.series))
+        root = Element("svg", {"xmlns": _SVG, **size, "font-family": "sans-serif"})
+        SubElement(root, "rect", width="100%", height="100%", fill="#ffffff")
+        SubElement(root, "desc").text = self.label
+        root.extend(self.shapes)
+        for i, one in enumerate(self.series):
+            root.extend(_legend_line(one, self.height + _LINE * (i + 0.5)))
+        return ElementTree.tostring(root, encoding="unicode") + "\n"
+
+    @staticmethod
+    def _size(width: float, height: float) -> dict[str, str]:
+        box = f"0 0 {width:g} {height:g}"
+        return {"width": f"{width:g}", "height": f"{height:g}", "viewBox": box}
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A drawing, or the reason why there is none, with a note below it."""
+
+    title: str
+    svg: Drawing | None
+    note: str = ""
+
+
+def inline_svg(
+    chart: alt.TopLevelMixin, name: str, label: str, series: Sequence[Series] = ()
+) -> Drawing:
     """Draw a chart.
 
     Args:
-        chart: any Altair chart.
-        name: unique on the page; becomes part of every id inside the drawing.
+        chart: any Altair chart. A mark with a description carries it as its title, which browsers
+            show on hovering.
+        name: unique on the page.
         label: what a screen reader says in place of the drawing.
-
-    Returns:
-        An ``<svg>`` element; its text comes from Vega, which escapes it. A mark with a description
-        carries it as its title.
+        series: what the legend of the file explains.
     """
     text = vl_convert.vegalite_to_svg({**chart.to_dict(), "config": THEME})
-    head, _, body = text.partition(">")
-    size = re.search(r'width="([\d.]+)" height="([\d.]+)"', head)
-    if size is None:
-        raise ValueError(f"the drawing {name!r} has no size: {head}")
-    width, height = size.groups()
-    body = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', body)
-    body = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", body)
-    # Vega prints 15 digits of a pixel; two are enough and make the page a third smaller.
-    body = re.sub(r'\b(?:d|transform)="[^"]*"', _rounded, body)
-    body = _MARK.sub(_titled, body)
-    body = re.sub(r' (?:aria-hidden|pointer-events|font-family)="[^"]*"', "", body)
-    return Markup(
-        f'<svg class="chart" id="{name}" role="img" aria-label="{escape(label)}" width="{width}" '
-        f'height="{height}" viewBox="0 0 {width} {height}">{body}'
+    root = ElementTree.fromstring(text)
+    for element in root.iter():
+        element.tag = element.tag.removeprefix(f"{{{_SVG}}}")
+        _tidy(element, name)
+    return Drawing(
+        name, label, float(root.attrib["width"]), float(root.attrib["height"]), list(root), series
     )
 
 
-_MARK = re.compile(
-    r'<path aria-label="(?P<label>[^"]*)" role="[^"]*" aria-roledescription="[^"]*"'
-    r"(?P<rest>[^>]*)/>"
-)
-
-
-def _titled(match: re.Match[str]) -> str:
-    """A described mark with its description as a title, which browsers show on hovering."""
-    return f"<path{match['rest']}><title>{match['label']}</title></path>"
+def _tidy(element: Element, name: str) -> None:
+    attributes: dict[str, Any] = element.attrib
+    for unused in ("aria-hidden", "pointer-events", "font-family", "aria-roledescription"):
+        attributes.pop(unused, None)
+    described = attributes.pop("aria-label", None)
+    if described is not None:
+        attributes.pop("role", None)
+        SubElement(element, "title").text = described
+    for key, value in attributes.items():
+        if key == "id":
+            attributes[key] = f"{name}-{value}"
+        elif key in ("d", "transform"):
+            # Vega prints 15 digits of a pixel; two are enough and make the page a third smaller.
+            attributes[key] = re.sub(r"-?\d+\.\d{3,}(?:e-\d+)?", _rounded, value)
+        else:
+            attributes[key] = value.replace("url(#", f"url(#{name}-")
 
 
 def _rounded(match: re.Match[str]) -> str:
-    return re.sub(r"-?\d+\.\d{3,}(?:e-\d+)?", lambda m: f"{float(m[0]):.2f}", match[0])
+    return f"{float(match[0]):.2f}"
+
+
+def _legend_line(one: Series, y: float) -> list[Element]:
+    shapes = []
+    if one.dash:
+        line = {"x1": "4", "y1": f"{y:g}", "x2": "30", "y2": f"{y:g}", "stroke": one.colour}
+        dashes = " ".join(map(str, one.dash))
+        shapes.append(Element("line", line | {"stroke-width": "2", "stroke-dasharray": dashes}))
+    if one.shape == "stroke":
+        line = {"d": f"M17 {y - 6:g}v12", "stroke": one.colour, "stroke-width": "2"}
+        shapes.append(Element("path", line))
+    elif one.shape:
+        path = {
+            "circle": f"M12.5 {y:g}a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0 -9 0Z",
+            "square": f"M13 {y - 4:g}h8v8h-8Z",
+            "diamond": f"M17 {y - 5.5:g}l5.5 5.5l-5.5 5.5l-5.5 -5.5Z",
+            "triangle-up": f"M17 {y - 5:g}l5 9.5h-10Z",
+        }[one.shape]
+        shapes.append(Element("path", d=path, fill=one.colour))
+    text = Element("text", {"x": "38", "y": f"{y + 4:g}", "font-size": "11px", "fill": INK})
+    text.text = one.label
+    return [*shapes, text]

@@ -21,15 +21,15 @@ from caploc.attribution.memory import use_huge_pages
 from caploc.attribution.rules import path_rule
 from caploc.files import store
 from caploc.forward.processor import use_processor
+from caploc.forward.samples import model_of
 from caploc.jobs.digests import weights_digest
 from caploc.jobs.job import Job
 from caploc.jobs.partial_work import partial_work
 from caploc.jobs.progress import tracked
 from caploc.models.language_model import LanguageModel
-from caploc.models.loading import load_model
 from caploc.records import DataError, Dropped, Sample
 
-__all__ = ["load_described", "run"]
+__all__ = ["run"]
 
 _LOG = logging.getLogger(__name__)
 # Samples scored together: enough to group by length, one row group of the file, and what a kill
@@ -49,11 +49,11 @@ def run(job: Job) -> None:
     use_processor(job.threads)
     spec = job.spec
     samples = _read_samples(job.input("samples"), spec["shard"], spec["shard_size"])
-    manifest, lm = load_described(job.input("manifest"), spec)
+    manifest, lm = store.read_json(job.input("manifest")), model_of(job.input("manifest"), spec)
     metadata = {
         "origin": job.origin(),
         **_described_path(spec["method"]),
-        "site": spec["method"]["site"],
+        "site": spec["method"].get("site"),
         "n_samples": 0,
         "dropped": [],
         "answer_positions": {},
@@ -62,7 +62,7 @@ def run(job: Job) -> None:
             "weights": weights_digest(manifest["files"]) if manifest.get("files") else None,
         },
     }
-    schema = _schema(lm.n_neurons, spec["method"]["rule"] == "adaptive")
+    schema = _schema(lm.n_neurons, spec["method"].get("rule") == "adaptive")
     firsts = range(0, len(samples), _GROUP)
     with (
         partial_work(job) as partial,
@@ -91,7 +91,9 @@ _DESCRIBED = (
 
 
 def _described_path(method: dict[str, Any]) -> dict[str, Any]:
-    """The path rule; the points and weights of an adaptive one are in the rows."""
+    """The path rule, if there is one; points and weights of an adaptive one are in the rows."""
+    if "rule" not in method:
+        return {"rule": None, "points": None, "weights": None}
     if method["rule"] == "adaptive":
         names = ("rule", "steps", "tolerance")
         return {name: method[name] for name in names} | {"points": None, "weights": None}
@@ -115,34 +117,6 @@ def _read_samples(path: Path, shard: int, size: int) -> list[Sample]:
     return [Sample(**row) for row in rows]
 
 
-def load_described(path: Path, spec: dict[str, Any]) -> tuple[dict[str, Any], LanguageModel]:
-    """Manifest of a model and the model itself, when they belong together.
-
-    Args:
-        path: manifest.
-        spec: ``model``, ``family``, ``dtype``, ``device``.
-
-    Raises:
-        DataError: the weights are damaged or not those that manifest and config describe.
-    """
-    manifest = store.read_json(path)
-    # An absolute path stays what it is when joined.
-    lm = load_model(path.parent / manifest["path"], dtype=spec["dtype"], device=spec.get("device"))
-    found = {"n_layers": lm.n_layers, "n_neurons": lm.n_neurons, "family": lm.family.name}
-    for key, value in found.items():
-        if manifest[key] != value:
-            raise DataError(
-                f"{path}: {key} is {manifest[key]!r}, the weights in {manifest['path']} have "
-                f"{value!r}; the manifest belongs to another model: delete it and run again"
-            )
-    if spec.get("family", lm.family.name) != lm.family.name:
-        raise DataError(
-            f"models.{spec['model']}.family is {spec['family']!r}, the weights are of family "
-            f"{lm.family.name!r}; correct the config"
-        )
-    return manifest, lm
-
-
 def _chunk(path: Path, lm: LanguageModel, samples: list[Sample], spec: dict[str, Any]) -> Path:
     """Score a group of samples, unless an attempt that was killed has done so."""
     if path.is_file():
@@ -153,10 +127,12 @@ def _chunk(path: Path, lm: LanguageModel, samples: list[Sample], spec: dict[str,
         "n_samples": len(scored),
         "dropped": [[s.sample_id, str(r)] for s, r in results if isinstance(r, Dropped)],
         "answer_positions": {
-            s.sample_id: r.positions for s, r in scored if len(r.positions) < r.n_answer_tokens
+            s.sample_id: r.positions
+            for s, r in scored
+            if isinstance(r, Attribution) and len(r.positions) < r.n_answer_tokens
         },
     }
-    schema = _schema(lm.n_neurons, spec["method"]["rule"] == "adaptive")
+    schema = _schema(lm.n_neurons, spec["method"].get("rule") == "adaptive")
     table = _table(scored, schema) if scored else schema.empty_table()
     store.write_table(table, path, facts, _FLOATS)
     return path
@@ -164,7 +140,7 @@ def _chunk(path: Path, lm: LanguageModel, samples: list[Sample], spec: dict[str,
 
 def _groups(
     lm: LanguageModel, samples: list[Sample], spec: dict[str, Any]
-) -> Iterator[tuple[Sample, Attribution | Dropped]]:
+) -> Iterator[tuple[Sample, Any]]:
     """Samples in file order with their results, scored a group at a time."""
     settings = {key: value for key, value in spec["method"].items() if key != "locator"}
     locator = plugins.load("locators", spec["method"]["locator"])
@@ -192,11 +168,28 @@ def _schema(n_neurons: int, adaptive: bool) -> pa.Schema:
     )
 
 
-def _table(group: list[tuple[Sample, Attribution]], schema: pa.Schema) -> pa.Table:
-    """One row per sample and layer; numbers of the layers side by side are (layer,) arrays."""
+def _table(group: list[tuple[Sample, Any]], schema: pa.Schema) -> pa.Table:
+    """One row per sample and layer; what only a path integral says is missing without one."""
     results = [result for _, result in group]
     n_layers = len(results[0].scores)
     scores = np.concatenate([r.scores for r in results]).astype(np.float32)
+    ids = [sample.sample_id for sample, _ in group]
+    columns = {
+        "sample_id": pa.array([name for name in ids for _ in range(n_layers)], pa.string()),
+        "layer": pa.array(np.tile(np.arange(n_layers, dtype=np.int16), len(group))),
+        "scores": pa.FixedSizeListArray.from_arrays(
+            pa.array(scores.reshape(-1)), type=schema.field("scores").type
+        ),
+    }
+    if all(isinstance(r, Attribution) for r in results):
+        columns |= _of_path(results, schema)
+    missing = {f.name: pa.nulls(len(scores), f.type) for f in schema if f.name not in columns}
+    return pa.table(columns | missing, schema=schema)
+
+
+def _of_path(results: list[Attribution], schema: pa.Schema) -> dict[str, pa.Array]:
+    """Columns beside the scores; numbers of the layers side by side are (layer,) arrays."""
+    n_layers = len(results[0].scores)
     rest = [r.gap if r.rest is None else r.rest for r in results]
     small = {
         "probability": [np.full(n_layers, r.probability.mean()) for r in results],
@@ -207,13 +200,7 @@ def _table(group: list[tuple[Sample, Attribution]], schema: pa.Schema) -> pa.Tab
         "rest_mean": [r.mean(1) for r in rest],
         "rest_max": [r.max(1) for r in rest],
     }
-    ids = [sample.sample_id for sample, _ in group]
     columns = {
-        "sample_id": pa.array([name for name in ids for _ in range(n_layers)], pa.string()),
-        "layer": pa.array(np.tile(np.arange(n_layers, dtype=np.int16), len(group))),
-        "scores": pa.FixedSizeListArray.from_arrays(
-            pa.array(scores.reshape(-1)), type=schema.field("scores").type
-        ),
         **{name: pa.array(np.concatenate(values)) for name, values in small.items()},
         "n_answer_tokens": pa.array(
             np.repeat(np.array([r.n_answer_tokens for r in results], np.int32), n_layers)
@@ -223,7 +210,7 @@ def _table(group: list[tuple[Sample, Attribution]], schema: pa.Schema) -> pa.Tab
         if name in schema.names:
             found = [layer.tolist() for r in results for layer in getattr(r, name)]
             columns[name] = pa.array(found, schema.field(name).type)
-    return pa.table(columns, schema=schema)
+    return columns
 
 
 def _endpoint(result: Attribution) -> Any:

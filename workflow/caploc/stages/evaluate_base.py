@@ -13,9 +13,9 @@ from caploc import plugins
 from caploc.files import store
 from caploc.forward.generation import complete
 from caploc.forward.processor import use_processor
+from caploc.forward.samples import model_of
 from caploc.jobs.job import Job
 from caploc.jobs.progress import tracked
-from caploc.models.loading import load_model
 from caploc.models.tokens import encode
 from caploc.records import Dropped
 
@@ -29,10 +29,7 @@ def run(job: Job) -> None:
     """Generate, score, write."""
     use_processor(job.threads)
     spec = job.spec
-    manifest = store.read_json(job.input("manifest"))
-    # An absolute path stays what it is when joined.
-    folder = job.input("manifest").parent / manifest["path"]
-    model = load_model(folder, dtype=spec.get("dtype", "float32"), device=spec.get("device"))
+    model = model_of(job.input("manifest"), spec)
     task = plugins.load("tasks", spec["plugin"]).TASK
     rows = store.read_table(job.input("samples"), ("sample_id", "prompt", "answer")).to_pylist()
     kept, dropped = [], []

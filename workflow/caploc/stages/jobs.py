@@ -4,18 +4,11 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from caploc import plugins
+from caploc import locator_settings, plugins
 
 if TYPE_CHECKING:
     from caploc.jobs.run import Run
 
-# Settings of `locate` of each locator; what else its config has says which units are located.
-_LOCATE = {
-    "kn": ("rule", "steps", "max_answer_tokens", "batch_rows"),
-    "kn_activation": (),
-    "rome": ("noise", "noise_samples", "window"),
-    "circuit": ("rule", "steps"),
-}
 # Keys of a task that only the report shows or `caploc plan` reads: changing them prepares nothing
 # anew.
 _SHOWN = ("title", "capability", "tokens")
@@ -62,7 +55,7 @@ def attribute_shard(run: "Run", model: str, task: str, method: str, shard: str) 
         "model": model,
         "task": task,
         "method_id": method,
-        "method": run.config["methods"][method] | memory(run, model),
+        "method": _method(run, model, method),
         "shard": int(shard),
         "shard_size": run.settings["shard_size"],
         "seed": run.settings["seed"],
@@ -74,7 +67,7 @@ def score_converged(run: "Run", model: str, method: str) -> dict[str, Any]:
         "model": model,
         "tasks": run.tasks,
         "method_id": method,
-        "method": run.config["methods"][method] | memory(run, model),
+        "method": _method(run, model, method),
         "n_samples": run.settings["converged_samples"],
         "seed": run.settings["seed"],
     } | place(run, model)
@@ -89,6 +82,11 @@ def memory(run: "Run", model: str) -> dict[str, Any]:
     """The budget of a model that has one, as a setting of a locator of neurons."""
     entry = run.config["models"][model]
     return {key: entry[key] for key in ("memory_mib",) if key in entry}
+
+
+def _method(run: "Run", model: str, method: str) -> dict[str, Any]:
+    entry = run.config["methods"][method]
+    return entry | locator_settings.taken(entry["locator"], "locate", memory(run, model))
 
 
 def aggregate_scores(run: "Run", model: str, task: str, method: str) -> dict[str, Any]:
@@ -139,36 +137,7 @@ def write_report(run: "Run") -> dict[str, Any]:
         "headline_mask": run.settings["headline_mask"],
         "pairs": run.settings["pairs"],
         "neutral": run.settings["neutral"],
-    } | _examples(run)
-
-
-def _examples(run: "Run") -> dict[str, Any]:
-    """What made the worked examples of the page."""
-    settings, named = run.config["experiments"], run.settings["experiments"]
-    found = {}
-    if "fidelity" in named:
-        found["example_locator"] = settings["fidelity"]["locators"][0]
-    if "decoupling" in named:
-        found["example_rule"] = (
-            f"neurons above {settings['decoupling']['kn']['ratio']:g} of the maximum"
-        )
-    return found
-
-
-def example_files(run: "Run") -> dict[str, str]:
-    """Files of the worked examples of the page: first model, first facts, first locator, ..."""
-    settings, named = run.config["experiments"], run.settings["experiments"]
-    model, root = run.settings["models"][0], run.root
-    found = {}
-    if "fidelity" in named:
-        of, locator = settings["fidelity"]["facts"][0], settings["fidelity"]["locators"][0]
-        found["fact_prompts"] = root / "facts" / of / model / "prompts.parquet"
-        found["fact_sets"] = root / "located" / model / of / locator / "shard-0000.parquet"
-    if "decoupling" in named:
-        pairs = root / "pairs" / settings["decoupling"]["families"][0]
-        found["pair_samples"] = pairs / "samples.parquet"
-        found["pair_sets"] = pairs / model / "shard-0000.parquet"
-    return {name: str(path) for name, path in found.items()}
+    }
 
 
 def _facts(run: "Run") -> dict[str, Any]:
@@ -205,11 +174,10 @@ def locate_facts(run: "Run", model: str, facts: str, locator: str, shard: str) -
         "model": model,
         "facts": facts,
         "locator": locator,
-        "locate": {k: v for k, v in own.items() if k in _LOCATE[locator]}
-        | (memory(run, model) if locator == "kn" else {}),
-        "choose": {k: v for k, v in own.items() if k not in (*_LOCATE[locator], "share")},
+        "locate": locator_settings.taken(locator, "locate", own | memory(run, model)),
+        "choose": locator_settings.taken(locator, "located", own),
         "rewrites": settings["rewrites"],
-        "prompts": settings["refine_prompts"] if locator == "kn" else 1,
+        "prompts": settings["refine_prompts"] if locator_settings.offers(locator, "refined") else 1,
         "shard": int(shard),
         "shard_size": settings["shard_size"],
         "dtype": entry["dtype"],
@@ -239,8 +207,19 @@ EXECUTED = {
     "score_converged": _locator,
     "prepare_facts": _facts_plugin,
     "locate_facts": lambda run, locator, **_: [plugins.module_name("locators", locator)],
-    # Titles and capabilities come from the tasks.
-    "write_report": lambda run: run.task_plugins(*run.tasks),
+    # Titles and capabilities come from the tasks, sections from the experiments.
+    "write_report": lambda run: [
+        *run.task_plugins(*run.tasks),
+        *(f"caploc.report.{name}" for name in ("data", "model", "precision")),
+        *(f"caploc.experiments.{e}.report" for e in plugins.experiments("section.html.jinja")),
+    ],
 }
-_PAGE = Path(__file__).parents[1] / "report"
-FILES = {"write_report": [p for p in _PAGE.iterdir() if p.suffix in (".jinja", ".css", ".json")]}
+_ROOT = Path(__file__).parents[1]
+FILES = {
+    "write_report": [
+        path
+        for folder in ("report", *map("experiments/{}".format, plugins.experiments()))
+        for path in sorted((_ROOT / folder).iterdir())
+        if path.suffix in (".jinja", ".css", ".json")
+    ]
+}

@@ -1,9 +1,7 @@
 """Locate every prompt of one shard of facts with one locator.
 
-Settings: ``model``, ``dtype``, ``device``, ``facts`` (id), ``locator`` (plug-in), ``locate`` and
-``choose`` (settings of its two functions), ``rewrites`` (most of each kind), ``prompts`` (prompts
-of a fact that are located whatever their kind), ``shard``, ``shard_size`` (facts), ``seed``.
-Inputs: ``manifest``, ``prompts``. Output: ``located`` (see `caploc.files.located`).
+Settings: `LocateFacts`. Inputs: ``manifest``, ``prompts``. Output: ``located`` (see
+`caploc.files.located`).
 """
 
 import logging
@@ -17,11 +15,13 @@ from caploc import plugins
 from caploc.files import store
 from caploc.files.located import LOCATED
 from caploc.forward.processor import use_processor
+from caploc.forward.samples import model_of
+from caploc.forward.subject import sample_of
 from caploc.jobs.job import Job
 from caploc.jobs.progress import tracked
 from caploc.models.language_model import LanguageModel
-from caploc.models.loading import load_model
-from caploc.records import Dropped, Sample
+from caploc.records import Dropped
+from caploc.stages.settings import LocateFacts
 
 __all__ = ["run"]
 
@@ -37,15 +37,12 @@ _COLUMNS = (
 def run(job: Job) -> None:
     """Load, locate group by group, write."""
     use_processor(job.threads)
-    spec = job.spec
-    manifest = store.read_json(job.input("manifest"))
-    # An absolute path stays what it is when joined.
-    folder = job.input("manifest").parent / manifest["path"]
-    lm = load_model(folder, dtype=spec["dtype"], device=spec["device"])
-    locator = plugins.load("locators", spec["locator"])
+    told = job.told(LocateFacts)
+    lm = model_of(job.input("manifest"), job.spec)
+    locator = plugins.load("locators", told.locator)
     everything = store.read_table(job.input("prompts"), _COLUMNS).to_pylist()
     # What a locator derives from the facts of the whole run must not depend on the shard.
-    settings = spec["locate"] | _common(lm, locator, everything)
+    settings = _of_run(lm, locator, everything) | told.locate
     metadata: dict[str, Any] = {
         "origin": job.origin(),
         "unit": locator.UNIT,
@@ -53,45 +50,40 @@ def run(job: Job) -> None:
         "dropped": [],
         "n_prompts": 0,
     }
-    rows = list(_of_shard(everything, spec))
+    rows = list(_of_shard(everything, told))
     with store.table_writer(job.outputs["located"], LOCATED, metadata) as writer:
-        work = tracked(
-            _results(lm, locator, rows, settings, spec["seed"]), len(rows), spec["locator"]
-        )
+        work = tracked(_results(lm, locator, rows, settings, told.seed), len(rows), told.locator)
         for row, result in work:
             if isinstance(result, Dropped):
                 metadata["dropped"].append([row["fact_id"], row["prompt_id"], str(result)])
                 continue
             metadata["n_prompts"] += 1
             metadata["per_layer"] = locator.per_layer(result)
-            sets = locator.located(result, **spec["choose"])
+            sets = locator.located(result, **told.choose)
             token_map = locator.token_map(result) if hasattr(locator, "token_map") else {}
             writer.write_table(_table(row, sets, result.scores, token_map))
     _LOG.info(
         "%s, %s: %d prompts located, %d left out",
-        spec["model"], spec["locator"], metadata["n_prompts"], len(metadata["dropped"]),
+        told.model, told.locator, metadata["n_prompts"], len(metadata["dropped"]),
     )  # fmt: skip
 
 
-def _common(lm: LanguageModel, locator: Any, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Scale of the noise of causal tracing: one for all shards, from the subjects of the run."""
-    if not hasattr(locator, "embedding_spread"):
+def _of_run(lm: LanguageModel, locator: Any, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    if not hasattr(locator, "settings_of_run"):
         return {}
-    originals = [_sample(row) for row in rows if row["prompt_id"] == 0]
-    try:
-        return {"spread": locator.embedding_spread(lm, originals)}
-    except ValueError:
-        # No subject was found in any prompt; each is left out with that reason.
-        return {}
+    found: dict[str, Any] = locator.settings_of_run(
+        lm, [sample_of(row) for row in rows if row["prompt_id"] == 0]
+    )
+    return found
 
 
-def _of_shard(rows: list[dict[str, Any]], spec: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _of_shard(rows: list[dict[str, Any]], told: LocateFacts) -> Iterator[dict[str, Any]]:
     """Prompts of the facts [shard * size, (shard + 1) * size) that are to be located."""
     order = {fact_id: i for i, fact_id in enumerate(dict.fromkeys(r["fact_id"] for r in rows))}
     for row in rows:
-        wanted = row["prompt_id"] == 0 or row["rank"] < spec["rewrites"]
-        wanted = wanted or row["prompt_id"] < spec["prompts"]
-        if wanted and order[row["fact_id"]] // spec["shard_size"] == spec["shard"]:
+        wanted = row["prompt_id"] == 0 or row["rank"] < told.rewrites
+        wanted = wanted or row["prompt_id"] < told.prompts
+        if wanted and order[row["fact_id"]] // told.shard_size == told.shard:
             yield row
 
 
@@ -101,17 +93,9 @@ def _results(
     for first in range(0, len(rows), _GROUP):
         group = rows[first : first + _GROUP]
         usable = [row for row in group if not row["reason"]]
-        found = iter(locator.locate(lm, [_sample(row) for row in usable], seed=seed, **settings))
+        found = iter(locator.locate(lm, [sample_of(row) for row in usable], seed=seed, **settings))
         for row in group:
             yield row, Dropped(row["reason"]) if row["reason"] else next(found)
-
-
-def _sample(row: dict[str, Any]) -> Sample:
-    meta = {"subject": row["subject"]}
-    if row["counterfactual"]:
-        meta["counterfactual"] = row["counterfactual"]
-    name = f"{row['fact_id']}/{row['prompt_id']}"
-    return Sample(name, row["prompt"], " " + row["object"], meta)
 
 
 def _table(

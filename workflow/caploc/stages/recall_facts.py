@@ -19,9 +19,9 @@ from caploc.files import store
 from caploc.forward.own_rewrites import OwnRewrites, rewrite_facts
 from caploc.forward.processor import use_processor
 from caploc.forward.recall import Recall, recall
+from caploc.forward.samples import model_of
 from caploc.jobs.job import Job
 from caploc.models.language_model import LanguageModel
-from caploc.models.loading import load_model
 from caploc.models.tokens import encode
 from caploc.records import Dropped, Fact
 from caploc.stages.prepare_facts import read_facts
@@ -54,10 +54,7 @@ def run(job: Job) -> None:
     use_processor(job.threads)
     spec = job.spec
     facts = read_facts(job.input("facts"))
-    manifest = store.read_json(job.input("manifest"))
-    # An absolute path stays what it is when joined.
-    folder = job.input("manifest").parent / manifest["path"]
-    lm = load_model(folder, dtype=spec["dtype"], device=spec["device"])
+    lm = model_of(job.input("manifest"), spec)
     own = OwnRewrites(not_available="not asked for")
     if spec["own_rewrites"]:
         own = rewrite_facts(lm, facts)

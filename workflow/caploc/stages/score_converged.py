@@ -20,11 +20,11 @@ from caploc.attribution.engine import Attribution
 from caploc.attribution.memory import use_huge_pages
 from caploc.files import store
 from caploc.forward.processor import use_processor
+from caploc.forward.samples import model_of
 from caploc.jobs.job import Job
 from caploc.jobs.progress import tracked
 from caploc.models.language_model import LanguageModel
 from caploc.records import Sample
-from caploc.stages.attribute_shard import load_described
 
 __all__ = ["run"]
 
@@ -45,7 +45,7 @@ def run(job: Job) -> None:
     use_huge_pages()
     use_processor(job.threads)
     spec = job.spec
-    _, lm = load_described(job.input("manifest"), spec)
+    lm = model_of(job.input("manifest"), spec)
     schema = _schema(lm.n_neurons)
     files = list(zip(spec["tasks"], job.inputs["samples"], job.inputs["shards"], strict=True))
     tables, counts, largest = [], {}, 0.0

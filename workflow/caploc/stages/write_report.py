@@ -10,7 +10,7 @@ from caploc.jobs.digests import file_digest
 from caploc.jobs.job import Job
 from caploc.report.inputs import read_inputs
 from caploc.report.page import render
-from caploc.report.standalone import figures_of
+from caploc.report.svg import Drawing
 
 __all__ = ["run"]
 
@@ -20,16 +20,18 @@ log = logging.getLogger(__name__)
 def run(job: Job) -> None:
     """Write the page.
 
-    Inputs: the tables agreement, neurons, base, samples and completeness, ``models`` (manifests),
-    ``losses`` (may be none) and ``splits``. Outputs: ``report``, and ``figures``, the manifest of
-    a folder with every figure of the page as SVG. Further inputs are only listed.
+    Inputs: the tables agreement, neurons, base, samples and completeness, those of experiments where
+    the run has them, ``models`` (manifests), ``losses`` (may be none), ``splits``, and the further
+    files that experiments ask for. Outputs: ``report``, and ``figures``, the manifest of a folder
+    with every figure of the page as SVG.
     """
-    page = render(read_inputs(job))
+    drawn: list[Drawing] = []
+    page = render(read_inputs(job), drawn)
     manifest = job.outputs["figures"]
     digests = {}
-    for name, text in figures_of(page).items():
-        path = manifest.parent / f"{name}.svg"
-        store.write_text(text, path)
+    for drawing in drawn:
+        path = manifest.parent / f"{drawing.name}.svg"
+        store.write_text(drawing.document(), path)
         digests[path.name] = file_digest(path)
     for old in manifest.parent.glob("*.svg"):
         if old.name not in digests:  # of an earlier run with other settings

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from caploc.measures.random_sets import draw_in_blocks
+
 __all__ = [
     "CELLS",
     "EFFECTS",
@@ -134,11 +136,7 @@ def draw_like(
     if not by_layer:
         per_layer = [int(np.sum(per_layer))]
     counts = counts_by_layer([units], per_layer)[0]
-    first, drawn = 0, []
-    for size, n in zip(per_layer, counts, strict=True):
-        drawn.append(first + np.sort(generator.choice(size, int(n), replace=False)))
-        first += size
-    return np.concatenate(drawn).astype(np.int32)
+    return draw_in_blocks(per_layer, counts, generator).astype(np.int32)
 
 
 def compact(sets: Mapping[str, Sequence[Units]]) -> dict[str, Grid]:

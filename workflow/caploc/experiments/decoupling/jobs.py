@@ -9,7 +9,7 @@ from caploc.stages.jobs import memory, place
 if TYPE_CHECKING:
     from caploc.jobs.run import Run
 
-__all__ = ["decoupling_parts", "pair_shards"]
+__all__ = ["decoupling_parts", "page_inputs", "pair_shards"]
 
 
 def _settings(run: "Run") -> dict[str, Any]:
@@ -30,6 +30,17 @@ def decoupling_parts(run: "Run") -> list[str]:
         for model in run.settings["models"]
         for pairs in _settings(run)["families"]
     ]
+
+
+def page_inputs(run: "Run") -> dict[str, str]:
+    """Files of the worked example: first model, first family of pairs."""
+    if "decoupling" not in run.settings["experiments"]:
+        return {}
+    family = _settings(run)["families"][0]
+    return {
+        "pair_samples": str(run.root / "pairs" / family / "samples.parquet"),
+        "pair_sets": pair_shards(run, run.settings["models"][0], family)[0],
+    }
 
 
 def prepare_pairs(run: "Run", pairs: str) -> dict[str, Any]:

@@ -1,168 +1,148 @@
 """The section on paired samples: rows of the table `decoupling`, pivoted; nothing is computed."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
-from caploc.report.cells import number
-from caploc.report.formatting import Number, percent
-from caploc.report.inputs import Inputs, Row
+import polars as pl
 
-__all__ = ["PAPER", "DecouplingView", "RateRow", "decoupling_views"]
+from caploc.experiments.decoupling._example import pair_example
+from caploc.experiments.decoupling.table import DECOUPLING
+from caploc.report.findings import Finding, Tone
+from caploc.report.formatting import Number, in_points, points
+from caploc.report.inputs import Inputs
+from caploc.report.numbers import matching, number, remarks, row
+from caploc.report.views import View
 
+__all__ = ["CONTENTS", "ORDER", "PAPER", "TABLES", "findings", "section"]
+
+TABLES = {"decoupling": DECOUPLING}
+ORDER = 70
+CONTENTS = (("decoupling", "One text, two tasks"),)
 PAPER = {"C12": 0.156, "C11": 0.073, "C22": 0.086}
 """Coincidence rates that the paper prints for knowledge neurons; normalisation and rule of the
 located set are not printed."""
-_RATES = tuple(PAPER)
-_EFFECTS = ("task", "main part", "interaction")
+_CONTROLS = ("", "expected by layer")
+_REMARKS = {
+    "multi_token_answers": "{value:.0f} of {n} prompts have an answer of several tokens",
+    "empty_sets": "{value:.0f} of {n} prompts located no neuron",
+    "dropped": "{value:.0f} prompts left out: {interval}",
+}
 
 
-@dataclass(frozen=True, slots=True)
-class RateRow:
-    """Coincidence rates by one rule and normalisation.
+def section(inputs: Inputs) -> dict[str, Any] | None:
+    """Every model with every family of pairs, None if the run has no such table.
 
-    Attributes:
-        rule: which units count as located.
-        norm: ``size`` or ``LJ``.
-        numbers: C12, C11, C22.
-        chance: the same for random sets with equal counts in every layer.
+    Returns:
+        ``paper``; ``example`` (`pair_example`, None without); ``views``, each with its ``model``
+        and family ``pairs``, the numbers of pairs ``n`` drawn and ``n_known`` whose four prompts
+        are all answered and all locate something, ``shown`` ("known" or "all": what the numbers
+        are about), ``accuracy`` by prompt, ``cells`` (main part; same and other task, then both by
+        chance), ``effects`` (name; effect, and the one that layers alone would have), ``verdict``,
+        ``rates`` (rule, norm; C12, C11, C22, then the three by chance), ``curve`` (sets
+        intersected; C11, C22) and ``remarks``.
     """
-
-    rule: str
-    norm: str
-    numbers: list[Number]
-    chance: list[Number]
-
-
-@dataclass(frozen=True, slots=True)
-class DecouplingView:
-    """One model on one family of pairs.
-
-    Attributes:
-        model: id.
-        pairs: family.
-        n: pairs drawn.
-        n_known: of these, pairs whose four prompts are all answered and all locate something.
-        shown: "known" or "all": what the numbers are about.
-        accuracy: (prompt, number).
-        cells: two-way numbers: (main part, same task, other task, both with chance by layer).
-        effects: (name, effect, effect that layers alone would have).
-        verdict: what the effects say.
-        rates: coincidence rates.
-        curve: (sets intersected, C11, C22).
-        remarks: counts of what is unusual, in words.
-    """
-
-    model: str
-    pairs: str
-    n: int
-    n_known: int
-    shown: str
-    accuracy: list[tuple[str, Number]]
-    cells: list[tuple[str, Number, Number, Number, Number]]
-    effects: list[tuple[str, Number, Number]]
-    verdict: str
-    rates: list[RateRow]
-    curve: list[tuple[int, Number, Number]]
-    remarks: list[str]
+    frame = inputs.tables.get("decoupling")
+    if frame is None or frame.is_empty():
+        return None
+    by_family = frame.partition_by("model", "dataset", maintain_order=True)
+    example = None
+    if "pair_samples" in inputs.files:
+        example = pair_example(inputs.files["pair_samples"], inputs.files["pair_sets"])
+    return {"paper": PAPER, "example": example, "views": [_view(own) for own in by_family]}
 
 
-def decoupling_views(inputs: Inputs) -> list[DecouplingView]:
-    """Every model with every family of pairs; empty if the run has no such table."""
-    rows = inputs.tables.get("decoupling", [])
-    found = dict.fromkeys((row["model"], row["dataset"]) for row in rows)
-    return [
-        _view(model, pairs, [r for r in rows if (r["model"], r["dataset"]) == (model, pairs)])
-        for model, pairs in found
-    ]
+def findings(view: View) -> list[Finding]:
+    """Do prompts that share the task locate more in common, or prompts that share the text?"""
+    frame = view.inputs.tables.get("decoupling")
+    # Pairs know no method: they are told of beside the first one.
+    if frame is None or view.method != view.inputs.spec["methods"][0]:
+        return []
+    told, kinds = [], set()
+    for own in matching(frame, model=view.model).partition_by("dataset", maintain_order=True):
+        effects = _effects(matching(own, pairs=_shown(own)))
+        task, main = effects["task"][0], effects["main part"][0]
+        if task.has_value and main.has_value:
+            kinds.add(stronger := _stronger(task, main))
+            told.append(
+                f"{own['dataset'][0]}: {stronger or 'not told apart'} (same task {_span(task)}, "
+                f"same text {_span(main)} points)"
+            )
+    if not told:
+        return []
+    tone: Tone = "against" if kinds == {"the text"} else "mixed"
+    if kinds == {"the task"}:
+        tone = "supports"
+    text = "What decides more which neurons a prompt locates, in paired prompts: "
+    return [Finding(tone, "One text, two tasks", f"{text}{'; '.join(told)}.")]
 
 
-def _view(model: str, pairs: str, rows: list[Row]) -> DecouplingView:
-    counts = {r["pairs"]: r for r in rows if r["metric"] == "pairs"}
-    effects = {
-        group: [_number(rows, pairs=group, metric="effect", comparison=name, control="")
-                for name in _EFFECTS]
-        for group in ("known", "all")
-    }  # fmt: skip
-    shown = "known" if effects["known"][0].has_value else "all"
-    own = [r for r in rows if r["pairs"] == shown]
-    expected = {"control": "expected by layer"}
-    return DecouplingView(
-        model=model,
-        pairs=pairs,
-        n=int(counts["all"]["n"]),
-        n_known=int(counts["known"]["value"]),
-        shown=shown,
-        accuracy=[(r["comparison"], number(r)) for r in rows if r["metric"] == "accuracy"],
-        cells=[_cell_row(own, main) for main in ("same", "other")],
-        effects=[
-            (name, found, _number(own, metric="effect", comparison=name, **expected))
-            for name, found in zip(_EFFECTS, effects[shown], strict=True)
-        ],
-        verdict=_verdict(*effects[shown][:2]),
-        rates=list(_rates(own)),
-        curve=_curve(own),
-        remarks=list(_remarks(rows)),
-    )
-
-
-def _cell_row(rows: list[Row], main: str) -> tuple[str, Number, Number, Number, Number]:
-    """Same task and other task, then both by chance."""
-    found = [
-        _number(
-            rows, metric="coincidence", comparison=f"{main} main part, {task}", control=control
-        )
-        for control in ("", "expected by layer")
-        for task in ("same task", "other task")
-    ]  # fmt: skip
-    return f"{main} main part", found[0], found[1], found[2], found[3]
-
-
-def _number(rows: list[Row], **where: Any) -> Number:
-    return number(next((r for r in rows if all(r[k] == v for k, v in where.items())), None))
-
-
-def _rates(rows: list[Row]) -> Iterator[RateRow]:
-    keys = dict.fromkeys(
-        (r["rule"], r["norm"]) for r in rows if r["comparison"] in _RATES and r["norm"]
-    )
-    # The rule of knowledge neurons first, then the top shares by size; `size` before `LJ`.
-    order = sorted(keys, key=lambda k: (k[0].startswith("top"), _leading(k[0]), k[1] != "size"))
-    for rule, norm in order:
-        where = {"rule": rule, "norm": norm, "metric": "coincidence"}
-        yield RateRow(
-            rule,
-            norm,
-            [_number(rows, **where, comparison=rate, control="") for rate in _RATES],
-            [
-                _number(rows, **where, comparison=rate, control="expected by layer")
-                for rate in _RATES
-            ],
-        )
-
-
-def _leading(rule: str) -> float:
-    return float(rule.removeprefix("top ").split()[0])
-
-
-def _curve(rows: list[Row]) -> list[tuple[int, Number, Number]]:
-    own = [r for r in rows if r["metric"] == "curve"]
-    return [
-        (m, _number(own, n_sets=m, comparison="C11"), _number(own, n_sets=m, comparison="C22"))
-        for m in sorted({r["n_sets"] for r in own})
-    ]
-
-
-def _remarks(rows: list[Row]) -> Iterator[str]:
-    texts = {
-        "multi_token_answers": "prompts have an answer of several tokens",
-        "empty_sets": "prompts located no neuron",
+def _view(frame: pl.DataFrame) -> dict[str, Any]:
+    counts = {group: row(frame, metric="pairs", pairs=group) or {} for group in ("known", "all")}
+    shown = _shown(frame)
+    own = matching(frame, pairs=shown)
+    effects = _effects(own)
+    return {
+        "model": frame["model"][0],
+        "pairs": frame["dataset"][0],
+        "n": counts["all"]["n"],
+        "n_known": int(counts["known"]["value"]),
+        "shown": shown,
+        "accuracy": {
+            name: number(frame, metric="accuracy", comparison=name)
+            for name in matching(frame, metric="accuracy")["comparison"]
+        },
+        "cells": {
+            part: [
+                number(own, metric="coincidence", comparison=f"{part}, {task}", control=control)
+                for control in _CONTROLS
+                for task in ("same task", "other task")
+            ]
+            for part in ("same main part", "other main part")
+        },
+        "effects": effects,
+        "verdict": _verdict(effects["task"][0], effects["main part"][0]),
+        "rates": _rates(matching(own, metric="coincidence")),
+        "curve": {
+            m: [number(own, metric="curve", n_sets=m, comparison=rate) for rate in ("C11", "C22")]
+            for m in matching(own, metric="curve")["n_sets"].unique().sort()
+        },
+        "remarks": remarks(frame, _REMARKS),
     }
-    for row in rows:
-        if row["metric"] in texts and row["value"]:
-            yield f"{int(row['value'])} of {row['n']} {texts[row['metric']]}"
-        if row["metric"] == "dropped":
-            yield f"{int(row['value'])} prompts left out: {row['interval']}"
+
+
+def _shown(frame: pl.DataFrame) -> str:
+    """The numbers are about the pairs that the model answers, if there are enough of them."""
+    known = number(frame, pairs="known", metric="effect", comparison="task", control="")
+    return "known" if known.has_value else "all"
+
+
+def _effects(frame: pl.DataFrame) -> dict[str, list[Number]]:
+    """Each effect, and the one that layers alone would have."""
+    return {
+        name: [
+            number(frame, metric="effect", comparison=name, control=control)
+            for control in _CONTROLS
+        ]
+        for name in ("task", "main part", "interaction")
+    }
+
+
+def _rates(frame: pl.DataFrame) -> list[tuple[str, str, list[Number]]]:
+    """The rule of knowledge neurons first, then the top shares by size; `size` before `LJ`."""
+    rates = frame.filter(pl.col("comparison").is_in(list(PAPER)), pl.col("norm") != "")
+    leading = pl.col("rule").str.extract(r"([0-9.]+)").cast(pl.Float64)
+    rules = rates.select("rule", "norm").unique(maintain_order=True)
+    rules = rules.sort(
+        pl.col("rule").str.starts_with("top"), leading, pl.col("norm") != "size",
+        maintain_order=True,
+    )  # fmt: skip
+    return [
+        (rule, norm, [
+            number(rates, rule=rule, norm=norm, comparison=rate, control=control)
+            for control in _CONTROLS
+            for rate in PAPER
+        ])
+        for rule, norm in rules.rows()
+    ]  # fmt: skip
 
 
 def _verdict(task: Number, main: Number) -> str:
@@ -170,19 +150,29 @@ def _verdict(task: Number, main: Number) -> str:
     if task.value is None or main.value is None:
         return f"No statement about tasks or texts: {task.reason}."
     parts = [_share("task", task), _share("text", main)]
-    if task.bottom > main.top:
-        parts.append("the located neurons follow the task more than the text")
-    elif main.bottom > task.top:
-        parts.append("the located neurons follow the text more than the task")
+    stronger = _stronger(task, main)
+    if stronger:
+        weaker = "the text" if stronger == "the task" else "the task"
+        parts.append(f"the located neurons follow {stronger} more than {weaker}")
     else:
         parts.append("the two are not told apart in size")
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}. Which neurons carry either, common sets do not show."
 
 
+def _stronger(task: Number, main: Number) -> str:
+    """Which effect is larger with its whole interval; empty if none is."""
+    if task.bottom > main.top:
+        return "the task"
+    return "the text" if main.bottom > task.top else ""
+
+
+def _span(found: Number) -> str:
+    return f"{points(found.value or 0.0)} ({points(found.bottom)} to {points(found.top)})"
+
+
 def _share(what: str, found: Number) -> str:
-    assert found.value is not None
-    ends = f"{percent(abs(found.value))} points ({percent(found.bottom)} to {percent(found.top)})"
+    ends = in_points(found, signed=False)
     if found.bottom > 0:
         return f"prompts with the same {what} share {ends} more than prompts with another {what}"
     if found.top < 0:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from caploc.forward.answers import answer_log_probabilities
+from caploc.forward.answer_pass import answer_pass
 from caploc.forward.generation import complete
 from caploc.forward.samples import Encoded
 from caploc.models.language_model import LanguageModel
@@ -42,9 +42,9 @@ def judge(lm: LanguageModel, task: Task | None, texts: Encoded) -> Judged:
     found = [0.0] * len(order)
     for first in range(0, len(order), _BATCH):
         chosen = order[first : first + _BATCH]
-        tokens = answer_log_probabilities(lm, [pairs[i] for i in chosen])
-        for i, values in zip(chosen, tokens, strict=True):
-            found[i] = values.double().sum().item()
+        totals = answer_pass(lm, [pairs[i] for i in chosen]).total.tolist()
+        for i, value in zip(chosen, totals, strict=True):
+            found[i] = value
     if task is None:
         return Judged(tuple(found), None)
     prompts = [sample.prompt for sample in texts.samples]

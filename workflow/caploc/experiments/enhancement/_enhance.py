@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from caploc.experiments.enhancement._training import Diverged, Trainable, Training
-from caploc.forward.answers import Encoded
+from caploc.forward.batch import Pair
 from caploc.interventions.delta import read_tensors, write_tensors
 from caploc.models.language_model import LanguageModel
 
@@ -58,7 +58,7 @@ class Outcome:
 def enhance(
     lm: LanguageModel,
     trained: Trainable,
-    samples: Sequence[Encoded],
+    samples: Sequence[Pair],
     recipe: Recipe,
     folder: Path,
 ) -> Iterator[float]:

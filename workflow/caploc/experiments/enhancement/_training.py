@@ -13,7 +13,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from caploc.forward.answers import Encoded, answer_log_probabilities
+from caploc.forward.answer_pass import answer_pass
+from caploc.forward.batch import Pair
 from caploc.models.language_model import LanguageModel
 from caploc.records import DataError
 
@@ -62,7 +63,7 @@ class Training:
     """
 
     def __init__(
-        self, lm: LanguageModel, trained: Trainable, samples: Sequence[Encoded],
+        self, lm: LanguageModel, trained: Trainable, samples: Sequence[Pair],
         *, rate: float, batch: int, seed: int,
     ) -> None:  # fmt: skip
         if len(samples) < batch:
@@ -100,9 +101,8 @@ class Training:
             self._order = torch.randperm(n, generator=self._generator).tolist()
         chosen, self._order = self._order[: self._batch], self._order[self._batch :]
         with self._trained.training(), torch.enable_grad():
-            tokens = torch.cat(
-                answer_log_probabilities(self._lm, [self._samples[i] for i in chosen])
-            )
+            found = answer_pass(self._lm, [self._samples[i] for i in chosen])
+            tokens = found.logprob[found.batch.counts]
             loss = -tokens.mean()
             self._optimiser.zero_grad()
             loss.backward()

@@ -1,18 +1,25 @@
-"""The tables `enhancement` and `cross_enhancement`, pivoted: what training located neurons does."""
+"""The section on trained neurons: the tables `enhancement` and `cross_enhancement`, pivoted."""
 
 import json
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
-from caploc.report.cells import number
-from caploc.report.crossing import SET_KINDS
-from caploc.report.formatting import Number, joined
-from caploc.report.inputs import Task
-from caploc.report.views import View
+import polars as pl
 
-__all__ = ["enhancement", "paper", "wrong_averages"]
+from caploc.experiments.enhancement.table import CROSS_ENHANCEMENT, ENHANCEMENT
+from caploc.report.findings import Finding, Tone
+from caploc.report.formatting import NOT_COMPUTED, Number, joined
+from caploc.report.inputs import Inputs, Task
+from caploc.report.numbers import matching, number, row
+from caploc.report.set_kinds import SET_KINDS
+from caploc.report.views import View, views
 
+__all__ = ["CONTENTS", "ORDER", "TABLES", "findings", "section", "wrong_averages"]
+
+TABLES = {"enhancement": ENHANCEMENT, "cross_enhancement": CROSS_ENHANCEMENT}
+ORDER = 30
+CONTENTS = (("enhancement", "What training them does"),)
 _ARMS = {
     "none": "no training",
     "scaled": "no training, located activations doubled",
@@ -30,98 +37,125 @@ _CHOICES = {
     "best": "the best learning rate of each arm",
 }
 _METRICS = {"accuracy": "right answers", "log_probability": "log-probability of the gold answer"}
+_BESIDE = "Beside random neurons of the same layers"
 
 
-class _Cells:
-    """Numbers of one model, method, mask and choice of the learning rate."""
+def section(inputs: Inputs) -> dict[str, Any] | None:
+    """What the page shows; None if nothing was trained.
 
-    def __init__(self, view: View, mask: str, choice: str) -> None:
-        self.rows: dict[tuple[Any, ...], Mapping[str, Any]] = {}
-        for row in view.inputs.tables["enhancement"]:
-            if (row["model"], row["method"], row["mask"]) != (view.model, view.method, mask):
-                continue
-            # Sizes do not depend on the choice.
-            if row["choice"] in (choice, ""):
-                names = ("dataset", "arm", "epoch", "comparison", "metric")
-                self.rows[tuple(row[name] for name in names)] = row
-
-    def number(
-        self, dataset: str, arm: str, epoch: int | None, metric: str, comparison: str = ""
-    ) -> Number:
-        epoch = 0 if arm in _UNTRAINED else epoch
-        row = self.rows.get((dataset, arm, epoch, comparison, metric))
-        if row is not None and row["value"] is None:
-            return Number(reason=row["interval"] or "not computed")
-        return number(row)
-
-    def n_runs(self, arm: str) -> int:
-        """Orders of the data or, of random neurons, draws that the numbers of an arm rest on."""
-        names = [key for key in self.rows if key[1] == arm and key[3] == ""]
-        return max((self.rows[key].get("n_draws") or 0 for key in names), default=0)
-
-    def among(self, column: int) -> list[Any]:
-        """Distinct values of an identifying column, in ascending order."""
-        return sorted({key[column] for key in self.rows if key[column] is not None})
+    Returns:
+        ``paper`` (its Table 2, and averages ``wrong`` that its cells do not give), and of every
+        view ``tables``, one for each mask and choice of the learning rate.
+    """
+    if "enhancement" not in inputs.tables:
+        return None
+    paper = json.loads(Path(__file__).with_name("paper.json").read_text(encoding="utf-8"))
+    return {
+        "paper": paper | {"wrong": wrong_averages(paper["rows"])},
+        "views": [
+            {"view": view, "tables": [_of_mask(view, *part) for part in _parts(view)]}
+            for view in views(inputs)
+        ],
+    }
 
 
-def enhancement(view: View) -> list[dict[str, Any]]:
-    """What the page shows of each mask and choice of rates; empty if nothing was trained."""
-    rows = [
-        row
-        for row in view.inputs.tables.get("enhancement", [])
-        if (row["model"], row["method"]) == (view.model, view.method)
-    ]
-    masks = [mask for mask in view.inputs.spec["masks"] if mask["id"] in {r["mask"] for r in rows}]
-    choices = [choice for choice in _CHOICES if choice in {row["choice"] for row in rows}]
+def findings(view: View) -> list[Finding]:
+    """Located neurons beside random ones of the same layers, by the headline mask if it trained."""
+    parts = _parts(view) if "enhancement" in view.inputs.tables else []
+    for mask, choice in sorted(parts, key=lambda part: part[0]["sigma"] != view.sigma):
+        frame = _rows(view, mask, choice)
+        for found in _findings(frame, _trained(view, frame), _epochs(frame)):
+            if found.about == _BESIDE:
+                tone: Tone = "mixed" if found.tone == "caution" else found.tone
+                text = f"{found.about} (sigma {mask['sigma']:g}). {found.text}"
+                return [Finding(tone, "Training them", text)]
+    return []
+
+
+def _parts(view: View) -> list[tuple[Mapping[str, Any], str]]:
+    """Masks and choices of the learning rate that the table has."""
+    frame = matching(view.inputs.tables["enhancement"], model=view.model, method=view.method)
+    masks, choices = set(frame["mask"]), set(frame["choice"])
     return [
-        _of_mask(view, _Cells(view, mask["id"], choice), mask, choice)
-        for mask in masks
-        for choice in choices
+        (mask, choice)
+        for mask in view.inputs.spec["masks"]
+        if mask["id"] in masks
+        for choice in _CHOICES
+        if choice in choices
     ]
 
 
-def _of_mask(view: View, cells: _Cells, mask: Mapping[str, Any], choice: str) -> dict[str, Any]:
-    found = set(cells.among(0))
-    tasks = [task for task in view.inputs.tasks if task.id in found]
-    columns = [(task.id, task.title) for task in tasks]
-    averaged = [*columns, *([(_AVERAGE, "Average")] if _AVERAGE in found else [])]
-    arms = [arm for arm in _ARMS if arm in cells.among(1)]
-    epochs = [epoch for epoch in cells.among(2) if epoch]
+def _rows(view: View, mask: Mapping[str, Any], choice: str) -> pl.DataFrame:
+    """Rows of one mask and choice; sizes do not depend on the choice."""
+    frame = matching(
+        view.inputs.tables["enhancement"], model=view.model, method=view.method, mask=mask["id"]
+    )
+    return frame.filter(pl.col("choice").is_in([choice, ""]))
+
+
+def _number(
+    frame: pl.DataFrame, dataset: str, arm: str, epoch: int | None, metric: str,
+    comparison: str = "",
+) -> Number:  # fmt: skip
+    epoch = 0 if arm in _UNTRAINED else epoch
+    where = {"dataset": dataset, "arm": arm, "epoch": epoch, "comparison": comparison}
+    found = row(frame, **where, metric=metric)
+    if found is not None and found["value"] is None:
+        return Number(reason=found["interval"] or NOT_COMPUTED)
+    return number(frame, **where, metric=metric)
+
+
+def _epochs(frame: pl.DataFrame) -> list[int]:
+    return frame.filter(pl.col("epoch") > 0)["epoch"].unique().sort().to_list()
+
+
+def _trained(view: View, frame: pl.DataFrame) -> list[Task]:
+    return [task for task in view.inputs.tasks if task.id in set(frame["dataset"])]
+
+
+def _of_mask(view: View, mask: Mapping[str, Any], choice: str) -> dict[str, Any]:
+    frame = _rows(view, mask, choice)
+    tasks, epochs = _trained(view, frame), _epochs(frame)
+    average = [(_AVERAGE, "Average")] if _AVERAGE in set(frame["dataset"]) else []
+    columns = [*((task.id, task.title) for task in tasks), *average]
+    arms = [arm for arm in _ARMS if arm in set(frame["arm"])]
     last = epochs[-1] if epochs else None
-    rates = {row["rate"] for row in cells.rows.values() if row["rate"] is not None}
+    rates = frame["rate"].drop_nulls().unique().sort()
+    by_set = ", by data set" if choice == "shared" and len(rates) > 1 else ""
+    # Orders of the data or, of random neurons, draws that the numbers of an arm rest on.
+    runs = {a: matching(frame, arm=a, comparison="")["n_draws"].max() for a in ("located", "layer")}
     return {
         "sigma": mask["sigma"],
         "choice": _CHOICES[choice],
-        "rates": joined([f"{rate:g}" for rate in sorted(rates)], "or")
-        + (", by data set" if choice == "shared" and len(rates) > 1 else ""),
-        "n_runs": {arm: cells.n_runs(arm) for arm in ("located", "layer")},
-        "columns": [title for _, title in averaged],
-        "epochs": [(epoch, _lines(cells, arms, averaged, epoch)) for epoch in epochs],
+        "rates": joined([f"{rate:g}" for rate in rates], "or") + by_set,
+        "n_runs": runs,
+        "columns": [title for _, title in columns],
+        "epochs": [(epoch, _lines(frame, arms, columns, epoch)) for epoch in epochs],
         "last": last,
         "beside": {
             title: [
                 (
                     _ARMS[arm],
-                    [cells.number(d, arm, last, metric, "located minus") for d, _ in averaged],
+                    [_number(frame, d, arm, last, metric, "located minus") for d, _ in columns],
                 )
                 for arm in arms
                 if arm not in ("located", *_UNTRAINED)
             ]
             for metric, title in _METRICS.items()
         },
-        "findings": _findings(cells, tasks, last),
+        "findings": _findings(frame, tasks, epochs),
         "cross": _cross(view, mask["id"]) if choice == "shared" else [],
     }
 
 
 def _lines(
-    cells: _Cells, arms: Sequence[str], columns: Sequence[tuple[str, str]], epoch: int
+    frame: pl.DataFrame, arms: Sequence[str], columns: Sequence[tuple[str, str]], epoch: int
 ) -> list[dict[str, Any]]:
     """One line for each arm; the best of a column is marked where it stands apart from all."""
-    grid = {arm: [cells.number(d, arm, epoch, "accuracy") for d, _ in columns] for arm in arms}
+    grid = {arm: [_number(frame, d, arm, epoch, "accuracy") for d, _ in columns] for arm in arms}
     lines = []
     for arm in arms:
-        sizes = [cells.number(d, arm, None, "trained_values").value for d, _ in columns]
+        sizes = [_number(frame, d, arm, None, "trained_values").value for d, _ in columns]
         known = sorted({int(size) for size in sizes if size is not None})
         others = [grid[other] for other in arms if other != arm]
         best = [
@@ -140,19 +174,20 @@ def _lines(
     return lines
 
 
-def _findings(cells: _Cells, tasks: Sequence[Task], last: int | None) -> list[dict[str, str]]:
+def _findings(frame: pl.DataFrame, tasks: Sequence[Task], epochs: Sequence[int]) -> list[Finding]:
     """Located beside no training, random neurons and all others, data set by data set."""
+    last = epochs[-1] if epochs else None
     found = []
     for comparison, arm, about in (
         ("change", "located", "Beside no training"),
-        ("located minus", "layer", "Beside random neurons of the same layers"),
+        ("located minus", "layer", _BESIDE),
         ("located minus", "rest", "Beside all other neurons"),
     ):
         told, kinds = [], []
         for metric, name in _METRICS.items():
             groups: dict[str, list[str]] = {"better": [], "worse": [], "not told apart": []}
             for task in tasks:
-                one = cells.number(task.id, arm, last, metric, comparison)
+                one = _number(frame, task.id, arm, last, metric, comparison)
                 if one.has_value:
                     kind = _kind(one)
                     groups[kind].append(task.title)
@@ -162,12 +197,12 @@ def _findings(cells: _Cells, tasks: Sequence[Task], last: int | None) -> list[di
                 told.append(f"{name.capitalize()}: {'; '.join(parts)}.")
         if not told:
             continue
-        tone = "mixed" if "better" in kinds else "against"
+        tone: Tone = "mixed" if "better" in kinds else "against"
         if set(kinds) == {"better"}:
             tone = "supports"
         if arm == "layer" and tone == "against":
             told.append("Nothing here says that the located neurons are the ones to train.")
-        found.append({"about": about, "text": " ".join(told), "tone": tone})
+        found.append(Finding(tone, about, " ".join(told)))
     return found
 
 
@@ -179,51 +214,59 @@ def _kind(difference: Number) -> str:
 
 def _cross(view: View, mask: str) -> list[dict[str, Any]]:
     """Of every kind of sets: matrix source x target of changes, located and random."""
-    found = [(title, _matrix(view, mask, sets)) for sets, title in SET_KINDS]
-    return [{"title": title, **matrix} for title, matrix in found if matrix]
-
-
-def _matrix(view: View, mask: str, sets: str) -> dict[str, Any] | None:
-    rows = {
-        (row["source"], row["dataset"], row["arm"], row["comparison"]): row
-        for row in view.inputs.tables.get("cross_enhancement", [])
-        if (row["model"], row["method"], row["mask"]) == (view.model, view.method, mask)
-        and row["metric"] == "log_probability"
-        and row["sets"] == sets
-    }
-    sources = [task for task in view.inputs.tasks if any(key[0] == task.id for key in rows)]
-    if not sources:
-        return None
-
-    def cell(source: str, target: str) -> dict[str, Any]:
-        own = number(rows.get((source, target, "located", "change")))
-        beside = number(rows.get((source, target, "located", "beside layer")))
-        apart = beside.has_value and (beside.bottom > 0 or beside.top < 0)
-        return {"own": own, "beside": beside, "apart": apart}
-
-    grid = [[cell(s.id, t.id) for t in view.inputs.tasks] for s in sources]
-    most = max((abs(c["beside"].value or 0.0) for line in grid for c in line), default=0.0)
-    for one in (c for line in grid for c in line):
-        one["heat"] = max(0.0, one["beside"].value or 0.0) / most if most else 0.0
-    contrasts = [
-        (title, number(rows.get(("all", "same minus other", arm, comparison))))
-        for title, arm, comparison in (
-            ("located neurons trained", "located", "change"),
-            ("random neurons trained", "layer", "change"),
-            ("located minus random", "located", "beside layer"),
-        )
+    empty = pl.DataFrame(schema=dict(CROSS_ENHANCEMENT))
+    frame = matching(
+        view.inputs.tables.get("cross_enhancement", empty), model=view.model, method=view.method,
+        mask=mask, metric="log_probability",
+    )  # fmt: skip
+    found = [
+        (title, own)
+        for sets, title in SET_KINDS.items()
+        if not (own := matching(frame, sets=sets)).is_empty()
     ]
+    return [{"title": title, **_matrix(view, own)} for title, own in found]
+
+
+def _matrix(view: View, frame: pl.DataFrame) -> dict[str, Any]:
+    tasks, trained = view.inputs.tasks, set(frame["source"])
+    sources = [task for task in tasks if task.id in trained]
+    own, beside = (
+        [
+            [
+                number(frame, source=s.id, dataset=t.id, arm="located", comparison=comparison)
+                for t in tasks
+            ]
+            for s in sources
+        ]
+        for comparison in ("change", "beside layer")
+    )
+    most = max((abs(one.value or 0.0) for line in beside for one in line), default=0.0)
+    contrast = {"source": "all", "dataset": "same minus other"}
     return {
-        "lines": [(s.title, line) for s, line in zip(sources, grid, strict=True)],
-        "contrasts": contrasts,
+        "lines": [
+            (
+                source.title,
+                [
+                    {
+                        "own": change,
+                        "beside": one,
+                        "apart": one.has_value and (one.bottom > 0 or one.top < 0),
+                        "heat": max(0.0, one.value or 0.0) / most if most else 0.0,
+                    }
+                    for change, one in zip(changes, ones, strict=True)
+                ],
+            )
+            for source, changes, ones in zip(sources, own, beside, strict=True)
+        ],
+        "contrasts": [
+            (title, number(frame, **contrast, arm=arm, comparison=comparison))
+            for title, arm, comparison in (
+                ("located neurons trained", "located", "change"),
+                ("random neurons trained", "layer", "change"),
+                ("located minus random", "located", "beside layer"),
+            )
+        ],
     }
-
-
-def paper() -> dict[str, Any]:
-    """Table 2 of the paper, with the averages that its cells do not give."""
-    text = files("caploc.report").joinpath("paper_enhancement.json").read_text(encoding="utf-8")
-    found = json.loads(text)
-    return found | {"wrong": wrong_averages(found["rows"])}
 
 
 def wrong_averages(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -233,8 +276,8 @@ def wrong_averages(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         rows: lines of the paper's table: ``cells``, for each epoch three cells and their average.
     """
     found = []
-    for index, row in enumerate(rows):
-        for place, (*cells, printed) in enumerate(row["cells"]):
+    for index, line in enumerate(rows):
+        for place, (*cells, printed) in enumerate(line["cells"]):
             mean = sum(cells) / len(cells)
             if abs(mean - printed) > 0.0101:
                 found.append({"row": index, "epoch": place, "printed": printed, "mean": mean})

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from caploc import plugins
 from caploc.stages.jobs import place
 
 if TYPE_CHECKING:
@@ -19,12 +20,19 @@ def _settings(run: "Run", experiment: str) -> dict[str, Any]:
     return run.config["experiments"][experiment]
 
 
+def _weighing(run: "Run") -> list[str]:
+    """Ids of locators: controls are matched by the first, the others stand beside the masks."""
+    return list(dict.fromkeys(("activation-size", *_settings(run, "erasure")["locators"])))
+
+
 def weigh_neurons(run: "Run", model: str) -> dict[str, Any]:
     return {
         "model": model,
         "tasks": run.settings["tasks"],
         "neutral": run.settings["neutral"],
         "samples": _settings(run, "erasure")["weighing_samples"],
+        "locators": _weighing(run),
+        "seed": run.settings["seed"],
     } | place(run, model)
 
 
@@ -108,6 +116,9 @@ def _every_task(run: "Run") -> list[str]:
 
 
 EXECUTED = {
+    "weigh_neurons": lambda run, model: [
+        plugins.module_name("locators", name.replace("-", "_")) for name in _weighing(run)
+    ],
     "erase_neurons": lambda run, model, task, method: run.task_plugins(task),
     "tabulate_cross_erasure": _every_task,
     "tabulate_cross_overlap": _every_task,

@@ -1,27 +1,44 @@
-"""The table `erasure`, pivoted: what silencing located neurons does, beside the random sets."""
+"""The sections on silenced neurons: what it does, and to questions of other data sets."""
 
 import json
-from collections.abc import Mapping
-from importlib.resources import files
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import altair as alt
+import polars as pl
 
-from caploc.report.cells import number
-from caploc.report.figures import Panel
-from caploc.report.formatting import Number
+from caploc.experiments.erasure._crossing_report import crossing, selective
+from caploc.experiments.erasure.table import CROSS_ERASURE, CROSS_OVERLAP, ERASURE
+from caploc.report.charts import data, log_x, looks_of
+from caploc.report.findings import Finding, Tile
+from caploc.report.formatting import Number, joined, points
+from caploc.report.inputs import Inputs, Task
+from caploc.report.numbers import matching, number, row
 from caploc.report.palette import CHANCE, LOCATED, MIXTURE, Series
-from caploc.report.svg import inline_svg
-from caploc.report.views import View
+from caploc.report.svg import Panel, inline_svg
+from caploc.report.views import View, views
 
-__all__ = ["DOSE_SERIES", "erasure", "paper"]
+__all__ = ["CONTENTS", "ORDER", "TABLES", "findings", "section", "tiles"]
 
+TABLES = {"erasure": ERASURE, "cross_erasure": CROSS_ERASURE, "cross_overlap": CROSS_OVERLAP}
+ORDER = 20
+CONTENTS = (
+    ("erasure", "What silencing them does"),
+    ("crossing", "Neurons of one, questions of another"),
+)
 _NO_MATCH = 0.25
-DOSE_SERIES = (
+_SIGNIFICANT = 0.05
+_DOSE_SERIES = (
     Series("located", "farthest from the mean score", LOCATED.colour, "", (1, 0)),
     Series("activation-size", "largest activations", MIXTURE.colour, "", (6, 3)),
     Series("random", "random, same number in each layer", CHANCE.colour, "", (2, 3)),
 )
+_DOSES = {
+    "located": {"arm": "located", "control": ""},
+    "activation-size": {"arm": "activation-size", "control": ""},
+    "random": {"arm": "located", "control": "layer"},
+}
 _ARMS = (
     ("located", "all", "", "located, at every position"),
     ("located", "answer", "", "located, where answer tokens are predicted"),
@@ -35,203 +52,295 @@ _ARMS = (
     ("located", "all", "layer", "random, same number in each layer"),
     ("located", "all", "uniform", "random, anywhere"),
 )
+_SCORES = {
+    "lenient": "last number, wherever it stands",
+    "ranked": "label ranked first by log-probability",
+    "bleu": "sentence BLEU",
+    "parses": "parses as Python",
+    "exact": "greedy decoding says the gold answer",
+}
+# Where a row says nothing else.
+_PLAIN: dict[str, Any] = {"arm": "located", "mode": "all", "control": "", "share": None}
 
 
-class _Cells:
-    """Numbers of one model, method and number of worked examples."""
+def section(inputs: Inputs) -> dict[str, Any] | None:
+    """What the page shows; None if nothing was silenced.
 
-    def __init__(self, view: View, shots: int) -> None:
-        self.rows: dict[tuple[Any, ...], Mapping[str, Any]] = {}
-        for row in view.inputs.tables["erasure"]:
-            if (row["model"], row["method"]) != (view.model, view.method):
-                continue
-            # Sizes and neutral text do not depend on worked examples.
-            if row["shots"] is None or row["shots"] == shots:
-                names = ("dataset", "mask", "arm", "mode", "control", "share", "metric")
-                self.rows[tuple(row[name] for name in names)] = row
-
-    def row(
-        self, dataset: str, mask: str, metric: str, control: str = "", arm: str = "located",
-        mode: str = "all", share: float | None = None,
-    ) -> Mapping[str, Any] | None:  # fmt: skip
-        return self.rows.get((dataset, mask, arm, mode, control, share, metric))
-
-    def number(self, dataset: str, mask: str, metric: str, **where: Any) -> Number:
-        arm, mode = where.get("arm", "located"), where.get("mode", "all")
-        size = self.row(dataset, mask, "n_neurons", "", arm, mode)
-        if size is not None and size["value"] == 0 and arm != "base":
-            return Number(reason="no neuron (n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}0)")
-        return number(self.row(dataset, mask, metric, **where))
+    Returns:
+        ``erasure`` and ``crossing``, each None if the run has no such table. ``erasure`` has the
+        ``paper`` (its Table 3), the legend ``series`` and of every view the tables ``by_shots``,
+        one for each number of worked examples.
+    """
+    tables = inputs.tables
+    found: dict[str, Any] = {"erasure": None, "crossing": None}
+    if "erasure" in tables:
+        paper = json.loads(Path(__file__).with_name("paper.json").read_text(encoding="utf-8"))
+        of_views = [{"view": view, "by_shots": _by_shots(view)} for view in views(inputs)]
+        found["erasure"] = {"paper": paper, "series": _DOSE_SERIES, "views": of_views}
+    if "cross_erasure" in tables:
+        found["crossing"] = [{"view": v, "found": crossing(v)} for v in views(inputs)]
+    return found if any(part is not None for part in found.values()) else None
 
 
-def erasure(view: View) -> list[dict[str, Any]]:
+def findings(view: View) -> list[Finding]:
+    """What silencing shows, and whether it is selective."""
+    return [found for found in (_silencing(view), selective(view)) if found is not None]
+
+
+def tiles(view: View) -> list[Tile]:
+    """Right answers that silencing costs on average; empty if nothing was silenced."""
+    parts = _first_shots(view)
+    if parts is None:
+        return []
+    located, random = _average(view, parts)
+    if not located.has_value:
+        return []
+    beside = f"matched random neurons: {_span(random)}" if random.has_value else "no matched sets"
+    return [
+        Tile(
+            f"{points(located.value or 0.0)} points",
+            "right answers when a data set loses its located neurons, on average",
+            f"95 % interval {points(located.bottom)} to {points(located.top)}; {beside}",
+        )
+    ]
+
+
+def _rows(view: View) -> pl.DataFrame:
+    frame = view.inputs.tables.get("erasure", pl.DataFrame(schema=dict(ERASURE)))
+    return matching(frame, model=view.model, method=view.method)
+
+
+def _shots(view: View) -> list[int]:
+    frame = view.inputs.tables.get("erasure", pl.DataFrame(schema=dict(ERASURE)))
+    return frame["shots"].drop_nulls().unique().sort().to_list()
+
+
+def _of_shots(view: View, shots: int) -> pl.DataFrame:
+    """Rows with so many worked examples; sizes and neutral text do not depend on them."""
+    return _rows(view).filter(pl.col("shots").is_null() | (pl.col("shots") == shots))
+
+
+def _first_shots(view: View) -> pl.DataFrame | None:
+    shots = _shots(view)
+    return _of_shots(view, shots[0]) if shots else None
+
+
+def _number(frame: pl.DataFrame, **where: Any) -> Number:
+    """A number of a set of neurons, or the remark that the set is empty."""
+    where = {**_PLAIN, **where}
+    size = {**where, "metric": "n_neurons", "control": "", "share": None}
+    if number(frame, **size).value == 0:
+        return Number(reason="no neuron (n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}0)")
+    return number(frame, **where)
+
+
+def _plain(frame: pl.DataFrame, **where: Any) -> Number:
+    return number(frame, **{**_PLAIN, **where})
+
+
+def _base(frame: pl.DataFrame, metric: str) -> Number:
+    """A number of the unchanged model."""
+    return _plain(frame, mask="", arm="base", metric=metric)
+
+
+def _by_shots(view: View) -> list[dict[str, Any]]:
     """What the page shows for each number of worked examples; empty if nothing was silenced."""
-    rows = view.inputs.tables.get("erasure", [])
-    shots = sorted({row["shots"] for row in rows if row["shots"] is not None})
-    return [_of_shots(view, _Cells(view, k), k) for k in shots]
+    return [
+        {"shots": shots, **_tables(view, _of_shots(view, shots), shots)} for shots in _shots(view)
+    ]
 
 
-def _of_shots(view: View, cells: _Cells, shots: int) -> dict[str, Any]:
-    masks = view.inputs.spec["masks"]
-    datasets = [(task.id, task.title) for task in view.inputs.tasks]
+def _tables(view: View, frame: pl.DataFrame, shots: int) -> dict[str, Any]:
+    masks, tasks = view.inputs.spec["masks"], view.inputs.tasks
+    averaged = [*((task.id, task.title) for task in tasks), ("average", "Average")]
+    own = {task: matching(frame, dataset=task.id) for task in tasks}
+    headline = {task: matching(of_task, mask=view.mask) for task, of_task in own.items()}
     return {
-        "shots": shots,
         "masks": masks,
         "accuracy": [
             {
                 "title": title,
-                "base": number(cells.row(dataset, "", "accuracy", arm="base")),
-                "masks": [_accuracy(cells, dataset, mask["id"]) for mask in masks],
+                "base": _base(matching(frame, dataset=dataset), "accuracy"),
+                "masks": [
+                    _accuracy(matching(frame, dataset=dataset, mask=mask["id"])) for mask in masks
+                ],
             }
-            for dataset, title in [*datasets, ("average", "Average")]
+            for dataset, title in averaged
         ],
-        "primary": [_primary(cells, view.mask, *names) for names in datasets],
+        "primary": [_primary(own[task], headline[task], task) for task in tasks],
         "arms": [
             (
                 title,
                 [
-                    cells.number(d, view.mask, "logprob_fall", arm=arm, mode=mode, control=control)
-                    for d, _ in datasets
+                    _number(
+                        headline[task], metric="logprob_fall", arm=arm, mode=mode, control=control
+                    )
+                    for task in tasks
                 ],
             )
             for arm, mode, control, title in _ARMS
         ],
         "doses": [
             {
-                "title": title,
-                **{
-                    key: number(cells.row(d, "", metric, control, arm))
-                    for key, metric, control, arm in (
-                        ("located", "dose_area", "", "located"),
-                        ("size", "dose_area", "", "activation-size"),
-                        ("random", "dose_area", "layer", "located"),
-                        ("excess", "dose_area_excess", "layer", "located"),
-                    )
-                },
+                "title": task.title,
+                "numbers": [
+                    *(_plain(own[task], mask="", metric="dose_area", **a) for a in _DOSES.values()),
+                    _plain(own[task], mask="", metric="dose_area_excess", control="layer"),
+                ],
             }
-            for d, title in datasets
+            for task in tasks
         ],
-        "panels": _dose_panels(view, cells, shots),
-        "fluency": [_fluency(cells, view.mask, *names) for names in datasets],
-        "scores": [_scores(cells, view.mask, *names) for names in datasets],
+        "panels": _dose_panels(view, own, shots),
+        "fluency": [(task.title, _fluency(own[task], headline[task])) for task in tasks],
+        "scores": [
+            (task.title, name, *_beside(own[task], headline[task], metric))
+            for task in tasks
+            for metric, name in _SCORES.items()
+            # As far as the form of the answers has them.
+            if _base(own[task], metric).has_value
+        ],
     }
 
 
-def _accuracy(cells: _Cells, dataset: str, mask: str) -> dict[str, Any]:
-    located = cells.number(dataset, mask, "accuracy")
-    random = cells.number(dataset, mask, "accuracy", control="matched")
-    # Marked only where the interval of the located set and the range of the draws are apart.
-    apart = located.has_value and random.has_value and located.top < random.bottom
-    excess = cells.number(dataset, mask, "accuracy_excess", control="matched")
+def _accuracy(frame: pl.DataFrame) -> dict[str, Any]:
+    """Of one data set and mask."""
+    located = _number(frame, metric="accuracy")
+    random = _number(frame, metric="accuracy", control="matched")
+    excess = _number(frame, metric="accuracy_excess", control="matched")
     return {
         "located": located,
         "random": random,
-        "apart": apart,
-        "change": cells.number(dataset, mask, "accuracy_change"),
-        "random_change": cells.number(dataset, mask, "accuracy_change", control="matched"),
+        # Marked only where the interval of the located set and the range of the draws are apart.
+        "apart": located.has_value and random.has_value and located.top < random.bottom,
+        "change": _number(frame, metric="accuracy_change"),
+        "random_change": _number(frame, metric="accuracy_change", control="matched"),
         "excess": excess,
         "worse": excess.has_value and excess.top < 0,
     }
 
 
-def _primary(cells: _Cells, mask: str, dataset: str, title: str) -> dict[str, Any]:
-    row = cells.row(dataset, mask, "logprob_excess", "matched")
-    size = number(cells.row(dataset, mask, "size_difference", "matched"))
-    kinds = cells.row(dataset, mask, "n_distinct", "matched")
+def _primary(own: pl.DataFrame, frame: pl.DataFrame, task: Task) -> dict[str, Any]:
+    matched = {**_PLAIN, "control": "matched"}
+    tested = row(frame, **matched, metric="logprob_excess") or {}
+    size = number(frame, **matched, metric="size_difference")
     return {
-        "title": title,
-        "n_neurons": cells.row(dataset, mask, "n_neurons"),
-        "base": number(cells.row(dataset, "", "logprob", arm="base")),
-        "located": cells.number(dataset, mask, "logprob_fall"),
-        "random": cells.number(dataset, mask, "logprob_fall", control="matched"),
-        "excess": cells.number(dataset, mask, "logprob_excess", control="matched"),
-        "p": row["p"] if row else None,
-        "p_holm": row["p_holm"] if row else None,
-        "n_draws": row["n_draws"] if row else None,
-        "n_distinct": int(kinds["value"]) if kinds else None,
+        "title": task.title,
+        "n_neurons": _plain(frame, metric="n_neurons"),
+        "base": _base(own, "logprob"),
+        "located": _number(frame, metric="logprob_fall"),
+        "random": _number(frame, metric="logprob_fall", control="matched"),
+        "excess": _number(frame, metric="logprob_excess", control="matched"),
+        **{name: tested.get(name) for name in ("p", "p_holm", "n_draws")},
+        "n_distinct": number(frame, **matched, metric="n_distinct").value,
         "size": size,
         "matched": size.value is not None and abs(size.value) <= _NO_MATCH,
     }
 
 
-def _fluency(cells: _Cells, mask: str, dataset: str, title: str) -> dict[str, Any]:
-    return {"title": title} | {
-        f"{metric}_{name}": number(cells.row(dataset, where, metric, control, arm))
+def _beside(own: pl.DataFrame, frame: pl.DataFrame, metric: str) -> list[Number]:
+    """Unchanged, located and matched random."""
+    located = _number(frame, metric=metric)
+    return [_base(own, metric), located, _number(frame, metric=metric, control="matched")]
+
+
+def _fluency(own: pl.DataFrame, frame: pl.DataFrame) -> list[list[Number]]:
+    """Perplexity and malformed answers: unchanged, located and matched random."""
+    return [
+        [
+            _base(own, metric),
+            _plain(frame, metric=metric),
+            _plain(frame, metric=metric, control="matched"),
+        ]
         for metric in ("perplexity", "malformed")
-        for name, where, control, arm in (
-            ("base", "", "", "base"),
-            ("located", mask, "", "located"),
-            ("random", mask, "matched", "located"),
-        )
-    }
+    ]
 
 
-def _scores(cells: _Cells, mask: str, dataset: str, title: str) -> dict[str, Any]:
-    """Further scores of generated answers, as far as the form of the answers has them."""
-    found = []
-    for metric, name in (
-        ("lenient", "last number, wherever it stands"),
-        ("ranked", "label ranked first by log-probability"),
-        ("bleu", "sentence BLEU"),
-        ("parses", "parses as Python"),
-        ("exact", "greedy decoding says the gold answer"),
-    ):
-        base = number(cells.row(dataset, "", metric, arm="base"))
-        if base.has_value:
-            located = cells.number(dataset, mask, metric)
-            random = cells.number(dataset, mask, metric, control="matched")
-            found.append({"name": name, "base": base, "located": located, "random": random})
-    return {"title": title, "scores": found}
-
-
-def _dose_panels(view: View, cells: _Cells, shots: int) -> list[Panel]:
-    shares = sorted({key[5] for key in cells.rows if key[5] is not None})
+def _dose_panels(view: View, own: dict[Task, pl.DataFrame], shots: int) -> list[Panel]:
     panels = []
-    for task in view.inputs.tasks:
-        rows = []
-        for series, arm, control in (
-            ("located", "located", ""),
-            ("activation-size", "activation-size", ""),
-            ("random", "located", "layer"),
-        ):
-            for share in shares:
-                found = number(cells.row(task.id, "", "logprob_fall", control, arm, "all", share))
-                if found.value is not None:
-                    rows.append({"x": 100 * share, "series": series, "value": found.value,
-                                 "low": found.bottom, "high": found.top})  # fmt: skip
+    for task, frame in own.items():
+        falls = matching(frame, mask="", mode="all", metric="logprob_fall")
+        falls = falls.drop_nulls(["share", "value"]).sort("share")
+        rows = [
+            {
+                "x": 100 * found["share"],
+                "series": series,
+                "value": found["value"],
+                "low": found["value"] if found["ci_low"] is None else found["ci_low"],
+                "high": found["value"] if found["ci_high"] is None else found["ci_high"],
+            }
+            for series, where in _DOSES.items()
+            for found in matching(falls, **where).iter_rows(named=True)
+        ]
         if not rows:
             continue
         name = f"{view.slug}-dose-{shots}-{task.id}"
         spoken = f"{task.title}: fall of the log-probability against the share of silenced neurons"
-        panels.append(Panel(task.title, inline_svg(_dose_chart(rows, task.title), name, spoken)))
+        svg = inline_svg(_dose_chart(rows, task.title), name, spoken, _DOSE_SERIES)
+        panels.append(Panel(task.title, svg))
     return panels
 
 
-def _dose_chart(rows: list[dict[str, Any]], title: str) -> alt.TopLevelMixin:
-    keys = [s.key for s in DOSE_SERIES]
-    colour = alt.Color(
-        "series:N", legend=None, scale=alt.Scale(domain=keys, range=[s.colour for s in DOSE_SERIES])
-    )
-    dash = alt.StrokeDash(
-        "series:N",
-        legend=None,
-        scale=alt.Scale(domain=keys, range=[list(s.dash) for s in DOSE_SERIES]),
-    )
-    ticks = sorted({row["x"] for row in rows})
-    x = alt.X(
-        "x:Q",
-        title="% of all neurons silenced",
-        scale=alt.Scale(type="log", domain=[ticks[0], ticks[-1]], nice=False, padding=6),
-        axis=alt.Axis(values=ticks, labelOverlap=True, grid=False, format="~g"),
-    )
-    base = alt.Chart(alt.Data(values=rows)).encode(x=x, color=colour)
+def _dose_chart(rows: Sequence[dict[str, Any]], title: str) -> alt.TopLevelMixin:
+    looks = looks_of(_DOSE_SERIES)
+    x = log_x(rows, "% of all neurons silenced")
+    base = alt.Chart(data(rows)).encode(x=x, color=looks["color"])
     y = alt.Y("value:Q", title="fall, nat per token")
     spans = base.mark_rule(size=1.5, opacity=0.6).encode(y="low:Q", y2="high:Q")
-    lines = base.mark_line(strokeWidth=2).encode(y=y, strokeDash=dash)
+    lines = base.mark_line(strokeWidth=2).encode(y=y, strokeDash=looks["strokeDash"])
     return alt.layer(spans, lines).properties(width=250, height=175, title=title)
 
 
-def paper() -> dict[str, Any]:
-    """Table 3 of the paper."""
-    text = files("caploc.report").joinpath("paper_erasure.json").read_text(encoding="utf-8")
-    return json.loads(text)
+def _average(view: View, frame: pl.DataFrame) -> tuple[Number, Number]:
+    """Change of the average accuracy at the headline mask: located and matched random."""
+    own = matching(frame, dataset="average", mask=view.mask)
+    change = _number(own, metric="accuracy_change")
+    return change, _number(own, metric="accuracy_change", control="matched")
+
+
+def _span(found: Number) -> str:
+    text = points(found.value or 0.0)
+    if found.low is None or found.high is None:
+        return text
+    return f"{text} ({points(found.low)} to {points(found.high)})"
+
+
+def _silencing(view: View) -> Finding | None:
+    frame = _first_shots(view)
+    if frame is None:
+        return None
+    rows = [
+        _primary(own, matching(own, mask=view.mask), task)
+        for task in view.inputs.tasks
+        for own in [matching(frame, dataset=task.id)]
+    ]
+    tested = [one for one in rows if one["p_holm"] is not None]
+    worse = [one for one in tested if one["p_holm"] <= _SIGNIFICANT and one["excess"].value > 0]
+    text = _changed(*_average(view, frame))
+    if not tested:
+        return Finding("note", "Silencing them", text + "The primary test was not computed.")
+    text += (
+        f"The gold answer loses more log-probability than with matched neurons in {len(worse)} of "
+        f"{len(tested)} data sets (p at most {_SIGNIFICANT:g} after Holm's correction"
+    )
+    text += f": {joined([one['title'] for one in worse])}). " if worse else "). "
+    if not worse:
+        return Finding("against", "Silencing them", text.strip())
+    unmatched = [one["title"] for one in worse if not one["matched"]]
+    if unmatched:
+        whole = "In each of them" if len(unmatched) == len(worse) else f"In {joined(unmatched)}"
+        text += (
+            f"{whole} the located neurons are larger than any others of their layers, so there is "
+            "no real match and part of the effect may be size."
+        )
+    fair = len(worse) == len(tested) and not unmatched
+    return Finding("supports" if fair else "mixed", "Silencing them", text.strip())
+
+
+def _changed(located: Number, random: Number) -> str:
+    if not located.has_value:
+        return ""
+    text = "Losing its located neurons changes the right answers of a data set by "
+    text += f"{_span(located)} percentage points on average"
+    if random.has_value:
+        text += f", losing matched random neurons by {_span(random)}"
+    return f"{text}. "

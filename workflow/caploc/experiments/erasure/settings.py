@@ -3,9 +3,13 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from caploc.settings import Count, Natural, Rule
+from caploc import locator_settings
+from caploc.settings import Count, Natural, Rule, Seed
 
-__all__ = ["CrossErasure", "Erasure"]
+__all__ = ["CrossErasure", "Erasure", "WeighNeurons"]
+
+# Ids have hyphens, files underscores.
+_Locator = Annotated[str, Rule(enum=[n.replace("_", "-") for n in locator_settings.of_plants()])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,8 @@ class Erasure:
         answered_rows: prompts generated together; memory and speed only
         modes: also silence only where an answer token is predicted, or put the mean over
             neutral text in place of 0; the headline is `all`
-        locators: other ways to locate, at the same number of neurons
+        locators: other ways to locate, at the same number of neurons: files in
+            workflow/caploc/locators, their _ as -, with their default settings
         weighing_samples: samples of the split locate by which these, and the sizes for matched
             sets, are averaged
         dose: shares of all neurons silenced in the dose-response curve, ascending
@@ -47,10 +52,11 @@ class Erasure:
         "answer",
         "mean",
     )
-    locators: Annotated[
-        tuple[Literal["activation-size", "gradient-activation", "task-neurons"], ...],
-        Rule(uniqueItems=True),
-    ] = ("activation-size", "gradient-activation", "task-neurons")
+    locators: Annotated[tuple[_Locator, ...], Rule(uniqueItems=True)] = (
+        "activation-size",
+        "gradient-activation",
+        "task-neurons",
+    )
     weighing_samples: Count = 200
     dose: Annotated[
         tuple[Annotated[float, Rule(maximum=0.5, exclusiveMinimum=0)], ...], Rule(uniqueItems=True)
@@ -76,6 +82,33 @@ class CrossErasure:
     samples: Count = 100
     draws: Annotated[int, Rule(minimum=2)] = 99
     batch_tokens: Count = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class WeighNeurons:
+    """What `weigh_neurons` is told.
+
+    Attributes:
+        model: id
+        family: of the model
+        dtype: in which it computes
+        device: on which it computes
+        tasks: ids, in the order of the input `samples`
+        neutral: id of the text without a capability, null for none
+        samples: as `weighing_samples` in `Erasure`
+        locators: ids; by the scores of activation-size, one of them, controls are matched
+        seed: of locators that draw
+    """
+
+    model: str
+    family: str
+    dtype: str
+    device: str
+    tasks: tuple[str, ...]
+    neutral: str | None
+    samples: Count
+    locators: tuple[str, ...]
+    seed: Seed
 
 
 SECTIONS = {"erasure": Erasure, "cross_erasure": CrossErasure}

@@ -1,10 +1,8 @@
 """What random controls and other locators need to know of every neuron, task by task.
 
-Settings: ``model``, ``family``, ``dtype``, ``device``; ``tasks``, ``neutral`` (or null),
-``samples`` (of the split locate, for each task). Inputs: ``manifest``, ``samples`` (locate, in the
-order of tasks), ``neutral``. Output: ``weights``: task, quantity, layer, values. Quantities:
-``activation-size`` (also what controls are matched by), ``gradient-activation``, ``task-neurons``,
-and ``mean``, the mean activation at all positions of neutral text.
+Settings: `WeighNeurons`. Inputs: ``manifest``, ``samples`` (locate, in the order of tasks),
+``neutral``. Output: ``weights``: task, quantity, layer, values. Quantities: the mean scores of each
+locator, and ``mean``, the mean activation at all positions of neutral text.
 """
 
 from collections.abc import Iterator
@@ -12,46 +10,51 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 
+from caploc import plugins
+from caploc.experiments.erasure.settings import WeighNeurons
 from caploc.files import store
-from caploc.forward.answer_pass import answer_passes
 from caploc.forward.processor import use_processor
 from caploc.forward.samples import model_of, samples_of
 from caploc.jobs.job import Job
 from caploc.jobs.progress import tracked
-from caploc.locators import activation_size, gradient_activation, task_neurons
-from caploc.models.language_model import LanguageModel
-from caploc.records import DataError, Dropped, Sample
+from caploc.locating import Given, NothingFits, mean_over_positions, scores_of_task
+from caploc.records import DataError
 
-__all__ = ["BASELINES", "read_weights", "run"]
-
-BASELINES = {
-    "activation-size": activation_size,
-    "gradient-activation": gradient_activation,
-    "task-neurons": task_neurons,
-}
+__all__ = ["read_weights", "run"]
 
 
 def run(job: Job) -> None:
-    """Score the locate split of every task by every baseline; average neutral text."""
+    """Score the locate split of every task by every locator; average neutral text.
+
+    Raises:
+        DataError: no sample of neutral text fits the model, or a locator needs such text.
+    """
     use_processor(job.threads)
-    spec = job.spec
-    lm = model_of(job.input("manifest"), spec)
+    told = job.told(WeighNeurons)
+    lm = model_of(job.input("manifest"), job.spec)
     schema = pa.schema(
         {"task": pa.string(), "quantity": pa.string(), "layer": pa.int16(), "values":
          pa.list_(pa.float64(), lm.n_neurons)}
     )  # fmt: skip
     rows: list[dict[str, Any]] = []
-    paths = dict(zip(spec["tasks"], job.inputs["samples"], strict=True))
-    work = [(task, name) for task in paths for name in BASELINES]
+    paths = zip(told.tasks, job.inputs["samples"], strict=True)
+    samples = {task: samples_of(path, told.samples) for task, path in paths}
+    neutral = [] if told.neutral is None else samples_of(job.input("neutral"), told.samples)
+    work = [(task, name) for task in samples for name in told.locators]
     for task, name in tracked(work, len(work), "weighing neurons"):
-        found = BASELINES[name].score(lm, samples_of(paths[task], spec["samples"]))
-        rows += _rows(task, name, _mean(found, lm))
-    if spec["neutral"] is not None:
-        neutral = samples_of(job.input("neutral"), spec["samples"])
-        rows += _rows(spec["neutral"], "mean", _mean_activation(lm, neutral))
+        others = {other: own for other, own in samples.items() if other != task}
+        given = Given(samples[task], others, neutral)
+        locator = plugins.load("locators", name.replace("-", "_"))
+        try:
+            grid = scores_of_task(locator, lm, given, seed=told.seed).mean(axis=0)
+        except NothingFits:
+            # What is compared by these numbers is not computed without samples either.
+            grid = np.zeros((lm.n_layers, lm.n_neurons))
+        rows += _rows(task, name, grid)
+    if told.neutral is not None:
+        rows += _rows(told.neutral, "mean", mean_over_positions(lm, neutral, lambda w: w))
     store.write_table(
         pa.Table.from_pylist(rows, schema), job.outputs["weights"], {"origin": job.origin()}
     )
@@ -71,25 +74,6 @@ def read_weights(path: Any, task: str) -> dict[str, NDArray[np.float64]]:
     if not found:
         raise DataError(f"{path}: holds nothing about task {task!r}; delete it and run again")
     return {name: np.array(values, dtype=np.float64) for name, values in found.items()}
-
-
-def _mean(found: list[NDArray[np.float64] | Dropped], lm: LanguageModel) -> NDArray[np.float64]:
-    kept = [f for f in found if not isinstance(f, Dropped)]
-    if not kept:
-        return np.zeros((lm.n_layers, lm.n_neurons))
-    return np.mean(kept, axis=0)
-
-
-@torch.no_grad()
-def _mean_activation(lm: LanguageModel, samples: list[Sample]) -> NDArray[np.float64]:
-    total, n = torch.zeros(lm.n_layers, lm.n_neurons, dtype=torch.float64), 0.0
-    for found in answer_passes(lm, samples):
-        if isinstance(found, tuple):
-            continue
-        for layer, w in enumerate(found.neurons):
-            total[layer] += torch.einsum("sp,spj->j", found.read.double(), w.double()).cpu()
-        n += float(found.read.sum())
-    return (total / max(n, 1.0)).numpy()
 
 
 def _rows(task: str, quantity: str, grid: NDArray[np.float64]) -> Iterator[dict[str, Any]]:

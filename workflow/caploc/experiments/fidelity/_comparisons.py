@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caploc.measures import agreement
+from caploc.measures.random_sets import draw_like
 
 __all__ = [
     "COMPARISONS",
@@ -30,8 +31,6 @@ __all__ = [
     "FactSets",
     "Pair",
     "compare",
-    "draw_by_layer",
-    "draw_uniform",
     "grow",
 ]
 
@@ -111,11 +110,13 @@ def compare(
             if name == "rewrite":
                 pairs = ((fact.original, rewrite) for rewrite in fact.rewrites)
             elif name == "random uniform":
-                pairs = _drawn(fact, n_draws, partial(draw_uniform, generator=draws))
+                pairs = _drawn(
+                    fact, n_draws, partial(draw_like, sizes=[fact.original.size], rng=draws)
+                )
             elif name == "random by layer":
                 if max(per_layer, default=1) == 1:
                     continue
-                by_layer = partial(draw_by_layer, per_layer=per_layer, generator=draws)
+                by_layer = partial(draw_like, sizes=per_layer, rng=draws)
                 pairs = _drawn(fact, n_draws, by_layer)
             else:
                 chosen = [f for f in usable if _is_partner(name, fact, f)]
@@ -165,24 +166,6 @@ def _measured(pairs: Iterator[tuple[Grid, Grid]]) -> Pair:
             sums[name] += measure(a, b) or 0.0
     n = n_pairs - n_empty
     return Pair({name: total / n for name, total in sums.items()} if n else {}, n_pairs, n_empty)
-
-
-def draw_uniform(located: Grid, generator: np.random.Generator) -> Grid:
-    """As many units as are located, drawn from all without replacement."""
-    drawn = np.zeros_like(located)
-    drawn[generator.choice(located.size, np.count_nonzero(located), replace=False)] = True
-    return drawn
-
-
-def draw_by_layer(located: Grid, per_layer: Sequence[int], generator: np.random.Generator) -> Grid:
-    """As many units in each layer as are located there, drawn without replacement."""
-    drawn = np.zeros_like(located)
-    first = 0
-    for size in per_layer:
-        n = int(np.count_nonzero(located[first : first + size]))
-        drawn[first + generator.choice(size, n, replace=False)] = True
-        first += size
-    return drawn
 
 
 def grow(

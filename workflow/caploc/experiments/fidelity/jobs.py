@@ -2,14 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
+from caploc import locator_settings
 from caploc.stages.jobs import located_shards
 
 if TYPE_CHECKING:
     from caploc.jobs.run import Run
 
-__all__ = ["parts", "task_shards", "traced"]
-
-_NEURONS = ("kn", "kn_activation")
+__all__ = ["page_inputs", "parts", "task_shards", "traced"]
 
 
 def _settings(run: "Run") -> dict[str, Any]:
@@ -39,13 +38,26 @@ def parts(run: "Run") -> list[str]:
 
 
 def traced(run: "Run") -> dict[str, list[str]]:
-    """Inputs of the table `tracing`: none where causal tracing does not run."""
+    """Inputs of the table `tracing`: of the first locator that keeps maps, if any does."""
     settings = _settings(run)
-    runs = "fidelity" in run.settings["experiments"] and "rome" in settings["locators"]
+    mapping = [n for n in settings["locators"] if locator_settings.offers(n, "token_map")][:1]
+    runs = "fidelity" in run.settings["experiments"] and mapping
     pairs = [(m, f) for m in run.settings["models"] for f in settings["facts"]] if runs else []
     return {
         "prompts": [_root(run, "facts", f, m, "prompts.parquet") for m, f in pairs],
-        "located": [p for m, f in pairs for p in located_shards(run, m, f, "rome")],
+        "located": [p for m, f in pairs for p in located_shards(run, m, f, *mapping)],
+    }
+
+
+def page_inputs(run: "Run") -> dict[str, str]:
+    """Files of the worked example: first model, first facts, first locator."""
+    if "fidelity" not in run.settings["experiments"]:
+        return {}
+    model, facts = run.settings["models"][0], _settings(run)["facts"][0]
+    locator = _settings(run)["locators"][0]
+    return {
+        "fact_prompts": _root(run, "facts", facts, model, "prompts.parquet"),
+        "fact_sets": located_shards(run, model, facts, locator)[0],
     }
 
 
@@ -53,11 +65,14 @@ def measure_fidelity(run: "Run", model: str, facts: str, locator: str) -> dict[s
     settings = _settings(run)
     found = {"model": model, "facts": facts, "locator": locator, "seed": run.settings["seed"]}
     found |= {key: settings[key] for key in ("rewrites", "partners", "n_draws", "minimum")}
-    if locator in _NEURONS:
-        found["ratio"] = settings[locator]["ratio"]
+    own = settings[locator]
+    if locator_settings.unit(locator) == locator_settings.NEURON:
+        if "ratio" in own:
+            # Averaged scores are then cut like those of a single prompt.
+            found["ratio"] = own["ratio"]
         found["masks"] = {name: run.config["masks"][name] for name in run.settings["masks"]}
-    if locator == "kn":
-        found["share"] = settings["kn"]["share"]
+    if locator_settings.offers(locator, "refined"):
+        found["share"] = own["share"]
     return found
 
 

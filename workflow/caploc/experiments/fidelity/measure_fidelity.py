@@ -2,7 +2,8 @@
 
 Settings: ``model``, ``facts`` (id), ``locator``, ``rewrites`` (most of each kind), ``partners``,
 ``n_draws``, ``minimum`` (facts; fewer are not averaged), ``seed``; for locators of neurons
-``ratio`` and ``masks`` (rules of averaged scores); for ``kn`` ``share`` (refinement over prompts).
+``masks`` and, where they have it, ``ratio`` (rules of averaged scores); for those that refine over
+prompts ``share``.
 Inputs: ``prompts``, ``located`` (all shards). Output: ``part`` of the table `fidelity`.
 
 Rows with a fact hold the value of that fact, the others means over facts with bootstrap intervals.
@@ -24,11 +25,12 @@ from caploc.experiments.fidelity._comparisons import (
     compare,
     grow,
 )
+from caploc.experiments.fidelity.table import FIDELITY
 from caploc.files import store
 from caploc.files._old_tables import rows as as_table
 from caploc.files.located import Located, read_located, stream_scores
 from caploc.jobs.job import Job
-from caploc.measures.averages import FIDELITY, Row, averaged, not_computed
+from caploc.measures.averages import Row, averaged, not_computed
 from caploc.measures.knowledge_neurons import LEAST_PROMPTS, refine, select
 from caploc.measures.masks import outliers, rule_of
 from caploc.measures.statistics import bootstrap_mean
@@ -187,7 +189,9 @@ def _grown(
             yield named | {"comparison": "rewrite", "metric": "grown_overlap"} | reason
             continue
         shape = (len(located.per_layer), -1)
-        rules = {located.rules[0]: partial(select, ratio=spec["ratio"])}
+        rules: dict[str, Any] = {}
+        if "ratio" in spec:
+            rules[located.rules[0]] = partial(select, ratio=spec["ratio"])
         rules |= {
             f"mask {name}": partial(outliers, **rule_of(m)) for name, m in spec["masks"].items()
         }

@@ -1,83 +1,19 @@
 """What this experiment may be told in the configuration."""
 
-from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from dataclasses import dataclass
+from typing import Annotated
 
-from caploc.settings import Count, Positive, Rule, Share
+from caploc import locator_settings
+from caploc.settings import Count, Rule
 
-__all__ = ["Circuit", "Fidelity", "Kn", "KnActivation", "Rome"]
-
-
-@dataclass(frozen=True, slots=True)
-class Kn:
-    """Knowledge neurons.
-
-    Attributes:
-        rule: path points and weights
-        steps: S of the path rule
-        max_answer_tokens: longer answers: a seeded uniform sample of this many answer positions
-        batch_rows: rows in flight; bounds memory
-        ratio: located from this share of the largest score of the prompt
-        share: share of the prompts that must agree in refinement; adapted to 2 to 5 neurons a
-            fact
-    """
-
-    rule: Literal["inclusive", "linspace", "left", "right", "midpoint", "gauss-legendre"] = (
-        "linspace"
-    )
-    steps: Count = 20
-    max_answer_tokens: Count = 64
-    batch_rows: Count = 4096
-    ratio: Share = 0.2
-    share: Share = 0.7
-
-
-@dataclass(frozen=True, slots=True)
-class KnActivation:
-    """Baseline of knowledge neurons: the value of the neuron.
-
-    Attributes:
-        ratio: located from this share of the largest value of the prompt
-    """
-
-    ratio: Share = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Rome:
-    """Causal tracing.
-
-    Attributes:
-        noise: noise on the subject, in standard deviations of subject embeddings
-        noise_samples: fixed noise samples
-        window: blocks that are restored together
-        top: layers of the second rule; the first takes the best one
-    """
-
-    noise: Positive = 3.0
-    noise_samples: Count = 10
-    window: Count = 10
-    top: Count = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Circuit:
-    """Knowledge circuits by edge attribution.
-
-    Attributes:
-        rule: path points and weights
-        steps: S of the path rule
-        shares: shares of the edges that are taken, each a rule; the first is the headline
-    """
-
-    rule: Literal["inclusive", "linspace", "left", "right", "midpoint", "gauss-legendre"] = "right"
-    steps: Count = 100
-    shares: Annotated[tuple[Share, ...], Rule(minItems=1)] = (0.026, 0.01, 0.05, 0.1)
+__all__ = ["Fidelity"]
 
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
     """Do the locators of single facts find the same units for a rewritten prompt?.
+
+    Beside these keys stands a section for each locator, with its settings.
 
     Attributes:
         facts: ids of sets of facts
@@ -89,18 +25,14 @@ class Fidelity:
         n_draws: random sets of equal size for each fact and rewrite
         minimum: fewer facts than this: 'not computed'
         shard_size: facts in one job of a locator; 5 to 15 minutes of work is a good size
-        refine_prompts: prompts of a fact that knowledge neurons are refined over; refinement
-            needs 3
+        refine_prompts: prompts of a fact that locators which refine (kn) are refined over;
+            refinement needs 3
         task_samples: samples of each task whose knowledge neurons are compared
-        kn: knowledge neurons
-        kn_activation: baseline of knowledge neurons: the value of the neuron
-        rome: causal tracing
-        circuit: knowledge circuits by edge attribution
     """
 
     facts: Annotated[tuple[str, ...], Rule(minItems=1, uniqueItems=True)] = ("invented",)
     locators: Annotated[
-        tuple[Literal["kn", "kn_activation", "rome", "circuit"], ...],
+        tuple[Annotated[str, Rule(enum=locator_settings.of_facts())], ...],
         Rule(minItems=1, uniqueItems=True),
     ] = ("kn", "kn_activation", "rome", "circuit")
     rewrites: Count = 1
@@ -111,12 +43,8 @@ class Fidelity:
     shard_size: Count = 100
     refine_prompts: Count = 4
     task_samples: Count = 60
-    kn: Kn = field(default_factory=Kn)
-    kn_activation: KnActivation = field(default_factory=KnActivation)
-    rome: Rome = field(default_factory=Rome)
-    circuit: Circuit = field(default_factory=Circuit)
 
 
-SECTIONS = {"fidelity": Fidelity}
+SECTIONS = {"fidelity": locator_settings.with_sections(Fidelity)}
 # What a name under run.experiments adds to the tables of the run.
 TABLES = {"fidelity": ("fidelity", "tracing")}

@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from caploc.files import store
+from caploc.measures.random_sets import draw_by_layer
 from caploc.records import DataError
 
 __all__ = ["DECOYS", "Layout", "Role", "lay_out", "like", "read_layout", "write_layout"]
@@ -139,17 +140,14 @@ def like(layout: Layout, wanted: Grid, rng: np.random.Generator) -> Grid:
     Raises:
         DataError: a layer has too few neurons without a role.
     """
-    rest = layout.of("rest")
-    found = np.zeros(wanted.shape, dtype=np.bool_)
-    for layer, n in enumerate(wanted.sum(axis=1)):
-        free = np.flatnonzero(rest[layer])
-        if n > len(free):
-            raise DataError(
-                f"plant: layer {layer} has {len(free)} neurons without a role, a random set needs "
-                f"{n}; lower `share`"
-            )
-        found[layer, rng.choice(free, size=int(n), replace=False)] = True
-    return found
+    rest, counts = layout.of("rest"), wanted.sum(axis=1)
+    free = rest.sum(axis=1)
+    for layer in np.flatnonzero(counts > free):
+        raise DataError(
+            f"plant: layer {layer} has {free[layer]} neurons without a role, a random set needs "
+            f"{counts[layer]}; lower `share`"
+        )
+    return draw_by_layer(rest, counts, rng)
 
 
 def write_layout(path: Path, layout: Layout, metadata: dict[str, Any]) -> None:

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from caploc.candidates._given import stacked
 from caploc.experiments.known_answer._layout import read_layout
 from caploc.experiments.known_answer._null import calibrate, own_minus_other
 from caploc.experiments.known_answer._planted import PLACE, right
@@ -28,6 +27,7 @@ from caploc.forward.samples import Encoded, encoded, model_of, samples_of
 from caploc.forward.silencing import Erasure
 from caploc.jobs.job import Job
 from caploc.jobs.progress import tracked
+from caploc.locating import stacked
 from caploc.locators import cnl
 from caploc.measures.agreement import overlap
 from caploc.measures.masks import outliers

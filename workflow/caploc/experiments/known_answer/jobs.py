@@ -11,7 +11,7 @@ from caploc import plugins
 if TYPE_CHECKING:
     from caploc.jobs.run import Run
 
-__all__ = ["EXTENTS", "candidates", "known_answer_parts", "known_answer_tasks", "planted_plugins"]
+__all__ = ["EXTENTS", "known_answer_parts", "known_answer_tasks", "planted_plugins"]
 
 EXTENTS = {"known_answer": "quick", "known_answer_full": "full", "known_answer_tried": "tried"}
 
@@ -32,11 +32,6 @@ def known_answer_tasks(run: "Run") -> list[str]:
 def planted_plugins(run: "Run") -> list[str]:
     """Task plug-ins that planted models are trained on."""
     return list(run.config["models"][_settings(run)["model"]]["train"]["mixture"])
-
-
-def candidates(run: "Run") -> list[str]:
-    """Plug-ins of the locators under test."""
-    return sorted({entry["candidate"] for entry in _settings(run)["locators"].values()})
 
 
 def other_task(run: "Run", plant: str, task: str) -> str:
@@ -123,6 +118,12 @@ def _named(plant: str, seed: str, task: str) -> dict[str, Any]:
     return {"plant": plant, "seed": int(seed), "task": task}
 
 
+def _tested(run: "Run") -> list[str]:
+    """Modules of the locators under test."""
+    names = sorted({entry["locator"] for entry in _settings(run)["locators"].values()})
+    return [plugins.module_name("locators", name) for name in names]
+
+
 def _llama(run: "Run", **_: str) -> list[str]:
     return [plugins.module_name("families", "llama")]
 
@@ -132,7 +133,5 @@ EXECUTED = {
     "plant_model": lambda run, **_: (
         _llama(run) + [plugins.module_name("tasks", name) for name in planted_plugins(run)]
     ),
-    "score_plant": lambda run, **_: (
-        _llama(run) + [plugins.module_name("candidates", name) for name in candidates(run)]
-    ),
+    "score_plant": lambda run, **_: _llama(run) + _tested(run),
 } | dict.fromkeys(("check_plant", "measure_effects", "check_null"), _llama)

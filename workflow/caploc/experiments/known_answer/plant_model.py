@@ -25,9 +25,10 @@ from caploc.jobs.digests import file_digest
 from caploc.jobs.job import Job
 from caploc.jobs.partial_work import partial_work
 from caploc.jobs.progress import tracked
+from caploc.locating import stacked
 from caploc.locators import activation_size
 from caploc.models.language_model import wrap_model
-from caploc.records import DataError, Dropped, Sample
+from caploc.records import DataError, Sample
 from caploc.training import checkpoint
 from caploc.training.corpus import Text, draw_corpus
 from caploc.training.optimisation import (
@@ -122,8 +123,8 @@ def _sizes(model: Any, tokenizer: Any, texts: Sequence[Text]) -> NDArray[np.floa
     """(layer, neuron) how much neurons write where the answers of some training texts begin."""
     lm = wrap_model(model, tokenizer)
     samples = [Sample(str(i), t.prompt, t.answer) for i, t in enumerate(texts) if t.prompt]
-    found = [s for s in activation_size.score(lm, samples) if not isinstance(s, Dropped)]
-    return np.mean(found, axis=0)
+    sizes: NDArray[np.float64] = stacked(activation_size.locate(lm, samples)).mean(axis=0)
+    return sizes
 
 
 def _write(job: Job, model: Any, tokenizer: Any, layout: Layout, steps: list[Step]) -> None:

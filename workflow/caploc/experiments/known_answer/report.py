@@ -1,148 +1,110 @@
 """The page about planted models: surgery check, ranking of the locators, null checks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
 import altair as alt
 import jinja2
+import polars as pl
 from markupsafe import Markup
 
+from caploc.experiments.known_answer.table import ALL, EFFECTIVE
+from caploc.report.numbers import matching, row
 from caploc.report.palette import LOCATED
 from caploc.report.svg import inline_svg
 
 __all__ = ["known_answer_page"]
 
-Row = Mapping[str, Any]
-ALL, EFFECTIVE = "all planted", "effective planted"
-_NULLS = ("calibration", "specificity", "agreement", "located_effect", "own_minus_other",
-          "base_accuracy")  # fmt: skip
-_DECOYS = ("shared", "loud", "cancelling", "negative")
+_NOTHING = pl.col("metric").is_in([
+    "calibration", "specificity", "agreement", "located_effect", "own_minus_other", "base_accuracy",
+])  # fmt: skip
+_SURGERY: tuple[dict[str, Any], ...] = (
+    {"metric": "accuracy", "set": ""},
+    {"metric": "accuracy", "set": "planted"},
+    {"metric": "chance", "set": ""},
+    {"metric": "worst_other_change", "set": "planted"},
+    {"metric": "worst_random_change", "set": "random"},
+)
+_WHOLE = {"sigma": None, "rule": "", "set": ""}
+_RANKING: dict[str, dict[str, Any]] = {
+    "average precision": {"truth": ALL, "metric": "average_precision", **_WHOLE},
+    "of effective ones": {"truth": EFFECTIVE, "metric": "average_precision", **_WHOLE},
+    "ROC area": {"truth": ALL, "metric": "roc_area", **_WHOLE},
+    "precision at n": {"truth": ALL, "metric": "precision_at_n", **_WHOLE},
+    **{
+        f"sigma 6: {metric}": {"truth": ALL, "metric": metric, "sigma": 6.0, "rule": "std"}
+        for metric in ("precision", "recall")
+    },
+    **{
+        f"places of {kind} decoys": {"truth": "", "metric": "share_of_first", "set": kind}
+        for kind in ("shared", "loud", "cancelling", "negative")
+    },
+}
+"""Columns of the ranking: which number of a locator each shows."""
 
 
-def known_answer_page(title: str, rows: Sequence[Row]) -> str:
+def known_answer_page(title: str, frame: pl.DataFrame) -> str:
     """The page as HTML text; needs nothing else.
 
     Args:
         title: heading.
-        rows: of the table `known_answer`.
+        frame: the table `known_answer`.
     """
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("caploc", "report"), autoescape=True, trim_blocks=True,
-        lstrip_blocks=True, undefined=jinja2.StrictUndefined,
+        loader=jinja2.PackageLoader("caploc", "experiments/known_answer"), autoescape=True,
+        trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined,
     )  # fmt: skip
+    environment.filters["shown"] = _shown
     style = files("caploc.report").joinpath("page.css").read_text(encoding="utf-8")
-    means = _full(rows)
-    ranking = _ranking(means)
-    figure = inline_svg(_figure(means), "known-answer-precision", _spoken(ranking)) if means else ""
-    return environment.get_template("known_answer.html.jinja").render(
-        title=title, style=Markup(style), plants=_plants(rows), ranking=ranking, figure=figure,
-        ranking_columns=_COLUMNS, nothing=_nothing(rows),
-    )  # fmt: skip
+    planted = frame.drop_nulls("seed").with_columns(
+        name=pl.format("{}, {}, {}", "plant", "seed", "dataset")
+    )
+    # Means over everything, of locators that read all their samples.
+    means = frame.filter(pl.col("seed").is_null(), pl.col("dataset") == "", pl.col("locator") != "")
+    means = means.filter(pl.col("n_samples") == pl.col("n_samples").max().over("locator"))
+    return environment.get_template("page.html.jinja").render(
+        title=title,
+        style=Markup(style),
+        plants={
+            own["name"][0]: _surgery(own)
+            for own in matching(planted, locator="").partition_by("name", maintain_order=True)
+        },
+        ranking_columns=list(_RANKING),
+        ranking=_ranking(means),
+        figure=_figure(means),
+        nothing=planted.filter(_NOTHING).to_dicts(),
+    )
 
 
-def _plants(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    found = []
-    for name, of in _by_plant(rows).items():
-        values = {(r["metric"], r["set"]): r for r in of if not r["locator"]}
-        usable = values["usable", ""]
-        keys = [
-            ("accuracy", ""), ("accuracy", "planted"), ("chance", ""),
-            ("worst_other_change", "planted"), ("worst_random_change", "random"),
-        ]  # fmt: skip
-        cells = [_told(values.get(key)) for key in keys]
-        effective = values.get(("effective", ""))
-        cells.append("–" if effective is None else f"{effective['value']:.0f} of {effective['n']}")
-        cells.append("yes" if usable["value"] else f"no: {usable['note']}")
-        found.append({"name": name, "cells": cells})
-    return found
+def _surgery(frame: pl.DataFrame) -> dict[str, Any]:
+    """Rows of one plant and capability for the table of the surgery check."""
+    return {
+        "numbers": [row(frame, **where) for where in _SURGERY],
+        "effective": row(frame, metric="effective", set=""),
+        "usable": row(frame, metric="usable"),
+    }
 
 
-def _by_plant(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    found: dict[str, list[Row]] = {}
-    for row in rows:
-        if row["seed"] is not None:
-            name = f"{row['plant']}, {row['seed']}, {row['dataset']}"
-            found.setdefault(name, []).append(row)
-    return found
+def _ranking(means: pl.DataFrame) -> dict[str, list[dict[str, Any] | None]]:
+    """Rows of every locator in the order of `_RANKING`, the best locator first."""
+    wanted = matching(means, **_RANKING["average precision"])
+    best = wanted.sort("value", descending=True, maintain_order=True)["locator"]
+    return {
+        name: [row(means, locator=name, **where) for where in _RANKING.values()] for name in best
+    }
 
 
-def _full(rows: Sequence[Row]) -> list[Row]:
-    """Means over everything, of locators that read all their samples."""
-    means = [r for r in rows if r["seed"] is None and not r["dataset"] and r["locator"]]
-    most: dict[str, int] = {}
-    for row in means:
-        most[row["locator"]] = max(most.get(row["locator"], 0), row["n_samples"])
-    return [r for r in means if r["n_samples"] == most[r["locator"]]]
-
-
-_COLUMNS = (
-    "average precision", "of effective ones", "ROC area", "precision at n", "sigma 6: precision",
-    "sigma 6: recall", *(f"places of {kind} decoys" for kind in _DECOYS),
-)  # fmt: skip
-
-
-def _ranking(means: Sequence[Row]) -> list[dict[str, Any]]:
-    values: dict[tuple[Any, ...], Row] = {}
-    for r in means:
-        key = (r["locator"], r["truth"], r["metric"], r["sigma"], r["rule"], r["set"])
-        values[key] = r
-    names = [k[0] for k in values if k[1:] == (ALL, "average_precision", None, "", "")]
-    names.sort(key=lambda n: -values[n, ALL, "average_precision", None, "", ""]["value"])
-    table = []
-    for name in names:
-        keys: list[tuple[Any, ...]] = [
-            (name, truth, metric, None, "", "")
-            for truth, metric in (
-                (ALL, "average_precision"), (EFFECTIVE, "average_precision"), (ALL, "roc_area"),
-                (ALL, "precision_at_n"),
-            )
-        ]  # fmt: skip
-        keys += [(name, ALL, metric, 6.0, "std", "") for metric in ("precision", "recall")]
-        keys += [(name, "", "share_of_first", None, "", kind) for kind in _DECOYS]
-        table.append({"name": name, "cells": [_told(values.get(key)) for key in keys]})
-    return table
-
-
-def _nothing(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    found = []
-    for name, of in _by_plant(rows).items():
-        for row in of:
-            if row["metric"] in _NULLS:
-                check = row["metric"].replace("_", " ")
-                if row["sigma"] is not None:
-                    check += f", a = {row['sigma']:g}"
-                if row["rule"]:
-                    check += f" ({row['rule']})"
-                value = "–" if row["value"] is None else f"{row['value']:.3f}"
-                span = ""
-                if row["ci_low"] is not None:
-                    span = f"{row['ci_low']:.3f} to {row['ci_high']:.3f}, {row['interval']}"
-                found.append({"name": name, "cells": [check, value, span, row["note"]]})
-    return found
-
-
-def _told(row: Row | None) -> str:
-    if row is None or row["value"] is None:
-        return "–"
-    span = ""
-    if row["ci_low"] is not None and row["ci_low"] != row["ci_high"]:
-        span = f" ({row['ci_low']:.2f} to {row['ci_high']:.2f})"
-    # The task that changes most stands in the note.
-    note = f" {row['note']}" if row["note"] else ""
-    return f"{row['value']:.2f}{span}{note}"
-
-
-def _figure(means: Sequence[Row]) -> alt.TopLevelMixin:
-    wanted = [r for r in means if r["metric"] == "average_precision"]
-    order = sorted((r for r in wanted if r["truth"] == ALL), key=lambda r: -r["value"])
-    values = [
-        {"locator": r["locator"], "truth": r["truth"], "value": r["value"], "low": r["ci_low"],
-         "high": r["ci_high"]}
-        for r in wanted
-    ]  # fmt: skip
-    base = alt.Chart(alt.Data(values=values)).encode(
-        y=alt.Y("locator:N", sort=[r["locator"] for r in order], title=None)
+def _figure(means: pl.DataFrame) -> Markup:
+    """Average precision of every locator, the best on top; empty if no plant was ranked."""
+    wanted = matching(means, metric="average_precision")
+    best = matching(wanted, truth=ALL).sort("value", descending=True, maintain_order=True)
+    if best.is_empty():
+        return Markup("")
+    told = ", ".join(f"{r['locator']} {_shown(r)}" for r in best.iter_rows(named=True))
+    values = wanted.select("locator", "truth", "value", low="ci_low", high="ci_high")
+    base = alt.Chart(alt.Data(values=values.to_dicts())).encode(
+        y=alt.Y("locator:N", sort=best["locator"].to_list(), title=None)
     )
     x = alt.X("value:Q", title="average precision", scale=alt.Scale(domain=[0, 1]))
     spans = base.mark_rule(color=LOCATED.colour, opacity=0.5).encode(x="low:Q", x2="high:Q")
@@ -153,9 +115,18 @@ def _figure(means: Sequence[Row]) -> alt.TopLevelMixin:
         size=55, opacity=1, color=LOCATED.colour
     )
     layers = alt.layer(spans, filled.encode(x=x), hollow.encode(x=x))
-    return layers.properties(width=240, height=alt.Step(22))
+    label = f"Average precision of the locators, best first: {told}"
+    chart = layers.properties(width=240, height=alt.Step(22))
+    return inline_svg(chart, "known-answer-precision", label)
 
 
-def _spoken(ranking: Sequence[dict[str, Any]]) -> str:
-    told = ", ".join(f"{row['name']} {row['cells'][0]}" for row in ranking)
-    return f"Average precision of the locators, best first: {told}"
+def _shown(found: Mapping[str, Any] | None) -> str:
+    """A row as text: its value, the range if there is one, and the note."""
+    if found is None or found["value"] is None:
+        return "–"
+    span = ""
+    if found["ci_low"] is not None and found["ci_low"] != found["ci_high"]:
+        span = f" ({found['ci_low']:.2f} to {found['ci_high']:.2f})"
+    # The task that changes most stands in the note.
+    note = f" {found['note']}" if found["note"] else ""
+    return f"{found['value']:.2f}{span}{note}"

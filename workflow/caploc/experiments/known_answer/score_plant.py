@@ -1,10 +1,7 @@
 """Score all neurons of a planted model for one capability by every locator under test.
 
-Settings: ``plant``, ``seed``, ``task`` (the capability), ``tasks`` (ids of the others, in the order
-of the inputs), ``neutral`` (bool: whether neutral text is given), ``locators`` (id: ``candidate``
-and its settings), ``samples`` (of the split locate), ``curve`` (numbers of samples). Inputs:
-``manifest``, ``own``, ``others``, ``neutral``. Output: ``scores``: locator, ranked, n_samples,
-layer, scores.
+Settings: `ScorePlant`. Inputs: ``manifest``, ``own``, ``others``, ``neutral``. Output: ``scores``:
+locator, ranked, n_samples, layer, scores.
 """
 
 import logging
@@ -13,13 +10,14 @@ import time
 import pyarrow as pa
 
 from caploc import plugins
-from caploc.candidates._given import Given
 from caploc.experiments.known_answer._planted import PLACE
+from caploc.experiments.known_answer.settings import ScorePlant
 from caploc.files import store
 from caploc.forward.processor import use_processor
 from caploc.forward.samples import model_of, samples_of
 from caploc.jobs.job import Job
 from caploc.jobs.progress import tracked
+from caploc.locating import Given, scores_of_task
 
 __all__ = ["run"]
 
@@ -29,36 +27,36 @@ _LOG = logging.getLogger(__name__)
 def run(job: Job) -> None:
     """Score, average, write."""
     use_processor(job.threads)
-    spec = job.spec
+    told = job.told(ScorePlant)
     lm = model_of(job.input("manifest"), PLACE)
-    n = spec["samples"]
+    n = told.samples
     given = Given(
         samples_of(job.input("own"), n),
         {
             task: samples_of(path, n)
-            for task, path in zip(spec["tasks"], job.inputs.get("others", []), strict=True)
+            for task, path in zip(told.tasks, job.inputs.get("others", []), strict=True)
         },
-        samples_of(job.input("neutral"), n) if spec["neutral"] else [],
+        samples_of(job.input("neutral"), n) if told.neutral else [],
     )
     schema = pa.schema(
         {"locator": pa.string(), "ranked": pa.string(), "n_samples": pa.int32(),
          "layer": pa.int16(), "scores": pa.list_(pa.float64(), lm.n_neurons)}
     )  # fmt: skip
     rows, seconds = [], {}
-    for name, entry in tracked(spec["locators"].items(), len(spec["locators"]), "locators"):
+    for name, entry in tracked(told.locators.items(), len(told.locators), "locators"):
         settings = dict(entry)
-        candidate = plugins.load("candidates", settings.pop("candidate"))
+        locator = plugins.load("locators", settings.pop("locator"))
         started = time.monotonic()
-        parts = candidate.score(lm, given, seed=spec["seed"], **settings)
+        parts = scores_of_task(locator, lm, given, seed=told.seed, **settings)
         seconds[name] = round(time.monotonic() - started, 2)
         # A score that is no mean over samples has one part and no curve.
-        some = [c for c in spec["curve"] if c < len(parts)]
+        some = [c for c in told.curve if c < len(parts)]
         for count in [*some, len(parts)]:
             rows += [
-                {"locator": name, "ranked": candidate.RANKED, "layer": layer, "scores": values,
+                {"locator": name, "ranked": locator.RANKED, "layer": layer, "scores": values,
                  "n_samples": count if len(parts) > 1 else len(given.own)}
                 for layer, values in enumerate(parts[:count].mean(axis=0).tolist())
             ]  # fmt: skip
-    _LOG.info("%s: seconds %s", spec["task"], seconds)
+    _LOG.info("%s: seconds %s", told.task, seconds)
     table = pa.Table.from_pylist(rows, schema)
     store.write_table(table, job.outputs["scores"], {"origin": job.origin()})

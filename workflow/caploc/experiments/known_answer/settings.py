@@ -1,11 +1,12 @@
 """What this experiment may be told in the configuration."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+from caploc import locator_settings
 from caploc.settings import ID, Count, Natural, Positive, Rule, Share
 
-__all__ = ["Effects", "KnownAnswer", "Locator", "Nothing", "Plant", "Plants", "Surgery"]
+__all__ = ["Effects", "KnownAnswer", "Nothing", "Plant", "Plants", "ScorePlant", "Surgery"]
 
 Layers = Annotated[tuple[Natural, ...], Rule(minItems=1, uniqueItems=True)]
 
@@ -76,37 +77,16 @@ class Effects:
     least: Annotated[float, Rule(minimum=0)] = 0.01
 
 
-@dataclass(frozen=True, slots=True)
-class Locator:
-    """Locator.
-
-    Attributes:
-        candidate: file in workflow/caploc/candidates, which says what the settings below do;
-            each takes some of them
-        site: see methods
-        rule: path points and weights
-        steps: S of the path rule; of adaptive, the most intervals
-        tolerance: largest error of the rule adaptive that is left alone, in probability
-        subtract: take the mean contribution on neutral text away
-        ratio: kn_refined: located from this share of the largest score of the prompt
-        general: weight_activation: share of neurons, the most important of neutral text, that
-            is taken out
-        active: activation_entropy: quantile of all activation probabilities that the largest of
-            a neuron must reach
-    """
-
-    candidate: str
-    site: Literal["post", "pre"] | None = None
-    rule: (
-        Literal["inclusive", "linspace", "left", "right", "midpoint", "gauss-legendre", "adaptive"]
-        | None
-    ) = None
-    steps: Count | None = None
-    tolerance: Positive | None = None
-    subtract: bool | None = None
-    ratio: Share | None = None
-    general: Annotated[float, Rule(exclusiveMinimum=0, exclusiveMaximum=1)] | None = None
-    active: Annotated[float, Rule(minimum=0, exclusiveMaximum=1)] | None = None
+Locator = Annotated[
+    Any,
+    Rule(
+        **locator_settings.fitting(
+            locator_settings.of_plants(),
+            scores=True,
+            text="a file in workflow/caploc/locators; settings of its score stand beside it",
+        )
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +131,7 @@ class KnownAnswer:
         tried: what `snakemake known_answer_tried` trains
         surgery: what a planted model must reach before it is used
         effects: which planted neurons are used
-        locators: locators under test, by id: a file in workflow/caploc/candidates and its
-            settings
+        locators: locators under test, by id, with their settings
         variants: other rankings of the same scores, by locator: each layer standardised first;
             only scores above the mean
         samples: samples of the split locate that locators read
@@ -189,6 +168,31 @@ class KnownAnswer:
     sigmas: Annotated[tuple[Positive, ...], Rule(minItems=1, uniqueItems=True)] = (3, 6, 12)
     nothing: Nothing = field(default_factory=Nothing)
     batch_tokens: Count = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class ScorePlant:
+    """What `score_plant` is told.
+
+    Attributes:
+        plant: id
+        seed: of the plant and of locators that draw
+        task: the capability whose neurons are wanted
+        tasks: ids of the others, in the order of the input `others`
+        neutral: whether neutral text is given
+        locators: as in `KnownAnswer`
+        samples: as in `KnownAnswer`
+        curve: as in `KnownAnswer`
+    """
+
+    plant: str
+    seed: Natural
+    task: str
+    tasks: tuple[str, ...]
+    neutral: bool
+    locators: dict[str, Any]
+    samples: Count
+    curve: tuple[Count, ...]
 
 
 SECTIONS = {"known_answer": KnownAnswer}

@@ -5,7 +5,7 @@ Settings: ``title``. Input: ``table``. Output: ``page``.
 
 from caploc.experiments.known_answer.report import known_answer_page
 from caploc.experiments.known_answer.table import KNOWN_ANSWER
-from caploc.files import store
+from caploc.files import store, tables
 from caploc.jobs.job import Job
 
 __all__ = ["run"]
@@ -13,5 +13,5 @@ __all__ = ["run"]
 
 def run(job: Job) -> None:
     """Render."""
-    rows = store.read_table(job.input("table"), KNOWN_ANSWER.names).to_pylist()
-    store.write_text(known_answer_page(job.spec["title"], rows), job.outputs["page"])
+    table = tables.read(job.input("table"), KNOWN_ANSWER)
+    store.write_text(known_answer_page(job.spec["title"], table), job.outputs["page"])

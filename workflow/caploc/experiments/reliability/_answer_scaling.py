@@ -5,13 +5,14 @@ Source: Dai et al., Knowledge Neurons in Pretrained Transformers, ACL 2022, sect
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from caploc.forward.answer_pass import answer_pass
+from caploc.forward.hooks import neurons_passed
 from caploc.models.language_model import LanguageModel
 
 __all__ = ["answer_probability", "scaled"]
@@ -29,24 +30,16 @@ def scaled(
         factor: what they are multiplied by.
         positions: where, the same in every row.
     """
+    where = list(positions)
 
-    def scale(layer: int) -> Any:
-        factors = torch.where(sets[:, layer], factor, 1.0).to(lm.device, lm.dtype)
+    def scale(layer: int, x: Tensor) -> Tensor:
+        factors = torch.where(sets[:, layer], factor, 1.0).to(x)
+        x = x.clone()
+        x[:, where] *= factors[:, None]
+        return x
 
-        def hook(module: Any, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            # Some families flatten rows and positions in front of the FFN.
-            x = args[0].reshape(len(sets), -1, args[0].shape[-1]).clone()
-            x[:, list(positions)] *= factors[:, None]
-            return (x.view_as(args[0]), *args[1:])
-
-        return hook
-
-    handles = [p.register_forward_pre_hook(scale(i)) for i, p in enumerate(lm.projections)]
-    try:
+    with neurons_passed(lm, len(sets), scale):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @torch.no_grad()
@@ -72,18 +65,11 @@ def answer_probability(
     Returns:
         (set,) mean over the answer tokens of their probability after the gold tokens before them.
     """
-    ids = torch.tensor([[*prompt, *answer[:-1]]], device=lm.device)
-    slots = [len(prompt) - 1 + m for m in range(len(answer))]
-    targets = torch.tensor(list(answer), device=lm.device)
+    slots = range(len(prompt) - 1, len(prompt) + len(answer) - 1)
     found = []
     for first in range(0, len(sets), batch_rows):
-        part = torch.from_numpy(sets[first : first + batch_rows])
-        with scaled(lm, part.to(lm.device), factor, slots):
-            hidden = lm.model.base_model(
-                input_ids=ids.expand(len(part), -1), use_cache=False
-            ).last_hidden_state
-        z = lm.logits(hidden[:, slots])
-        p = torch.softmax(z.to(torch.promote_types(z.dtype, torch.float32)), -1)
-        gold = targets.expand(len(part), -1)[..., None]
-        found.append(p.gather(-1, gold)[..., 0].double().mean(1).cpu().numpy())
+        part = torch.from_numpy(sets[first : first + batch_rows]).to(lm.device)
+        with scaled(lm, part, factor, slots):
+            p = answer_pass(lm, [(prompt, answer)] * len(part)).logprob.double().exp()
+        found.append(p.mean(1).cpu().numpy())
     return np.concatenate(found)

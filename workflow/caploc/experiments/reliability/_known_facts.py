@@ -1,11 +1,12 @@
 """Facts whose original prompt a model completes correctly, with the sets located for them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from caploc.files import store
 from caploc.files.located import read_located
+from caploc.forward import subject
 from caploc.records import Sample
 
 __all__ = ["known_facts", "sample_of", "with_sets"]
@@ -30,12 +31,9 @@ def known_facts(path: Path) -> list[dict[str, Any]]:
     ]
 
 
-def sample_of(row: dict[str, Any]) -> Sample:
-    """A fact as locators read it."""
-    meta = {"subject": row["subject"]}
-    if row["counterfactual"]:
-        meta["counterfactual"] = row["counterfactual"]
-    return Sample(row["fact_id"], row["prompt"], " " + row["object"], meta)
+def sample_of(row: Mapping[str, Any]) -> Sample:
+    """The original prompt of a fact as locators read it; its id is that of the fact."""
+    return subject.sample_of(row, row["fact_id"])
 
 
 def with_sets(

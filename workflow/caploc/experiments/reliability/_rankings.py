@@ -1,33 +1,26 @@
-"""In which order each locator of facts names what should be silenced, as units of `_budgets`.
+"""In which order locators of facts name what should be silenced, as ids of `Units`.
 
-kn        neurons by their score for the fact, as far as it is above 0
-cnl       neurons by the distance of their mean score over all known facts from the mean of all
-          neurons, as masks do: one ranking for all facts
-rome      layers by their effect for the fact; within a layer, for tracing does not rank there,
-          neurons by the size of what they write at the last subject token
-circuit   heads and FFN layers by the sum of the absolute scores of the edges out of them, as
-          far as it is above 0
+Each by its own `rank`, or by the scores of neurons as far as they are above 0; and beside them, one
+ranking for all facts: neurons by the distance of their mean score over all known facts from the
+mean of all neurons, as masks do (``cnl``).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from caploc.experiments.reliability._budgets import Units
+from caploc import plugins
 from caploc.experiments.reliability._known_facts import sample_of
 from caploc.files.located import stream_scores
-from caploc.forward.subject import tokens_of
-from caploc.locators.circuit import graph_of
+from caploc.measures.budgets import Units, descending
 from caploc.models.language_model import LanguageModel, matrix
 
-__all__ = ["LOCATORS", "mean_scores", "rankings", "units_of"]
+__all__ = ["mean_scores", "rankings", "units_of", "words"]
 
-LOCATORS = ("kn", "rome", "circuit", "cnl")
+MEAN = "cnl"
 Ids = NDArray[np.int64]
 
 
@@ -55,6 +48,14 @@ def units_of(lm: LanguageModel) -> Units:
     )
 
 
+def words(locators: Sequence[str]) -> dict[str, str]:
+    """How each ranking is made that budgets are filled from, that of mean scores last."""
+    plain = "neurons with a positive score, by score"
+    found = {name: getattr(plugins.load("locators", name), "RANK", plain) for name in locators}
+    mean = "neurons by the distance of their mean score over all known facts from the mean"
+    return found | {MEAN: mean}
+
+
 def mean_scores(paths: Sequence[Path], facts: Iterable[str]) -> NDArray[np.float64] | None:
     """(neuron,) mean score over the original prompts of some facts; None without any."""
     wanted, total, n = set(facts), None, 0
@@ -78,78 +79,25 @@ def rankings(
         lm: the model.
         units: of the model.
         rows: the facts.
-        paths: files of located sets by locator; ``cnl`` needs none.
+        paths: files of located sets by locator.
         means: from `mean_scores`.
 
     Returns:
-        {locator: {fact_id: (unit,) ranking}}; a fact that a locator left out is missing.
+        {locator: {fact_id: (unit,) ranking}}, that of mean scores last; a fact that a locator left
+        out is missing.
     """
-    by_id = {row["fact_id"]: row for row in rows}
-    rank: dict[str, Callable[[Mapping[str, Any], NDArray[np.float32]], Ids]] = {
-        "kn": lambda row, scores: _descending(scores, scores > 0),
-        "rome": lambda row, scores: _by_layer(lm, units, row, scores),
-        "circuit": lambda row, scores: _nodes(lm, units, scores),
-    }
-    found: dict[str, dict[str, Ids]] = {
-        name: {
-            fact_id: order(by_id[fact_id], scores)
-            for fact_id, prompt_id, scores in stream_scores(paths[name])
+    by_id = {row["fact_id"]: sample_of(row) for row in rows}
+    found: dict[str, dict[str, Ids]] = {}
+    for name, located in paths.items():
+        rank = getattr(plugins.load("locators", name), "rank", _by_score)
+        found[name] = {
+            fact_id: rank(lm, units, by_id[fact_id], scores)
+            for fact_id, prompt_id, scores in stream_scores(located)
             if prompt_id == 0 and fact_id in by_id
         }
-        for name, order in rank.items()
-    }
-    if means is not None:
-        common = _descending(np.abs(means - means.mean()))
-        found["cnl"] = dict.fromkeys(by_id, common)
-    return {name: found.get(name, {}) for name in LOCATORS}
+    common = None if means is None else descending(np.abs(means - means.mean()))
+    return found | {MEAN: {} if common is None else dict.fromkeys(by_id, common)}
 
 
-def _descending(scores: NDArray[np.floating], usable: NDArray[np.bool_] | None = None) -> Ids:
-    """Indices from the largest score down; of equal ones the lower index first."""
-    order = np.argsort(-scores, kind="stable")
-    return order if usable is None else order[usable[order]]
-
-
-def _by_layer(
-    lm: LanguageModel, units: Units, row: Mapping[str, Any], effects: NDArray[np.float32]
-) -> Ids:
-    sizes = _written(lm, row)
-    return np.concatenate(
-        [layer * units.n_neurons + _descending(sizes[layer]) for layer in _descending(effects)]
-    )
-
-
-def _written(lm: LanguageModel, row: Mapping[str, Any]) -> NDArray[np.float64]:
-    """(layer, neuron) |activation| x norm of the output column, at the last subject token."""
-    tokens = tokens_of(lm, sample_of(dict(row)))
-    seen: list[Tensor] = []
-    handles = [
-        p.register_forward_pre_hook(lambda m, a: seen.append(a[0].reshape(-1, a[0].shape[-1])))
-        for p in lm.projections
-    ]
-    try:
-        with torch.no_grad():
-            ids = torch.tensor([tokens.prompt[: tokens.last + 1]], device=lm.device)
-            lm.model.base_model(input_ids=ids, use_cache=False)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return np.stack(
-        [
-            (w[-1].double().abs() * matrix(p).double().norm(dim=0)).cpu().numpy()
-            for w, p in zip(seen, lm.projections, strict=True)
-        ]
-    )
-
-
-def _nodes(lm: LanguageModel, units: Units, scores: NDArray[np.float32]) -> Ids:
-    graph = graph_of(lm)
-    of_source = graph.grid(np.abs(scores.astype(np.float64))).sum(axis=0)
-    sums, ids = [], []
-    for layer in range(graph.n_layers):
-        heads = graph.heads(layer)
-        sums += [*of_source[heads], of_source[heads.stop]]
-        ids += [units.head(layer, head) for head in range(graph.n_heads)]
-        ids.append(units.ffn_layer(layer))
-    total = np.array(sums)
-    return np.array(ids, dtype=np.int64)[_descending(total, total > 0)]
+def _by_score(lm: LanguageModel, units: Units, sample: Any, scores: NDArray[np.floating]) -> Ids:
+    return descending(scores, scores > 0)

@@ -1,10 +1,11 @@
 """Silence what each locator ranks first for a fact, filled to equal budgets, and random units.
 
-Settings: ``model``, ``family``, ``dtype``, ``device``; ``facts`` (id), ``budgets`` (shares of the
-weights of all units, or ``ffn_layer``), ``draws`` (R), ``texts`` (of neutral text), ``shard``,
-``shard_size`` (facts), ``seed``. Inputs: ``manifest``, ``prompts``, ``kn`` (all shards, for the
-mean scores), ``rome``, ``circuit`` (shards of these facts), ``neutral``. Output: ``outcomes``, see
-`OUTCOMES`; metadata: what the units cost, budgets. Facts the model does not know are left out.
+Settings: ``model``, ``family``, ``dtype``, ``device``; ``facts`` (id), ``locators``, ``budgets``
+(shares of the weights of all units, or ``ffn_layer``), ``draws`` (R), ``texts`` (of neutral text),
+``shard``, ``shard_size`` (facts), ``seed``. Inputs: ``manifest``, ``prompts``, the shard of these
+facts under the name of each locator, ``means`` (all shards of one of neurons), ``neutral``. Output:
+``outcomes``, see `OUTCOMES`; metadata: what the units cost, budgets, how rankings are made. Facts
+the model does not know are left out.
 
 A random set has as many units of each kind as a located one, so it costs exactly as much. Draw r
 depends on nothing but the seed and these counts: it is one set for all facts and locators.
@@ -20,9 +21,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from caploc.experiments.reliability._budgets import Counts, Units
 from caploc.experiments.reliability._known_facts import known_facts, sample_of
-from caploc.experiments.reliability._rankings import mean_scores, rankings, units_of
+from caploc.experiments.reliability._rankings import mean_scores, rankings, units_of, words
 from caploc.files import store
 from caploc.forward.likelihood import answer_likelihood
 from caploc.forward.processor import use_processor
@@ -30,6 +30,7 @@ from caploc.forward.samples import Encoded, encoded, model_of, samples_of
 from caploc.forward.silencing import Erasure
 from caploc.jobs.job import Job
 from caploc.jobs.progress import tracked
+from caploc.measures.budgets import Counts, Units
 from caploc.models.language_model import LanguageModel
 
 __all__ = ["NOTHING_FITS", "NOTHING_RANKED", "NOT_LOCATED", "OUTCOMES", "budget_name", "run"]
@@ -120,8 +121,8 @@ def run(job: Job) -> None:
     budgets = {budget_name(share): units.budget(share) for share in spec["budgets"]}
     everyone = known_facts(job.input("prompts"))
     rows = [row for row in everyone if row["place"] // spec["shard_size"] == spec["shard"]]
-    means = mean_scores(job.inputs["kn"], [row["fact_id"] for row in everyone])
-    ranked = rankings(lm, units, rows, job.inputs, means)
+    means = mean_scores(job.inputs.get("means", []), [row["fact_id"] for row in everyone])
+    ranked = rankings(lm, units, rows, {n: job.inputs[n] for n in spec["locators"]}, means)
     neutral = job.inputs.get("neutral", [])
     texts = encoded(lm, samples_of(neutral[0], spec["texts"]) if neutral else [])
     told = encoded(lm, [sample_of(row) for row in rows])
@@ -134,7 +135,7 @@ def run(job: Job) -> None:
     found += _random(bench, facts, spec)
     metadata = {
         "origin": job.origin(), "units": asdict(units), "budgets": budgets, "n_known": len(rows),
-        "n_texts": len(texts.samples),
+        "n_texts": len(texts.samples), "rankings": words(spec["locators"]),
     }  # fmt: skip
     store.write_table(pa.Table.from_pylist(found, OUTCOMES), job.outputs["outcomes"], metadata)
     _LOG.info("%d facts: %d sets silenced", len(facts), len(found))

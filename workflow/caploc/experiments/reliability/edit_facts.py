@@ -20,17 +20,15 @@ import torch
 from numpy.typing import NDArray
 
 from caploc.experiments.reliability._known_facts import known_facts
-from caploc.experiments.reliability._preference import (
-    continue_text,
-    log_probabilities,
-    ngram_entropy,
-)
+from caploc.experiments.reliability._preference import log_probabilities, ngram_entropy
 from caploc.experiments.reliability.sum_keys import read_moment
 from caploc.files import store
 from caploc.files.located import stream_scores
+from caploc.forward.generation import continue_text
 from caploc.forward.processor import use_processor
 from caploc.forward.samples import model_of
 from caploc.forward.subject import Tokens, tokens_of
+from caploc.interventions.prefixes import sample_prefixes, with_prefix
 from caploc.interventions.rank_one import (
     Edit,
     ValueSettings,
@@ -38,8 +36,6 @@ from caploc.interventions.rank_one import (
     find_values,
     mean_keys,
     rank_one_edit,
-    sample_prefixes,
-    with_prefix,
 )
 from caploc.interventions.second_moment import factorised
 from caploc.jobs.job import Job
@@ -190,7 +186,8 @@ def _outcome(
         texts: Sequence[Sequence[int]] = []
         if spec["fluency_tokens"]:
             some = [p for kind, p, _, _ in case.pairs if kind != "neighbourhood"]
-            texts = continue_text(lm, some, spec["fluency_tokens"], spec["seed"])
+            generator = torch.Generator().manual_seed(spec["seed"])
+            texts = continue_text(lm, some, spec["fluency_tokens"], generator)
     margin = both[len(prompts) :] - both[: len(prompts)]
     row: dict[str, Any] = {
         "fact_id": case.fact.fact_id, "layer": layer, "margin": float(margin[0]),

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from caploc import locator_settings, plugins
 from caploc.stages.jobs import located_shards, place
 
 if TYPE_CHECKING:
@@ -51,11 +52,11 @@ def ablation_inputs(run: "Run", model: str, facts: str, shard: str) -> dict[str,
     """Located sets and neutral text that the units of a shard are ranked and tested with."""
     neutral = run.settings["neutral"]
     texts = [] if neutral is None else [str(run.root / "samples" / neutral / "test.parquet")]
-    own = {
-        locator: [located_shards(run, model, facts, locator)[int(shard)]]
-        for locator in ("rome", "circuit")
-    }
-    return own | {"kn": located_shards(run, model, facts, "kn"), "neutral": texts}
+    ranked = _settings(run)["shared"]["locators"]
+    own = {name: [located_shards(run, model, facts, name)[int(shard)]] for name in ranked}
+    neurons = [n for n in ranked if locator_settings.unit(n) == locator_settings.NEURON][:1]
+    means = [path for name in neurons for path in located_shards(run, model, facts, name)]
+    return own | {"means": means, "neutral": texts}
 
 
 def sum_keys(run: "Run", model: str) -> dict[str, Any]:
@@ -102,3 +103,10 @@ def measure_reliability(run: "Run", model: str, facts: str) -> dict[str, Any]:
 
 def tabulate_reliability(run: "Run") -> dict[str, Any]:
     return {}
+
+
+EXECUTED = {
+    "ablate_units": lambda run, **_: [
+        plugins.module_name("locators", name) for name in _settings(run)["shared"]["locators"]
+    ]
+}

@@ -15,24 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from caploc.experiments.reliability._budgets import Units
 from caploc.experiments.reliability.table import RELIABILITY
 from caploc.files import store
 from caploc.files._old_tables import rows as as_table
 from caploc.jobs.job import Job
 from caploc.measures.averages import Row, averaged, not_computed
+from caploc.measures.budgets import Units
 from caploc.measures.statistics import permutation_p
 from caploc.records import DataError
 
-__all__ = ["RULES", "run"]
+__all__ = ["run"]
 
-RULES = {
-    "kn": "neurons with a positive score, by score",
-    "rome": "layers by effect; inside, neurons by what they write at the last subject token",
-    "circuit": "heads and FFN layers by summed |edge score|",
-    "cnl": "neurons by the distance of their mean score over all known facts from the mean",
-}
-"""How each ranking was made that budgets are filled from."""
 _MEASURES = (
     ("logprob_fall", "shared_logprob_fall", "log-probability of the answer"),
     ("fluency_fall", "shared_fluency_fall", "log-probability of neutral text"),
@@ -51,7 +44,7 @@ def run(job: Job) -> None:
     about: dict[str, Any] = {}
     for path in job.inputs["outcomes"]:
         metadata = store.read_metadata(path)
-        found = {key: metadata[key] for key in ("units", "budgets", "n_texts")}
+        found = {key: metadata[key] for key in ("units", "budgets", "n_texts", "rankings")}
         if about and found != about:
             raise DataError(f"{path}: other units or budgets than before; delete both, run again")
         about = found
@@ -61,7 +54,7 @@ def run(job: Job) -> None:
     table: list[Row] = []
     for budget, weights in about["budgets"].items():
         table.append({"budget": budget, "metric": "shared_budget", "value": weights})
-        for locator, rule in RULES.items():
+        for locator, rule in about["rankings"].items():
             own = [r for r in rows if (r["locator"], r["budget"]) == (locator, budget)]
             named = {"locator": locator, "rule": rule, "budget": budget}
             table += [named | row for row in _cell(spec, own, random, units, about["n_texts"])]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+from caploc import locator_settings
 from caploc.settings import Count, Natural, Positive, Rule, Share
 
 __all__ = ["Circuit", "Reliability", "Rome", "Shared"]
@@ -72,6 +73,8 @@ class Shared:
     """What silencing at equal cost does to the answer and to neutral text, for all locators.
 
     Attributes:
+        locators: locators of single facts that put units into an order; the mean scores of the
+            first one of neurons are an order too
         budgets: weights that may be zeroed: shares of the weights of all FFN neurons and
             attention heads, or ffn_layer, as many as one FFN layer has
         draws: R, random sets of the same units; the smallest p is 1 / (R + 1)
@@ -79,6 +82,10 @@ class Shared:
             taken under every set
     """
 
+    locators: Annotated[
+        tuple[Annotated[str, Rule(enum=locator_settings.ranking())], ...],
+        Rule(minItems=1, uniqueItems=True),
+    ] = ("kn", "rome", "circuit")
     budgets: Annotated[
         tuple[
             Annotated[

@@ -1,0 +1,236 @@
+"""Many erasures of one batch, with the work they have in common done once.
+
+Rows are pairs of an erasure and a sample. Four parts of the model are not run for every row:
+
+- blocks in front of the first silenced layer: one pass of the unchanged model is recorded;
+- the attention of that layer, which is still that of the unchanged model;
+- the FFN of that layer: its neurons are those of the unchanged model, so its output is the recorded
+  one minus what the silenced neurons wrote;
+- the FFN of the last layer at positions that predict no answer token.
+
+Where heads are silenced too, the second and third do not hold and that layer is run as it is.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from caploc.forward.batch import Batch
+from caploc.forward.hooks import Hooks
+from caploc.forward.silencing import Erasures, erased
+from caploc.models.language_model import LanguageModel, matrix
+
+__all__ = ["Unchanged", "record_unchanged"]
+
+
+@dataclass(slots=True)
+class _Call:
+    """How a block of the unchanged model was called, and what its parts answered.
+
+    Attributes:
+        args: arguments of the block.
+        kwargs: of the block.
+        attended: output of the module of its attention; None where that is unknown.
+        neurons: (sample, position, neuron) input of its FFN's output projection.
+        written: (sample, position, width) output of its FFN.
+    """
+
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] | None = None
+    attended: Any = None
+    neurons: Tensor | None = None
+    written: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """One pass of the unchanged model, from which rows of silenced models go on.
+
+    Attributes:
+        lm: the model.
+        batch: the samples.
+        erasures: those that rows refer to.
+        calls: of every block; input, attention and FFN only where an erasure begins.
+        final: (sample, answer token, width) output of the last block where answers are predicted.
+    """
+
+    lm: LanguageModel
+    batch: Batch
+    erasures: Erasures
+    calls: list[_Call]
+    final: Tensor
+
+    def states(self, rows: Tensor, samples: Tensor) -> Tensor:
+        """Output of the last block where answers are predicted.
+
+        Args:
+            rows: (row,) which erasure each row has; all begin at the same layer, and all or none of
+                them silence a head. Equal ones follow each other.
+            samples: (row,) which sample of the batch each row reads.
+
+        Returns:
+            (row, answer token, width).
+        """
+        lm, last = self.lm, self.lm.n_layers - 1
+        first = self.erasures.first[int(rows[0])]
+        if first == lm.n_layers:
+            return self.final[samples]
+        x = self.calls[first].args[0][samples]
+        batch = self.batch.rows(samples)
+        answering = batch.answering
+        for layer in range(first, lm.n_layers):
+            ffn = _around(lm, layer, lm.family.ffn_out)
+            with Hooks() as acting:
+                if layer == first and ffn is not None and not self._with_heads(rows):
+                    acting.enter_context(self._answers(layer, ffn, rows, samples, answering))
+                elif layer == last and ffn is not None:
+                    everywhere = torch.ones_like(batch.counts)
+                    acting.enter_context(_at_answer(ffn, batch))
+                    acting.enter_context(erased(lm, self.erasures, rows, everywhere, [layer]))
+                else:
+                    acting.enter_context(erased(lm, self.erasures, rows, answering, [layer]))
+                call = self.calls[layer]
+                args, kwargs = self._expanded((call.args[1:], call.kwargs), samples)
+                x = _first_of(lm.blocks[layer](x, *args, **kwargs))
+        return batch.at_answer(x)
+
+    def _with_heads(self, rows: Tensor) -> bool:
+        return self.erasures.with_heads[int(rows[0])]
+
+    @contextmanager
+    def _answers(
+        self, layer: int, ffn: nn.Module, rows: Tensor, samples: Tensor, answering: Tensor
+    ) -> Iterator[None]:
+        """Let FFN and attention of the first silenced layer answer what is known of them."""
+        call, attention = self.calls[layer], _around(self.lm, layer, self.lm.family.attention_out)
+        answers: list[tuple[nn.Module, Any]] = [
+            (ffn, self._written(call, layer, rows, samples, answering))
+        ]
+        if attention is not None:
+            answers.append((attention, self._expanded(call.attended, samples)))
+        with _answered(answers):
+            yield
+
+    def _written(
+        self, call: _Call, layer: int, rows: Tensor, samples: Tensor, answering: Tensor
+    ) -> Tensor:
+        """(row, position, width) output of the FFN of the first silenced layer."""
+        assert call.written is not None and call.neurons is not None
+        weight = matrix(self.lm.projections[layer])
+        written = call.written[samples]
+        kinds, counts = torch.unique_consecutive(rows, return_counts=True)
+        fill = self.erasures.filled(layer, kinds)
+        start = 0
+        for k, (kind, count) in enumerate(zip(kinds.tolist(), counts.tolist(), strict=True)):
+            part = slice(start, start + count)
+            start += count
+            j = self.erasures.dropped(layer, kinds[k : k + 1])[0].nonzero()[:, 0]
+            gone = call.neurons[samples[part]][..., j]
+            if fill is not None:
+                gone = gone - fill[k, j]
+            if self.erasures.at_answer[kind]:
+                gone = gone * answering[part, :, None]
+            written[part] -= gone @ weight[:, j].T
+        return written
+
+    def _expanded(self, value: Any, samples: Tensor) -> Any:
+        """Recorded arguments for some rows: whatever has one entry per sample is repeated."""
+        if isinstance(value, Tensor):
+            n = len(self.batch.ids)
+            return value[samples] if n > 1 and value.ndim and len(value) == n else value
+        if isinstance(value, tuple | list):
+            return type(value)(self._expanded(v, samples) for v in value)
+        if isinstance(value, dict):
+            return {k: self._expanded(v, samples) for k, v in value.items()}
+        return value
+
+
+def record_unchanged(lm: LanguageModel, batch: Batch, erasures: Erasures) -> Unchanged:
+    """Run the unchanged model once and keep what rows of any of the erasures need of it."""
+    calls = [_Call() for _ in range(lm.n_layers)]
+    output: list[Tensor] = []
+
+    def before_block(layer: int) -> Any:
+        def hook(module: Any, args: Any, kwargs: dict[str, Any]) -> None:
+            # The residual stream is needed where rows begin, the rest of the call everywhere.
+            calls[layer].args = args if layer in erasures.first else (None, *args[1:])
+            calls[layer].kwargs = kwargs
+
+        return hook
+
+    def keep(layer: int, name: str, position: int) -> Any:
+        def hook(module: Any, *found: Any) -> None:
+            # Some families flatten samples and positions in front of the FFN; Falcon adds to its
+            # output in place.
+            value = _first_of(found[position])
+            setattr(calls[layer], name, value.reshape(*batch.ids.shape, -1).clone())
+
+        return hook
+
+    def keep_attended(layer: int) -> Any:
+        def hook(module: Any, args: Any, found: Any) -> None:
+            calls[layer].attended = found
+
+        return hook
+
+    with Hooks() as hooks:
+        hooks.after(lm.blocks[-1], lambda m, a, out: output.append(_first_of(out)))
+        for layer, block in enumerate(lm.blocks):
+            hooks.before(block, before_block(layer), with_kwargs=True)
+            ffn = _around(lm, layer, lm.family.ffn_out)
+            attention = _around(lm, layer, lm.family.attention_out)
+            if layer in erasures.first and attention is not None:
+                hooks.after(attention, keep_attended(layer))
+            if layer in erasures.first and ffn is not None:
+                hooks.before(lm.projections[layer], keep(layer, "neurons", 0))
+                hooks.after(ffn, keep(layer, "written", 1))
+        lm.model.base_model(input_ids=batch.ids, use_cache=False)
+    return Unchanged(lm, batch, erasures, calls, batch.at_answer(output[0]))
+
+
+def _around(lm: LanguageModel, layer: int, path: str) -> nn.Module | None:
+    """The module around a projection, or None where it is the block itself."""
+    parent = path.rpartition(".")[0]
+    return lm.blocks[layer].get_submodule(parent) if parent else None
+
+
+@contextmanager
+def _answered(answers: Sequence[tuple[nn.Module, Any]]) -> Iterator[None]:
+    """Let modules answer what is known instead of running."""
+    before = [(module, module.__dict__.get("forward")) for module, _ in answers]
+    for module, output in answers:
+        module.forward = lambda *args, output=output, **kwargs: output
+    try:
+        yield
+    finally:
+        for module, forward in before:
+            del module.forward
+            if forward is not None:
+                module.forward = forward
+
+
+@contextmanager
+def _at_answer(ffn: nn.Module, batch: Batch) -> Iterator[None]:
+    """Run an FFN where answers are predicted; its output elsewhere is 0 and must not be used."""
+    row = torch.arange(len(batch.ids), device=batch.ids.device)[:, None]
+
+    def before(module: Any, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return (batch.at_answer(args[0]), *args[1:])
+
+    def after(module: Any, args: Any, found: Tensor) -> Tensor:
+        output = found.new_zeros(*batch.ids.shape, found.shape[-1])
+        output[row, batch.positions] = found
+        return output
+
+    with Hooks() as hooks:
+        hooks.before(ffn, before)
+        hooks.after(ffn, after)
+        yield
+
+
+def _first_of(output: Any) -> Any:
+    return output[0] if isinstance(output, tuple) else output
