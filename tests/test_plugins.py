@@ -63,3 +63,10 @@ def test_listing_loads_no_plugin():
     code += f"[plugins.names(kind) for kind in {KINDS!r}]; print(*(set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_literals_of_a_plug_in_are_known_without_importing_it(folder, tmp_path):
+    text = "raise RuntimeError('imported')\nTITLE = 'Ant'\nLEGS = {'six': 6}\nMADE = TITLE + '!'\n"
+    (tmp_path / "animals" / "bee.py").write_text(text)
+    assert plugins.constants("animals", "bee") == {"TITLE": "Ant", "LEGS": {"six": 6}}
+    assert plugins.constants("animals", "ape") == {}

@@ -15,9 +15,8 @@ import pyarrow as pa
 
 from caploc import plugins
 from caploc.experiments.agreement.table import AGREEMENT
-from caploc.files import store
 from caploc.files import _old_tables as _tables
-from caploc.files import tables
+from caploc.files import store, tables
 from caploc.jobs.digests import file_digest
 from caploc.jobs.job import Job
 from caploc.report.registry import parts

@@ -16,8 +16,6 @@ import pytest
 
 from caploc.experiments.known_answer.report import known_answer_page
 from caploc.experiments.known_answer.table import ALL, EFFECTIVE, KNOWN_ANSWER
-from caploc.experiments.known_answer.tabulate_known_answer import averages
-from caploc.files._old_tables import rows
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -127,8 +125,9 @@ def test_the_page_of_planted_models_is_as_wide_as_its_window(tmp_path, need):
         named | {"metric": "average_precision", "truth": EFFECTIVE},
         of | {"metric": "calibration", "sigma": 0.05, "value": 0.05, "note": "holds"},
     ]
-    table = rows([*found, *averages(rows(found, KNOWN_ANSWER).to_pylist())], KNOWN_ANSWER)
-    frames, console = _show(known_answer_page("Planted", table.to_pylist()), tmp_path)
+    means = [row | {"seed": None, "plant": "", "dataset": ""} for row in found if "locator" in row]
+    table = example_run.frame_of([*found, *means], KNOWN_ANSWER)
+    frames, console = _show(known_answer_page("Planted", table), tmp_path)
     assert console == []
     for frame, width in zip(frames, WIDTHS, strict=True):
         assert frame["content"] <= frame["visible"]

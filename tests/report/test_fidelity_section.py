@@ -1,15 +1,9 @@
 """The section about single facts says what the table says, and is not there without it."""
 
 import example_run
-import pyarrow as pa
 import pytest
-from page_reader import Reader
 
-from caploc.experiments.fidelity.report import fidelity_views
-from caploc.files import store
-from caploc.measures.averages import FIDELITY
-from caploc.report.inputs import read_inputs
-from caploc.report.page import render
+from caploc.experiments.fidelity.report import section
 
 
 def rows(**changes):
@@ -51,40 +45,31 @@ def rows(**changes):
                 | {"averaged_facts": n, "comparison": "rewrite", "metric": "grown_overlap"}
                 | {"value": value, "n": 20 // n}
             )
-    empty = {f.name: "" if pa.types.is_string(f.type) else None for f in FIDELITY}
-    return [empty | row for row in found]
+    return found
 
 
-@pytest.fixture
-def section(tmp_path):
-    def write(table):
-        job = example_run.write_run(tmp_path)
-        path = tmp_path / "tables/fidelity.parquet"
-        origin = {"stage": "tabulate_fidelity", "spec": {}, "code": "0" * 16, "inputs": {}}
-        store.write_table(pa.Table.from_pylist(table, schema=FIDELITY), path, {"origin": origin})
-        job.inputs["fidelity"] = [path]
-        return read_inputs(job)
-
-    return write
+def view_of(table):
+    (view,) = section(example_run.only(fidelity=table))["views"]
+    return view
 
 
-def test_the_table_of_known_facts(section):
-    inputs = section(rows())
-    (view,) = fidelity_views(inputs)
-    (row,) = view.known
-    assert (row.locator, row.rule) == ("Knowledge neurons", "0.2 x max")
-    assert row.numbers["rewrite"].value == pytest.approx(0.4123)
-    assert row.numbers["same answer"].reason == "–"
-    assert view.everything[0].numbers["rewrite"].value == pytest.approx(0.3123)
-    assert (view.n_known, view.n_facts, view.sizes) == (20, 30, [1, 10])
-    assert [cell.value for cell in view.grown[0][3]] == [0.4, 0.6]
-    assert len(view.panels) == 1
-    html = render(inputs)
-    Reader(html)
+def test_the_table_of_known_facts(changed):
+    view = view_of(rows())
+    assert (view["n_known"], view["n_facts"], view["sizes"]) == (20, 30, [1, 10])
+    assert len(view["panels"]) == 1
+    _, page, html = changed({"fidelity": rows()})
+    known, everything = page.table("Facts whose prompts"), page.table("All facts, percent")
+    assert known.row("Knowledge neurons")[1:] == [
+        "0.2 x max", "other template of the relation", "14.5 0.35 %", "41.2 39.2–43.2", "–", "–",
+        "16.2 14.2–18.2", "–", "5.0 3.0–7.0", "–", "0.3 -1.7 to 2.3", "25.0 20.0–30.0", "2 of 20",
+    ]  # fmt: skip
+    assert everything.row("Knowledge neurons")[4] == "31.2 29.2–33.2"
+    assert page.table("One fact against").row("Knowledge neurons")[3:] == ["40.0", "60.0"]
+    assert page.table("Facts and prompts left out").row("fact")[1:] == ["empty object", "3"]
     text = html[html.index('id="fidelity"') :]
     for words in (
-        "41.2", "14.5", "2 of 20", "empty object", "it cannot judge", "37.3", "32.7", "7.2",
-        "tells facts apart here", "25.0 points (20.0 to 30.0)", "does not show whether facts",
+        "it cannot judge", "Knowledge neurons 37.3", "tells facts apart here",
+        "25.0 points (20.0 to 30.0)", "does not show whether facts",
     ):  # fmt: skip
         assert words in text, words
     assert "cannot be localised" not in html
@@ -102,10 +87,20 @@ def test_the_table_of_known_facts(section):
         ),
     ],
 )  # fmt: skip
-def test_verdicts_follow_the_difference(section, ends, words):
-    (view,) = fidelity_views(section(rows(**ends)))
-    ((_, text),) = view.verdicts
-    assert words in text
+def test_verdicts_follow_the_difference(ends, words):
+    assert words in view_of(rows(**ends))["verdicts"]["Knowledge neurons"]
+
+
+def test_any_locator_of_the_table_is_shown(changed):
+    """One that declares no title goes by its id; those of the settings come first."""
+    own = [row | {"locator": "my_own"} for row in rows()]
+    tracing = [row | {"locator": "rome", "unit": "layer"} for row in rows()]
+    settings = {"experiments": {"fidelity": {"locators": ["rome", "my_own"]}}, "run": {}}
+    _, page, html = changed({"fidelity": [*own, *rows(), *tracing]}, config=settings)
+    lines = page.table("Facts whose prompts").rows[2:]
+    assert [line[0] for line in lines] == ["Causal tracing", "my_own", "Knowledge neurons"]
+    assert "my_own, overlap by fact, means" in html
+    assert "Causal tracing 32.7&nbsp;%, Knowledge neurons 37.3&nbsp;%." in html
 
 
 def test_a_run_without_the_experiment_has_no_section(html):

@@ -120,7 +120,8 @@ def test_one_metric_stands_in_a_table_of_its_own(changed):
     assert len(page.table("Located against random").rows) == 3
     for words in (
         "by &lt;score&gt;", "no p is below 0.01", "12 of 12 facts (too dear)",
-        "the ranking of 2 of 12 facts ends below the budget", "different sets of such units, the located one among them, are only 3",
+        "the ranking of 2 of 12 facts ends below the budget",
+        "different sets of such units, the located one among them, are only 3",
     ):  # fmt: skip
         assert words in html, words
 

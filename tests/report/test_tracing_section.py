@@ -1,16 +1,12 @@
 """The maps of causal tracing stand in the section about single facts, and say what they show."""
 
 import example_run
-import pyarrow as pa
 import pytest
 from page_reader import Reader
 from test_fidelity_section import rows as fidelity_rows
 
 from caploc.experiments.fidelity._tracing import tracing_view
-from caploc.experiments.fidelity.tabulate_tracing import ROLES, STATES, TRACING
-from caploc.files import store
-from caploc.files._old_tables import rows as as_table
-from caploc.measures.averages import FIDELITY
+from caploc.experiments.fidelity.tabulate_tracing import ROLES, STATES
 from caploc.report.inputs import read_inputs
 from caploc.report.page import render
 
@@ -41,23 +37,20 @@ def rows():
 
 @pytest.fixture
 def inputs(tmp_path):
-    job = example_run.write_run(tmp_path)
-    empty = {f.name: "" if pa.types.is_string(f.type) else None for f in FIDELITY}
-    fidelity = pa.Table.from_pylist([empty | r for r in fidelity_rows()], schema=FIDELITY)
-    for name, table in (("fidelity", fidelity), ("tracing", as_table(rows(), TRACING))):
-        path = tmp_path / f"tables/{name}.parquet"
-        origin = {"stage": f"tabulate_{name}", "spec": {}, "code": "0" * 16, "inputs": {}}
-        store.write_table(table, path, {"origin": origin})
-        job.inputs[name] = [path]
-    return read_inputs(job)
+    tables = {"fidelity": fidelity_rows(), "tracing": rows()}
+    return read_inputs(example_run.write_run(tmp_path, None, tables))
 
 
 def test_the_maps_and_their_peak(inputs):
     view = tracing_view(inputs, "tiny", "invented")
-    assert view.group == "known"
-    assert [panel.title for panel in view.averaged] == ["Output of the block", "FFN", "Attention"]
-    assert view.peaks[1] == "FFN: 40.0 points (39.5 to 40.5) at the last subject token, layer 1"
-    ((title, panels),) = view.facts
+    assert view["group"] == "known"
+    assert [panel.title for panel in view["averaged"]] == [
+        "Output of the block",
+        "FFN",
+        "Attention",
+    ]
+    assert view["peaks"][1] == "FFN: 40.0 points (39.5 to 40.5) at the last subject token, layer 1"
+    ((title, panels),) = view["facts"]
     assert title == 'Capital of "Bel</svg> is' and len(panels) == 3
     html = render(inputs)
     Reader(html)

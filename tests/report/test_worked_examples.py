@@ -1,7 +1,5 @@
 """The diagrams of the two frameworks: drawn from the first example that can be shown."""
 
-from dataclasses import replace
-
 import example_run
 import pyarrow as pa
 import pytest
@@ -9,10 +7,11 @@ import test_decoupling_section as decoupling
 import test_fidelity_section as fidelity
 from page_reader import Reader
 
+from caploc.experiments.decoupling._example import pair_example
+from caploc.experiments.fidelity._example import fact_example
 from caploc.files import store
 from caploc.report.inputs import read_inputs
 from caploc.report.page import render
-from caploc.report.worked_examples import fact_example, pair_example
 
 
 def prompts():
@@ -49,67 +48,112 @@ def pairs():
     return samples, sets
 
 
+FACT_PROMPTS = pa.schema([
+    ("fact_id", pa.string()), ("prompt_id", pa.int16()), ("kind", pa.string()),
+    ("prompt", pa.string()), ("object", pa.string()), ("correct", pa.bool_()),
+])  # fmt: skip
+FACT_SETS = pa.schema([
+    ("fact_id", pa.string()), ("prompt_id", pa.int16()), ("rule", pa.string()),
+    ("units", pa.list_(pa.int32())),
+])  # fmt: skip
+PAIR_SETS = pa.schema([
+    ("pair_id", pa.string()), ("part", pa.string()), ("form", pa.string()),
+    ("correct", pa.bool_()), ("units", pa.list_(pa.int32())),
+])  # fmt: skip
+
+
 @pytest.fixture
-def job(tmp_path):
-    tables = {"fidelity": fidelity.rows(), "decoupling": decoupling.rows()}
-    # `fidelity` is not among the tables that example_run knows.
-    job = example_run.write_run(tmp_path, None, {"decoupling": tables["decoupling"]})
-    samples, sets = pairs()
-    files = {
-        "fact_prompts": prompts(), "fact_sets": fact_sets(), "pair_samples": samples,
-        "pair_sets": sets,
-    }  # fmt: skip
-    for name, rows in files.items():
+def write(tmp_path):
+    """Path of a written file: ``write(name, rows, schema)``."""
+
+    def written(name, rows, schema=None):
         path = tmp_path / f"{name}.parquet"
-        store.write_table(pa.Table.from_pylist(rows), path, {"origin": {}})
-        job.inputs[name] = [path]
-    return job
+        store.write_table(pa.Table.from_pylist(rows, schema), path, {"origin": {}})
+        return path
+
+    return written
 
 
-def test_the_first_known_fact_that_locates_twice(job):
-    found = fact_example(job, "kn")
-    assert (found.locator, found.rule, found.known) == ("kn", "0.2 x max", True)
-    assert found.answer == "object of c"
-    assert (found.first.n_units, found.rewrite.n_units, found.rewrite.n_common) == (4, 3, 2)
-    assert found.rewrite.share == pytest.approx(2 / 3.5)
+@pytest.fixture
+def fact(write):
+    """The example of these prompts and sets."""
+
+    def example(of_prompts=None, of_sets=None):
+        return fact_example(
+            write("fact_prompts", of_prompts or prompts(), FACT_PROMPTS),
+            write("fact_sets", of_sets or fact_sets(), FACT_SETS),
+        )
+
+    return example
 
 
-def test_a_fact_that_is_not_known_is_said_to_be(job):
-    rows = [row | {"correct": False} for row in prompts()]
-    store.write_table(pa.Table.from_pylist(rows), job.input("fact_prompts"), {"origin": {}})
-    found = fact_example(job, "kn")
-    assert (found.answer, found.known) == ("object of b", False)
+@pytest.fixture
+def pair(write):
+    samples, sets = pairs()
+    return pair_example(write("pair_samples", samples), write("pair_sets", sets, PAIR_SETS))
 
 
-def test_no_example_without_files_or_located_units(job):
-    assert fact_example(replace(job, inputs={}), "kn") is None
-    assert pair_example(replace(job, inputs={}), "rule") is None
-    rows = [row | {"units": []} for row in fact_sets()]
-    store.write_table(
-        pa.Table.from_pylist(rows, pa.schema([
-            ("fact_id", pa.string()), ("prompt_id", pa.int16()), ("rule", pa.string()),
-            ("units", pa.list_(pa.int32())),
-        ])), job.input("fact_sets"), {"origin": {}},
-    )  # fmt: skip
-    assert fact_example(job, "kn") is None
+def test_the_first_known_fact_that_locates_twice(fact):
+    found = fact()
+    assert (found["rule"], found["known"], found["answer"]) == ("0.2 x max", True, "object of c")
+    first, rewrite = found["prompts"]
+    assert (first["prompt"], rewrite["prompt"]) == ("c <i>original</i>", "c <i>template</i>")
+    assert (first["n_units"], rewrite["n_units"], rewrite["n_common"]) == (4, 3, 2)
+    assert rewrite["share"] == pytest.approx(2 / 3.5)
 
 
-def test_the_four_comparisons_of_a_prompt(job):
-    found = pair_example(job, "rule")
-    assert (found.first.prompt, found.answer) == ("q10", "4")
-    assert [(o.what, o.prompt, o.n_common) for o in found.others] == [
+def test_a_fact_that_is_not_known_is_said_to_be(fact):
+    found = fact([row | {"correct": False} for row in prompts()])
+    assert (found["answer"], found["known"]) == ("object of b", False)
+
+
+def test_no_example_without_located_units(fact):
+    assert fact(of_sets=[row | {"units": []} for row in fact_sets()]) is None
+
+
+def test_the_four_comparisons_of_a_prompt(pair):
+    assert [(o["what"], o["prompt"], o["n_common"]) for o in pair] == [
+        ("", "q10", 3),
         ("same text, same task", "q11", 3),
         ("same text, other task", "q20", 2),
         ("other text, same task", "r10", 2),
         ("other text, other task", "r20", 1),
     ]
-    assert found.others[2].share == pytest.approx(2 / 4)
+    assert pair[3]["share"] == pytest.approx(2 / 4)
 
 
-def test_the_page_draws_them_and_escapes_prompts(job):
+def test_pairs_that_are_answered_come_first(write):
+    samples, sets = pairs()
+    sets = [row | {"correct": row["pair_id"] != "q"} for row in sets]
+    samples.append(samples[-1] | {"pair_id": "s"})  # of a pair that is not whole
+    found = pair_example(write("pair_samples", samples), write("pair_sets", sets, PAIR_SETS))
+    assert [row["prompt"] for row in found] == ["r10", "r11", "r20", "q10", "q20"]
+
+
+def test_the_page_draws_them_and_escapes_prompts(write, tmp_path):
+    tables = {"decoupling": decoupling.rows()}
+    config = {"experiments": {"decoupling": {"kn": {"ratio": 0.2}}}, "run": {}}
+    job = example_run.write_run(tmp_path, {"config": config}, tables)
+    samples, sets = pairs()
+    samples = [row | {"prompt": f"<i>{row['prompt']}"} for row in samples]
+    job.inputs["pair_samples"] = [write("pair_samples", samples)]
+    job.inputs["pair_sets"] = [write("pair_sets", sets, PAIR_SETS)]
     html = render(read_inputs(job))
     assert "Framework: decoupling, one worked example" in html
-    assert "3 in common" in Reader(html).texts()
+    text = Reader(html).texts()
+    assert "3 in common" in text and "<i>q10" in text
+    assert "neurons above 0.2 of the maximum" in text
     # single facts have no table in this run, so there is nothing to explain
     assert "Framework: fidelity" not in html
+    assert "<i>q10" not in html
+
+
+def test_the_page_draws_one_fact(write, tmp_path):
+    job = example_run.write_run(tmp_path, None, {"fidelity": fidelity.rows()})
+    job.inputs["fact_prompts"] = [write("fact_prompts", prompts(), FACT_PROMPTS)]
+    job.inputs["fact_sets"] = [write("fact_sets", fact_sets(), FACT_SETS)]
+    html = render(read_inputs(job))
+    text = Reader(html).texts()
+    assert "2 in common" in text and "overlap 57 %" in text
+    assert "(Knowledge neurons, 0.2 x max)" in text
     assert "<i>original" not in html

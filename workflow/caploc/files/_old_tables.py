@@ -8,9 +8,11 @@ import csv
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 
 from caploc.files import store
+from caploc.files.tables import Schema
 from caploc.jobs.job import Job
 
 __all__ = [
@@ -134,8 +136,14 @@ CROSS_ENHANCEMENT = pa.schema(
 )
 
 
-def rows(found: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+_TYPES: dict[Any, pa.DataType] = {pl.String: pa.string(), pl.Float64: pa.float64(), pl.Int32: pa.int32(),
+          pl.Int16: pa.int16()}  # fmt: skip
+
+
+def rows(found: Iterable[Mapping[str, Any]], schema: pa.Schema | Schema) -> pa.Table:
     """Rows as a table: columns that a row does not name are empty (text: "", numbers: null)."""
+    if not isinstance(schema, pa.Schema):
+        schema = pa.schema([(name, _TYPES[kind]) for name, kind in schema.items()])
     empty = {f.name: "" if pa.types.is_string(f.type) else None for f in schema}
     return pa.Table.from_pylist([{**empty, **row} for row in found], schema=schema)
 

@@ -3,28 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-import pyarrow as pa
-
 from caploc.measures.statistics import bootstrap_mean
 
-__all__ = ["FIDELITY", "Row", "averaged", "not_computed"]
+__all__ = ["Row", "averaged", "not_computed"]
 
 Row = dict[str, Any]
-_NUMBER, _TEXT, _COUNT = pa.float64(), pa.string(), pa.int32()
-
-FIDELITY = pa.schema(
-    [
-        *((name, _TEXT) for name in ("model", "dataset", "locator", "unit", "rule", "rewrite")),
-        ("averaged_facts", _COUNT),
-        *((name, _TEXT) for name in ("facts", "comparison", "fact", "metric")),
-        *((name, _NUMBER) for name in ("value", "ci_low", "ci_high")),
-        ("interval", _TEXT),
-        *((name, _COUNT) for name in ("n", "n_draws")),
-        *((name, _NUMBER) for name in ("p", "p_holm")),
-        ("role", _TEXT),
-    ]
-)
-"""One number a row. `averaged_facts`: facts whose scores were averaged before locating."""
 
 
 def averaged(values: Sequence[float], minimum: int, seed: int) -> Row:

@@ -53,7 +53,8 @@ def section(inputs: Inputs) -> dict[str, Any] | None:
 def findings(view: View) -> list[Finding]:
     """Do prompts that share the task locate more in common, or prompts that share the text?"""
     frame = view.inputs.tables.get("decoupling")
-    if frame is None:
+    # Pairs know no method: they are told of beside the first one.
+    if frame is None or view.method != view.inputs.spec["methods"][0]:
         return []
     told, kinds = [], set()
     for own in matching(frame, model=view.model).partition_by("dataset", maintain_order=True):

@@ -24,11 +24,12 @@ from caploc.experiments.fidelity._comparisons import (
     compare,
     grow,
 )
+from caploc.experiments.fidelity.table import FIDELITY
 from caploc.files import store
 from caploc.files._old_tables import rows as as_table
 from caploc.files.located import Located, read_located, stream_scores
 from caploc.jobs.job import Job
-from caploc.measures.averages import FIDELITY, Row, averaged, not_computed
+from caploc.measures.averages import Row, averaged, not_computed
 from caploc.measures.knowledge_neurons import LEAST_PROMPTS, refine, select
 from caploc.measures.masks import outliers, rule_of
 from caploc.measures.statistics import bootstrap_mean

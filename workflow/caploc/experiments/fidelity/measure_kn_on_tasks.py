@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caploc.experiments.fidelity._comparisons import METRICS, FactSets, compare
+from caploc.experiments.fidelity.table import FIDELITY
 from caploc.files import store
 from caploc.files._old_tables import rows as as_table
 from caploc.files.shards import rows as stream
 from caploc.files.shards import scan
 from caploc.jobs.job import Job
-from caploc.measures.averages import FIDELITY, Row, averaged
+from caploc.measures.averages import Row, averaged
 from caploc.measures.knowledge_neurons import select
 
 __all__ = ["run"]

@@ -95,10 +95,11 @@ def _example(inputs: Inputs, names: Mapping[str, str]) -> dict[str, Any] | None:
 def findings(view: View) -> list[Finding]:
     """Which locators tell facts apart."""
     frame = view.inputs.tables.get("fidelity")
-    if frame is None:
+    # Facts know no method: they are told of beside the first one.
+    if frame is None or view.method != view.inputs.spec["methods"][0]:
         return []
     names = locators.titles(view.inputs, frame)
-    differences = []
+    differences: list[tuple[str, Number]] = []
     for own in matching(frame, model=view.model).partition_by("dataset", maintain_order=True):
         rules = _rules(own, list(names))
         known, everything = (_table(own, group, rules, names) for group in ("known", "all"))

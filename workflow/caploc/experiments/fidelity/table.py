@@ -10,6 +10,7 @@ FIDELITY: Schema = {
     **texts("facts", "comparison", "fact"),
     **TESTED,
 }
+"""One number a row. `averaged_facts`: facts whose scores were averaged before locating."""
 TRACING: Schema = {
     **texts("model", "dataset", "facts", "fact", "state", "position"),
     "token": COUNT,
@@ -17,3 +18,4 @@ TRACING: Schema = {
     "layer": LAYER,
     **ESTIMATE,
 }
+"""Effects of restored states, by the role of the token or, of a single fact, by the token."""

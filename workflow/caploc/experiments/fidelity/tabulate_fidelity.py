@@ -2,10 +2,10 @@
 
 import pyarrow as pa
 
+from caploc.experiments.fidelity.table import FIDELITY
 from caploc.files import store
 from caploc.files._old_tables import write
 from caploc.jobs.job import Job
-from caploc.measures.averages import FIDELITY
 
 __all__ = ["run"]
 
@@ -19,5 +19,5 @@ def run(job: Job) -> None:
     Raises:
         DataError: a damaged part.
     """
-    parts = [store.read_table(path, FIDELITY.names) for path in job.inputs["parts"]]
+    parts = [store.read_table(path, list(FIDELITY)) for path in job.inputs["parts"]]
     write(job, pa.concat_tables(parts))

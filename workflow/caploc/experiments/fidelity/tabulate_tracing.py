@@ -10,9 +10,9 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
+from caploc.experiments.fidelity.table import TRACING
 from caploc.files import store
 from caploc.files._old_tables import rows as as_table
 from caploc.files._old_tables import write
@@ -20,21 +20,8 @@ from caploc.files.located import TokenMap, stream_maps
 from caploc.jobs.job import Job
 from caploc.measures.averages import Row, averaged
 
-__all__ = ["ROLES", "STATES", "TRACING", "role_of", "run"]
+__all__ = ["ROLES", "STATES", "role_of", "run"]
 
-_NUMBER, _TEXT, _COUNT = pa.float64(), pa.string(), pa.int32()
-TRACING = pa.schema(
-    [
-        *((name, _TEXT) for name in ("model", "dataset", "facts", "fact", "state", "position")),
-        ("token", _COUNT),
-        ("text", _TEXT),
-        ("layer", pa.int16()),
-        ("metric", _TEXT),
-        *((name, _NUMBER) for name in ("value", "ci_low", "ci_high")),
-        ("interval", _TEXT),
-        ("n", _COUNT),
-    ]
-)
 STATES = ("residual", "ffn", "attention")
 """What is restored, in the order of the maps (`caploc.locators.rome.KINDS`)."""
 ROLES = (

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from caploc.experiments.known_answer._layout import DECOYS, Layout
@@ -16,6 +15,7 @@ from caploc.experiments.known_answer._ranking import (
     strength,
     top,
 )
+from caploc.files.tables import COUNT, ESTIMATE, NUMBER, TEXT, Schema, texts
 from caploc.measures.masks import outliers
 
 __all__ = ["ALL", "EFFECTIVE", "KNOWN_ANSWER", "VARIANTS", "Scored", "ranked_rows", "surgery_rows"]
@@ -24,20 +24,16 @@ Row = dict[str, Any]
 Grid = NDArray[np.bool_]
 Scored = dict[tuple[str, str, int], NDArray[np.float64]]
 """(layer, neuron) scores by locator, its ranking, and number of samples."""
-KNOWN_ANSWER = pa.schema(
-    [
-        ("plant", pa.string()),
-        ("seed", pa.int32()),
-        *((name, pa.string()) for name in ("dataset", "locator", "truth")),
-        ("n_samples", pa.int32()),
-        ("sigma", pa.float64()),
-        *((name, pa.string()) for name in ("rule", "set", "metric")),
-        *((name, pa.float64()) for name in ("value", "ci_low", "ci_high")),
-        ("interval", pa.string()),
-        ("n", pa.int32()),
-        ("note", pa.string()),
-    ]
-)
+KNOWN_ANSWER: Schema = {
+    "plant": TEXT,
+    "seed": COUNT,
+    **texts("dataset", "locator", "truth"),
+    "n_samples": COUNT,
+    "sigma": NUMBER,
+    **texts("rule", "set"),
+    **ESTIMATE,
+    "note": TEXT,
+}
 ALL, EFFECTIVE = "all planted", "effective planted"
 VARIANTS = {"per layer": ("", True), "positive": ("positive", False)}
 """Other rankings of the same scores: by name, the ranking ("": its own) and whether each layer is

@@ -27,7 +27,7 @@ def run(job: Job) -> None:
     """
     found: list[Row] = []
     for path in job.inputs["parts"]:
-        found += store.read_table(path, KNOWN_ANSWER.names).to_pylist()
+        found += store.read_table(path, list(KNOWN_ANSWER)).to_pylist()
     table = rows([*found, *averages(found)], KNOWN_ANSWER)
     write(job, table)
 

@@ -55,7 +55,8 @@ def section(inputs: Inputs) -> dict[str, Any] | None:
 def findings(view: View) -> list[Finding]:
     """Which locators do more than the best random choice."""
     frame = view.inputs.tables.get("reliability")
-    if frame is None:
+    # Facts know no method: they are told of beside the first one.
+    if frame is None or view.method != view.inputs.spec["methods"][0]:
         return []
     own = matching(frame, model=view.model)
     names = locators.titles(view.inputs, frame)

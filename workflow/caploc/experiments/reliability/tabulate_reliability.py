@@ -19,5 +19,5 @@ def run(job: Job) -> None:
     Raises:
         DataError: a damaged part.
     """
-    parts = [store.read_table(path, RELIABILITY.names) for path in job.inputs["parts"]]
+    parts = [store.read_table(path, list(RELIABILITY)) for path in job.inputs["parts"]]
     write(job, pa.concat_tables(parts))
