@@ -15,7 +15,6 @@ import pyarrow as pa
 
 from caploc import plugins
 from caploc.experiments.agreement.table import AGREEMENT
-from caploc.files import _old_tables as _tables
 from caploc.files import store, tables
 from caploc.jobs.digests import file_digest
 from caploc.jobs.job import Job
@@ -219,10 +218,6 @@ def completeness() -> list[dict[str, Any]]:
 
 def frame_of(rows: list[dict[str, Any]], schema: Any) -> pl.DataFrame:
     """Rows that may lack columns as the table that a stage would write."""
-    if isinstance(schema, pa.Schema):
-        found = pl.from_arrow(_tables.rows(rows, schema))
-        assert isinstance(found, pl.DataFrame)
-        return found
     return tables.gathered([pl.DataFrame(rows, infer_schema_length=None)] if rows else [], schema)
 
 
