@@ -61,7 +61,10 @@ def section(inputs: Inputs) -> dict[str, Any] | None:
     found: dict[str, Any] = {"erasure": None, "crossing": None}
     if "erasure" in tables:
         paper = json.loads(Path(__file__).with_name("paper.json").read_text(encoding="utf-8"))
-        of_views = [{"view": view, "by_shots": _by_shots(view)} for view in views(inputs)]
+        of_views = [
+            {"view": v, "by_shots": [_tables(v, *part) for part in _shots(v).items()]}
+            for v in views(inputs)
+        ]
         found["erasure"] = {"paper": paper, "series": DOSE_SERIES, "views": of_views}
     if "cross_erasure" in tables:
         found["crossing"] = [{"view": v, "found": crossing(v)} for v in views(inputs)]
@@ -75,10 +78,7 @@ def findings(view: View) -> list[Finding]:
 
 def tiles(view: View) -> list[Tile]:
     """Right answers that silencing costs on average; empty if nothing was silenced."""
-    parts = _first_shots(view)
-    if parts is None:
-        return []
-    located, random = _average(view, parts)
+    located, random = _average(view)
     if not located.has_value:
         return []
     beside = f"matched random neurons: {_span(random)}" if random.has_value else "no matched sets"
@@ -91,24 +91,16 @@ def tiles(view: View) -> list[Tile]:
     ]
 
 
-def _rows(view: View) -> pl.DataFrame:
+def _shots(view: View) -> dict[int, pl.DataFrame]:
+    """Rows by number of worked examples; empty if nothing was silenced."""
     frame = view.inputs.tables.get("erasure", pl.DataFrame(schema=dict(ERASURE)))
-    return matching(frame, model=view.model, method=view.method)
-
-
-def _shots(view: View) -> list[int]:
-    frame = view.inputs.tables.get("erasure", pl.DataFrame(schema=dict(ERASURE)))
-    return frame["shots"].drop_nulls().unique().sort().to_list()
-
-
-def _of_shots(view: View, shots: int) -> pl.DataFrame:
-    """Rows with so many worked examples; sizes and neutral text do not depend on them."""
-    return _rows(view).filter(pl.col("shots").is_null() | (pl.col("shots") == shots))
-
-
-def _first_shots(view: View) -> pl.DataFrame | None:
-    shots = _shots(view)
-    return _of_shots(view, shots[0]) if shots else None
+    own = matching(frame, model=view.model, method=view.method)
+    shots = pl.col("shots")
+    return {
+        # Sizes and neutral text do not depend on worked examples.
+        k: own.filter(shots.is_null() | (shots == k))
+        for k in frame["shots"].drop_nulls().unique().sort()
+    }
 
 
 def _number(frame: pl.DataFrame, **where: Any) -> Number:
@@ -129,19 +121,13 @@ def _base(frame: pl.DataFrame, metric: str) -> Number:
     return _plain(frame, mask="", arm="base", metric=metric)
 
 
-def _by_shots(view: View) -> list[dict[str, Any]]:
-    """What the page shows for each number of worked examples; empty if nothing was silenced."""
-    return [
-        {"shots": shots, **_tables(view, _of_shots(view, shots), shots)} for shots in _shots(view)
-    ]
-
-
-def _tables(view: View, frame: pl.DataFrame, shots: int) -> dict[str, Any]:
+def _tables(view: View, shots: int, frame: pl.DataFrame) -> dict[str, Any]:
     masks, tasks = view.inputs.spec["masks"], view.inputs.tasks
     averaged = [*((task.id, task.title) for task in tasks), ("average", "Average")]
     own = {task: matching(frame, dataset=task.id) for task in tasks}
     headline = {task: matching(of_task, mask=view.mask) for task, of_task in own.items()}
     return {
+        "shots": shots,
         "masks": masks,
         "accuracy": [
             {
@@ -241,8 +227,9 @@ def _fluency(own: pl.DataFrame, frame: pl.DataFrame) -> list[list[Number]]:
     ]
 
 
-def _average(view: View, frame: pl.DataFrame) -> tuple[Number, Number]:
+def _average(view: View) -> tuple[Number, Number]:
     """Change of the average accuracy at the headline mask: located and matched random."""
+    frame = next(iter(_shots(view).values()), pl.DataFrame(schema=dict(ERASURE)))
     own = matching(frame, dataset="average", mask=view.mask)
     change = _number(own, metric="accuracy_change")
     return change, _number(own, metric="accuracy_change", control="matched")
@@ -256,7 +243,7 @@ def _span(found: Number) -> str:
 
 
 def _silencing(view: View) -> Finding | None:
-    frame = _first_shots(view)
+    frame = next(iter(_shots(view).values()), None)
     if frame is None:
         return None
     rows = [
@@ -266,7 +253,7 @@ def _silencing(view: View) -> Finding | None:
     ]
     tested = [one for one in rows if one["p_holm"] is not None]
     worse = [one for one in tested if one["p_holm"] <= _SIGNIFICANT and one["excess"].value > 0]
-    text = _changed(*_average(view, frame))
+    text = _changed(*_average(view))
     if not tested:
         return Finding("note", "Silencing them", text + "The primary test was not computed.")
     text += (
