@@ -27,8 +27,9 @@ def told(**tables):
     }  # fmt: skip
     inputs = SimpleNamespace(tasks=tasks, tables=example_run.only(**tables).tables, spec=spec)
     view = View(inputs, "tiny", "cnl")
-    modules = [part.module for part in parts() if set(part.module.TABLES) <= set(example_run.EXPERIMENTS)]
-    found = [one for module in modules for one in (module.findings(view) if hasattr(module, "findings") else [])]
+    optional = set(example_run.EXPERIMENTS)
+    modules = [part.module for part in parts() if set(part.module.TABLES) <= optional]
+    found = [one for module in modules for one in module.findings(view)]
     tiles = [one for module in modules if hasattr(module, "tiles") for one in module.tiles(view)]
     return {one.about: one for one in found}, (tiles or [None])[0]
 

@@ -1,22 +1,18 @@
 """The sections on silenced neurons: what it does, and to questions of other data sets."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import altair as alt
 import polars as pl
 
 from caploc.experiments.erasure._crossing_report import crossing, selective
+from caploc.experiments.erasure._dose_figure import DOSE_SERIES, DOSES, dose_panels
 from caploc.experiments.erasure.table import CROSS_ERASURE, CROSS_OVERLAP, ERASURE
-from caploc.report.charts import data, log_x, looks_of
 from caploc.report.findings import Finding, Tile
 from caploc.report.formatting import Number, joined, points
 from caploc.report.inputs import Inputs, Task
 from caploc.report.numbers import matching, number, row
-from caploc.report.palette import CHANCE, LOCATED, MIXTURE, Series
-from caploc.report.svg import Panel, inline_svg
 from caploc.report.views import View, views
 
 __all__ = ["CONTENTS", "ORDER", "TABLES", "findings", "section", "tiles"]
@@ -29,16 +25,6 @@ CONTENTS = (
 )
 _NO_MATCH = 0.25
 _SIGNIFICANT = 0.05
-_DOSE_SERIES = (
-    Series("located", "farthest from the mean score", LOCATED.colour, "", (1, 0)),
-    Series("activation-size", "largest activations", MIXTURE.colour, "", (6, 3)),
-    Series("random", "random, same number in each layer", CHANCE.colour, "", (2, 3)),
-)
-_DOSES = {
-    "located": {"arm": "located", "control": ""},
-    "activation-size": {"arm": "activation-size", "control": ""},
-    "random": {"arm": "located", "control": "layer"},
-}
 _ARMS = (
     ("located", "all", "", "located, at every position"),
     ("located", "answer", "", "located, where answer tokens are predicted"),
@@ -76,7 +62,7 @@ def section(inputs: Inputs) -> dict[str, Any] | None:
     if "erasure" in tables:
         paper = json.loads(Path(__file__).with_name("paper.json").read_text(encoding="utf-8"))
         of_views = [{"view": view, "by_shots": _by_shots(view)} for view in views(inputs)]
-        found["erasure"] = {"paper": paper, "series": _DOSE_SERIES, "views": of_views}
+        found["erasure"] = {"paper": paper, "series": DOSE_SERIES, "views": of_views}
     if "cross_erasure" in tables:
         found["crossing"] = [{"view": v, "found": crossing(v)} for v in views(inputs)]
     return found if any(part is not None for part in found.values()) else None
@@ -184,13 +170,13 @@ def _tables(view: View, frame: pl.DataFrame, shots: int) -> dict[str, Any]:
             {
                 "title": task.title,
                 "numbers": [
-                    *(_plain(own[task], mask="", metric="dose_area", **a) for a in _DOSES.values()),
+                    *(_plain(own[task], mask="", metric="dose_area", **a) for a in DOSES.values()),
                     _plain(own[task], mask="", metric="dose_area_excess", control="layer"),
                 ],
             }
             for task in tasks
         ],
-        "panels": _dose_panels(view, own, shots),
+        "panels": dose_panels(view, own, shots),
         "fluency": [(task.title, _fluency(own[task], headline[task])) for task in tasks],
         "scores": [
             (task.title, name, *_beside(own[task], headline[task], metric))
@@ -253,41 +239,6 @@ def _fluency(own: pl.DataFrame, frame: pl.DataFrame) -> list[list[Number]]:
         ]
         for metric in ("perplexity", "malformed")
     ]
-
-
-def _dose_panels(view: View, own: dict[Task, pl.DataFrame], shots: int) -> list[Panel]:
-    panels = []
-    for task, frame in own.items():
-        falls = matching(frame, mask="", mode="all", metric="logprob_fall")
-        falls = falls.drop_nulls(["share", "value"]).sort("share")
-        rows = [
-            {
-                "x": 100 * found["share"],
-                "series": series,
-                "value": found["value"],
-                "low": found["value"] if found["ci_low"] is None else found["ci_low"],
-                "high": found["value"] if found["ci_high"] is None else found["ci_high"],
-            }
-            for series, where in _DOSES.items()
-            for found in matching(falls, **where).iter_rows(named=True)
-        ]
-        if not rows:
-            continue
-        name = f"{view.slug}-dose-{shots}-{task.id}"
-        spoken = f"{task.title}: fall of the log-probability against the share of silenced neurons"
-        svg = inline_svg(_dose_chart(rows, task.title), name, spoken, _DOSE_SERIES)
-        panels.append(Panel(task.title, svg))
-    return panels
-
-
-def _dose_chart(rows: Sequence[dict[str, Any]], title: str) -> alt.TopLevelMixin:
-    looks = looks_of(_DOSE_SERIES)
-    x = log_x(rows, "% of all neurons silenced")
-    base = alt.Chart(data(rows)).encode(x=x, color=looks["color"])
-    y = alt.Y("value:Q", title="fall, nat per token")
-    spans = base.mark_rule(size=1.5, opacity=0.6).encode(y="low:Q", y2="high:Q")
-    lines = base.mark_line(strokeWidth=2).encode(y=y, strokeDash=looks["strokeDash"])
-    return alt.layer(spans, lines).properties(width=250, height=175, title=title)
 
 
 def _average(view: View, frame: pl.DataFrame) -> tuple[Number, Number]:
