@@ -96,7 +96,7 @@ def _ranking(means: pl.DataFrame) -> dict[str, list[dict[str, Any] | None]]:
 
 
 def _figure(means: pl.DataFrame) -> Drawing | None:
-    """Average precision of every locator, the best on top; empty if no plant was ranked."""
+    """Average precision of every locator, the best on top; None if no plant was ranked."""
     wanted = matching(means, metric="average_precision")
     best = matching(wanted, truth=ALL).sort("value", descending=True, maintain_order=True)
     if best.is_empty():
