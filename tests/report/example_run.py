@@ -13,13 +13,13 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from caploc.experiments.decoupling.table import DECOUPLING
-from caploc.experiments.fidelity.table import FIDELITY, TRACING
-from caploc.experiments.reliability.table import RELIABILITY
-from caploc.files import _old_tables as _tables
+from caploc import plugins
+from caploc.experiments.agreement.table import AGREEMENT
 from caploc.files import store, tables
 from caploc.jobs.digests import file_digest
 from caploc.jobs.job import Job
+from caploc.report.registry import parts
+from caploc.stages.table import BASE, COMPLETENESS, NEURONS, SAMPLES
 
 LAYERS, WIDTH = 4, 256
 CURVE = (1, 2, 5, 10, 20, 50, 100, 200)
@@ -34,43 +34,11 @@ PAIRS = [
     {"name": "same words", "a": "alpha", "b": "beta", "shares": "words"},
     {"name": "same capability", "a": "alpha", "b": "gamma", "shares": "capability"},
 ]
-AGREEMENT = pa.schema(
-    [(c, pa.string()) for c in ("model", "dataset", "reference", "method", "mask")]
-    + [("sigma", pa.float64())]
-    + [(c, pa.string()) for c in ("arm", "comparison")]
-    + [("n_half", pa.int32()), ("metric", pa.string())]
-    + [(c, pa.float64()) for c in ("value", "ci_low", "ci_high")]
-    + [("interval", pa.string()), ("n", pa.int32()), ("n_draws", pa.int32())]
-    + [("p", pa.float64()), ("p_holm", pa.float64()), ("role", pa.string())]
-)
-NEURONS = pa.schema(
-    [(c, pa.string()) for c in ("model", "dataset", "method", "mask")]
-    + [("sigma", pa.float64()), ("layer", pa.int16()), ("neuron", pa.int32())]
-    + [("shared_by", pa.string()), ("metric", pa.string()), ("value", pa.float64())]
-)
-BASE = pa.schema(
-    [(c, pa.string()) for c in ("model", "dataset", "split", "metric")]
-    + [(c, pa.float64()) for c in ("value", "ci_low", "ci_high")]
-    + [("interval", pa.string()), ("n", pa.int32())]
-)
-SAMPLES = pa.schema(
-    [(c, pa.string()) for c in ("model", "dataset", "split", "reason", "metric")]
-    + [("value", pa.int32())]
-)
-COMPLETENESS = pa.schema(
-    [(c, pa.string()) for c in ("model", "dataset", "method")]
-    + [("layer", pa.int16()), ("metric", pa.string()), ("value", pa.float64()), ("n", pa.int32())]
-)
 EXPERIMENTS = {
-    "erasure": _tables.ERASURE,
-    "cross_erasure": _tables.CROSS_ERASURE,
-    "cross_overlap": _tables.CROSS_OVERLAP,
-    "enhancement": _tables.ENHANCEMENT,
-    "cross_enhancement": _tables.CROSS_ENHANCEMENT,
-    "fidelity": FIDELITY,
-    "tracing": TRACING,
-    "reliability": RELIABILITY,
-    "decoupling": DECOUPLING,
+    name: schema
+    for part in parts()
+    for name, schema in part.module.TABLES.items()
+    if name in {table for names in plugins.declared("TABLES").values() for table in names}
 }
 SPLIT_PAIRS = [
     {"a": "alpha/locate", "b": "alpha/test", "shared": 0},
@@ -250,10 +218,6 @@ def completeness() -> list[dict[str, Any]]:
 
 def frame_of(rows: list[dict[str, Any]], schema: Any) -> pl.DataFrame:
     """Rows that may lack columns as the table that a stage would write."""
-    if isinstance(schema, pa.Schema):
-        found = pl.from_arrow(_tables.rows(rows, schema))
-        assert isinstance(found, pl.DataFrame)
-        return found
     return tables.gathered([pl.DataFrame(rows, infer_schema_length=None)] if rows else [], schema)
 
 

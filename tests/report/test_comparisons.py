@@ -1,7 +1,8 @@
 import example_run
 import pytest
 
-from caploc.report.comparisons import pair_verdict, stands
+from caploc.experiments.agreement._pairs import pair_verdict
+from caploc.report.findings import stands
 from caploc.report.formatting import Number
 from caploc.report.inputs import read_inputs
 from caploc.report.views import views
@@ -31,7 +32,7 @@ def _verdict(tmp_path, words, capability, chance=0.01):
                 row["value"] = {"beta": words, "gamma": capability}[row["reference"]]
             elif row["metric"] == "chance_overlap_layer":
                 row["value"] = chance
-    job = example_run.write_run(tmp_path, tables={"agreement": rows})
+    job = example_run.write_run(tmp_path, replaced={"agreement": rows})
     return pair_verdict(views(read_inputs(job))[0])
 
 

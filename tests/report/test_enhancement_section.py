@@ -2,9 +2,10 @@
 
 from typing import Any
 
+import example_run
 import pytest
 
-from caploc.experiments.enhancement.report import paper, wrong_averages
+from caploc.experiments.enhancement.report import section, wrong_averages
 
 IDS = {"model": "tiny", "method": "cnl", "mask": "s6", "sigma": 6.0, "choice": "shared", "n": 100}
 
@@ -103,7 +104,8 @@ def test_the_paper_is_labelled_as_other_models_and_its_wrong_average_is_told(cha
 
 
 def test_one_printed_average_is_wrong():
-    (only,) = wrong_averages(paper()["rows"])
+    inputs = example_run.only(enhancement=[])
+    (only,) = wrong_averages(section(inputs)["paper"]["rows"])
     assert (only["row"], only["epoch"], only["printed"]) == (1, 0, 28.95)
 
 

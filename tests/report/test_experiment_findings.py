@@ -11,7 +11,7 @@ import test_erasure_section as erasure
 import test_fidelity_section as fidelity
 import test_reliability_section as reliability
 
-from caploc.report.experiment_findings import experiment_findings, silencing_tile
+from caploc.report.registry import parts
 from caploc.report.views import View
 
 
@@ -21,28 +21,17 @@ def told(**tables):
         SimpleNamespace(id=i, title=t, capability=c)
         for i, t, c in (("alpha", "Word problems", "x"), ("beta", "Story look-up", "y"))
     ]
-    numbers = ("value", "ci_low", "ci_high", "n", "n_draws", "p", "p_holm", "share", "shots")
-    empty = dict.fromkeys(numbers) | {"rate": None, "epoch": None}
-    texts = ("mask", "arm", "mode", "control", "metric", "interval", "comparison", "choice")
-    texts += ("source", "target", "sets", "dataset")
-    filled = {
-        name: [dict.fromkeys(texts, "") | empty | row for row in rows]
-        for name, rows in tables.items()
-    }
-    filled |= example_run.only(
-        **{
-            name: rows
-            for name, rows in tables.items()
-            if name in ("fidelity", "reliability", "decoupling")
-        }
-    ).tables
     spec = {
         "models": ["tiny"], "methods": ["cnl"], "headline_mask": "s6", "config": {},
         "masks": [{"id": "s6", "sigma": 6.0}],
     }  # fmt: skip
-    inputs = SimpleNamespace(tasks=tasks, tables=filled, spec=spec)
-    view = View(inputs, "tiny", "cnl", {}, {})
-    return {found.about: found for found in experiment_findings(view)}, silencing_tile(view)
+    inputs = SimpleNamespace(tasks=tasks, tables=example_run.only(**tables).tables, spec=spec)
+    view = View(inputs, "tiny", "cnl")
+    optional = set(example_run.EXPERIMENTS)
+    modules = [part.module for part in parts() if set(part.module.TABLES) <= optional]
+    found = [one for module in modules for one in module.findings(view)]
+    tiles = [one for module in modules if hasattr(module, "tiles") for one in module.tiles(view)]
+    return {one.about: one for one in found}, (tiles or [None])[0]
 
 
 def averages(change):

@@ -3,8 +3,8 @@
 import example_run
 import pytest
 
-from caploc.report.findings import findings, tiles
 from caploc.report.inputs import read_inputs
+from caploc.report.page import first_screen
 from caploc.report.views import views
 
 
@@ -18,7 +18,8 @@ def told(tmp_path):
             change(row)
         job = example_run.write_run(tmp_path, settings, {table: rows})
         (view,) = views(read_inputs(job))
-        return {finding.about: finding for finding in findings(view)}, tiles(view)
+        shown = first_screen(view)
+        return {finding.about: finding for finding in shown["findings"]}, shown["tiles"]
 
     return tell
 

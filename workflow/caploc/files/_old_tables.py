@@ -136,8 +136,9 @@ CROSS_ENHANCEMENT = pa.schema(
 )
 
 
-_TYPES: dict[Any, pa.DataType] = {pl.String: pa.string(), pl.Float64: pa.float64(), pl.Int32: pa.int32(),
-          pl.Int16: pa.int16()}  # fmt: skip
+_TYPES: dict[Any, pa.DataType] = {
+    pl.String: pa.string(), pl.Float64: pa.float64(), pl.Int32: pa.int32(), pl.Int16: pa.int16(),
+}  # fmt: skip
 
 
 def rows(found: Iterable[Mapping[str, Any]], schema: pa.Schema | Schema) -> pa.Table:

@@ -123,17 +123,10 @@ def _tables(job: Job) -> dict[str, pl.DataFrame]:
     schemas = {name: schema for part in parts() for name, schema in part.module.TABLES.items()}
     optional = {name for names in plugins.declared("TABLES").values() for name in names}
     return {
-        name: tables.read(job.input(name), _frame_schema(schema))
+        name: tables.read(job.input(name), schema)
         for name, schema in schemas.items()
         if name not in optional or job.inputs.get(name)
     }
-
-
-def _frame_schema(schema: Any) -> tables.Schema:
-    """The schema of a frame, also of a table that still declares an Arrow schema."""
-    if not hasattr(schema, "empty_table"):
-        return schema
-    return dict(pl.from_arrow(schema.empty_table()).schema)  # type: ignore[union-attr]
 
 
 def _task(entry: Mapping[str, Any]) -> Task:

@@ -18,7 +18,7 @@ from caploc.report.settings import used_settings
 from caploc.report.svg import Drawing
 from caploc.report.views import View, views
 
-__all__ = ["render"]
+__all__ = ["first_screen", "render"]
 
 _PACKAGES = ("caploc", "torch", "transformers", "numpy", "pyarrow", "altair", "vl-convert-python")
 _TILES = 4
@@ -45,7 +45,7 @@ def render(inputs: Inputs, drawn: list[Drawing] | None = None) -> str:
             for entry in part.module.CONTENTS
             if section is not None and section.get(entry[0], True) is not None
         ],
-        views=[_first_screen(view) for view in views(inputs)],
+        views=[first_screen(view) for view in views(inputs)],
         used=used_settings(inputs.spec["config"]),
         versions=_versions(),
     )
@@ -81,7 +81,7 @@ def _environment(drawn: list[Drawing]) -> jinja2.Environment:
     return environment
 
 
-def _first_screen(view: View) -> Mapping[str, Any]:
+def first_screen(view: View) -> Mapping[str, Any]:
     """What the parts of the page say of one model and method, before their sections."""
 
     def asked(name: str) -> list[tuple[str, Any]]:

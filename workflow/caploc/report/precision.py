@@ -40,7 +40,7 @@ def findings(view: View) -> list[Finding]:
     ratios = _errors(view).drop_nulls("ratio")
     if ratios.is_empty():
         return []
-    worst = ratios.row(ratios["ratio"].arg_max(), named=True)  # type: ignore[arg-type]
+    worst = ratios.row(ratios["ratio"].arg_max(), named=True)
     text = (
         "Scores add up to the effect they explain with a mean error of "
         f"{percent(ratios['ratio'].median())} % of it "  # type: ignore[arg-type]
@@ -110,8 +110,10 @@ def _converged(view: View) -> list[tuple[str, Number, Number]]:
         view.inputs.tables["agreement"], model=view.model, method=view.method, mask=view.mask,
         comparison="converged-mask",
     )  # fmt: skip
-    found = [
-        (task.title, *(number(frame, dataset=task.id, metric=m) for m in ("iou", "score_error")))
-        for task in view.inputs.tasks
-    ]
-    return [(title, iou, error) for title, iou, error in found if error.has_value]
+    found = []
+    for task in view.inputs.tasks:
+        own = matching(frame, dataset=task.id)
+        error = number(own, metric="score_error")
+        if error.has_value:
+            found.append((task.title, number(own, metric="iou"), error))
+    return found

@@ -33,6 +33,9 @@ THEME = {
     },
     "title": {"color": INK, "fontSize": 12, "fontWeight": 600, "anchor": "start"},
 }  # fmt: skip
+_UNUSED = (
+    "aria-hidden", "aria-label", "aria-roledescription", "font-family", "pointer-events", "role",
+)  # fmt: skip
 _SVG = "http://www.w3.org/2000/svg"
 _LINE = 18  # pixels of a line of the legend
 _LETTER = 6.2  # width of a letter of 11 pixels, roughly: it decides the width of the canvas only
@@ -117,11 +120,10 @@ def inline_svg(
 
 def _tidy(element: Element, name: str) -> None:
     attributes: dict[str, Any] = element.attrib
-    for unused in ("aria-hidden", "pointer-events", "font-family", "aria-roledescription"):
+    described = attributes.get("aria-label")
+    for unused in _UNUSED:
         attributes.pop(unused, None)
-    described = attributes.pop("aria-label", None)
-    if described is not None:
-        attributes.pop("role", None)
+    if described is not None and element.tag == "path":  # a mark; others tell what they are
         SubElement(element, "title").text = described
     for key, value in attributes.items():
         if key == "id":

@@ -199,6 +199,8 @@ def _facts_plugin(run: "Run", facts: str) -> list[str]:
     return [plugins.module_name("facts", run.config["facts"][facts]["plugin"])]
 
 
+_ROOT = Path(__file__).parents[1]
+_SECTIONS = plugins.experiments("section.html.jinja")
 EXECUTED = {
     "train_model": _trained_on,
     "prepare_samples": lambda run, task: run.task_plugins(task),
@@ -211,14 +213,13 @@ EXECUTED = {
     "write_report": lambda run: [
         *run.task_plugins(*run.tasks),
         *(f"caploc.report.{name}" for name in ("data", "model", "precision")),
-        *(f"caploc.experiments.{e}.report" for e in plugins.experiments("section.html.jinja")),
+        *(f"caploc.experiments.{e}.report" for e in _SECTIONS),
     ],
 }
-_ROOT = Path(__file__).parents[1]
 FILES = {
     "write_report": [
         path
-        for folder in ("report", *map("experiments/{}".format, plugins.experiments()))
+        for folder in ("report", *map("experiments/{}".format, _SECTIONS))
         for path in sorted((_ROOT / folder).iterdir())
         if path.suffix in (".jinja", ".css", ".json")
     ]

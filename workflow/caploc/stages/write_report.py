@@ -20,10 +20,10 @@ log = logging.getLogger(__name__)
 def run(job: Job) -> None:
     """Write the page.
 
-    Inputs: the tables agreement, neurons, base, samples and completeness, those of experiments where
-    the run has them, ``models`` (manifests), ``losses`` (may be none), ``splits``, and the further
-    files that experiments ask for. Outputs: ``report``, and ``figures``, the manifest of a folder
-    with every figure of the page as SVG.
+    Inputs: the tables agreement, neurons, base, samples and completeness, those of experiments that
+    the run has, ``models`` (manifests), ``losses`` (may be none), ``splits``, and further files
+    that experiments ask for. Outputs: ``report``, and ``figures``, the manifest of a folder with
+    every figure of the page as SVG.
     """
     drawn: list[Drawing] = []
     page = render(read_inputs(job), drawn)

@@ -200,7 +200,7 @@ def _between(view: View) -> Finding | None:
     top = max(values, key=lambda pair: values[pair])
     own = values_of([overlap(view, task) for task in tasks])
     text = (
-        f"Located sets of different data sets share {span_of(list(found.values()))}; the closest are "
+        f"Located sets of different data sets share {span_of(found.values())}; the closest are "
         f"{top[0].title} and {top[1].title}. "
     )
     if own and values[top] >= min(own):

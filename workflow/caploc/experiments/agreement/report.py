@@ -65,7 +65,7 @@ def section(inputs: Inputs) -> dict[str, Any]:
 def lead(view: View) -> dict[str, Any] | None:
     """The figure of the first screen; None without a number."""
     figure = agreement_figure(view)
-    return figure and {"figure": figure}
+    return None if figure is None else {"figure": figure}
 
 
 def _view(view: View) -> dict[str, Any]:

@@ -98,11 +98,13 @@ def _number(
     comparison: str = "",
 ) -> Number:  # fmt: skip
     epoch = 0 if arm in _UNTRAINED else epoch
-    where = {"dataset": dataset, "arm": arm, "epoch": epoch, "comparison": comparison}
-    found = row(frame, **where, metric=metric)
+    own = matching(
+        frame, dataset=dataset, arm=arm, epoch=epoch, comparison=comparison, metric=metric
+    )
+    found = row(own)
     if found is not None and found["value"] is None:
         return Number(reason=found["interval"] or NOT_COMPUTED)
-    return number(frame, **where, metric=metric)
+    return number(own)
 
 
 def _epochs(frame: pl.DataFrame) -> list[int]:

@@ -1,5 +1,6 @@
 """The tables `cross_erasure` and `cross_overlap`, pivoted: source x target matrices, contrasts."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,7 @@ import polars as pl
 from caploc.experiments.erasure.table import CROSS_ERASURE
 from caploc.report.findings import Finding
 from caploc.report.formatting import Number, nat
+from caploc.report.inputs import Task
 from caploc.report.numbers import matching, number, row
 from caploc.report.set_kinds import SET_KINDS
 from caploc.report.views import View
@@ -99,35 +101,19 @@ def _size(frame: pl.DataFrame, source: str) -> Number:
 
 
 def _matrix(view: View, frame: pl.DataFrame, metric: str) -> Matrix:
-    tasks = view.inputs.tasks
+    """Source by target; the strongest colour is that of the largest value."""
 
     def found(source: str, target: str) -> Number:
         if _size(frame, source).value == 0:
             return Number(reason="empty mask")
         return number(frame, source=source, target=target, metric=metric)
 
-    grid = [[found(s.id, t.id) for t in tasks] for s in tasks]
-    top = max((n.value for line in grid for n in line if n.value is not None), default=0.0)
-    return [
-        (
-            source.title,
-            [
-                Field(
-                    one,
-                    max(one.value, 0.0) / top if one.value is not None and top > 0 else 0.0,
-                    one.value is not None and one.low is not None and one.low > 0,
-                    source.capability == target.capability,
-                )
-                for target, one in zip(tasks, line, strict=True)
-            ],
-        )
-        for source, line in zip(tasks, grid, strict=True)
-    ]
+    return _grid(view.inputs.tasks, found, None)
 
 
 def _overlaps(view: View, frame: pl.DataFrame, kind: str) -> Matrix:
     """A pair is in the table once; a set coincides with itself."""
-    own = matching(frame, sets=kind, metric="overlap")
+    own = matching(frame, sets=kind, metric="overlap").drop("ci_low", "ci_high")
 
     def found(source: str, target: str) -> Number:
         if source == target:
@@ -135,17 +121,21 @@ def _overlaps(view: View, frame: pl.DataFrame, kind: str) -> Matrix:
         one = number(own, source=source, target=target)
         return one if one.has_value else number(own, source=target, target=source)
 
-    return [
-        (
-            a.title,
-            [
-                Field(one, min(one.value or 0.0, 1.0), False, a.capability == b.capability)
-                for b in view.inputs.tasks
-                for one in [found(a.id, b.id)]
-            ],
-        )
-        for a in view.inputs.tasks
-    ]
+    return _grid(view.inputs.tasks, found, 1.0)
+
+
+def _grid(tasks: Sequence[Task], found: Callable[[str, str], Number], top: float | None) -> Matrix:
+    """Fields of all pairs of data sets; a value of `top` (None: the largest) has full colour."""
+    numbers = {(a.id, b.id): found(a.id, b.id) for a in tasks for b in tasks}
+    most = top or max((n.value for n in numbers.values() if n.value is not None), default=0.0)
+
+    def field(a: Task, b: Task) -> Field:
+        one = numbers[a.id, b.id]
+        strength = min(max(one.value or 0.0, 0.0) / most, 1.0) if most > 0 else 0.0
+        apart = one.value is not None and one.low is not None and one.low > 0
+        return Field(one, strength, apart, a.capability == b.capability)
+
+    return [(a.title, [field(a, b) for b in tasks]) for a in tasks]
 
 
 def _contrasts(

@@ -1,22 +1,18 @@
 """The sections on silenced neurons: what it does, and to questions of other data sets."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import altair as alt
 import polars as pl
 
 from caploc.experiments.erasure._crossing_report import crossing, selective
+from caploc.experiments.erasure._dose_figure import DOSE_SERIES, DOSES, dose_panels
 from caploc.experiments.erasure.table import CROSS_ERASURE, CROSS_OVERLAP, ERASURE
-from caploc.report.charts import data, log_x, looks_of
 from caploc.report.findings import Finding, Tile
 from caploc.report.formatting import Number, joined, points
 from caploc.report.inputs import Inputs, Task
 from caploc.report.numbers import matching, number, row
-from caploc.report.palette import CHANCE, LOCATED, MIXTURE, Series
-from caploc.report.svg import Panel, inline_svg
 from caploc.report.views import View, views
 
 __all__ = ["CONTENTS", "ORDER", "TABLES", "findings", "section", "tiles"]
@@ -29,16 +25,6 @@ CONTENTS = (
 )
 _NO_MATCH = 0.25
 _SIGNIFICANT = 0.05
-_DOSE_SERIES = (
-    Series("located", "farthest from the mean score", LOCATED.colour, "", (1, 0)),
-    Series("activation-size", "largest activations", MIXTURE.colour, "", (6, 3)),
-    Series("random", "random, same number in each layer", CHANCE.colour, "", (2, 3)),
-)
-_DOSES = {
-    "located": {"arm": "located", "control": ""},
-    "activation-size": {"arm": "activation-size", "control": ""},
-    "random": {"arm": "located", "control": "layer"},
-}
 _ARMS = (
     ("located", "all", "", "located, at every position"),
     ("located", "answer", "", "located, where answer tokens are predicted"),
@@ -75,8 +61,11 @@ def section(inputs: Inputs) -> dict[str, Any] | None:
     found: dict[str, Any] = {"erasure": None, "crossing": None}
     if "erasure" in tables:
         paper = json.loads(Path(__file__).with_name("paper.json").read_text(encoding="utf-8"))
-        of_views = [{"view": view, "by_shots": _by_shots(view)} for view in views(inputs)]
-        found["erasure"] = {"paper": paper, "series": _DOSE_SERIES, "views": of_views}
+        of_views = [
+            {"view": v, "by_shots": [_tables(v, *part) for part in _shots(v).items()]}
+            for v in views(inputs)
+        ]
+        found["erasure"] = {"paper": paper, "series": DOSE_SERIES, "views": of_views}
     if "cross_erasure" in tables:
         found["crossing"] = [{"view": v, "found": crossing(v)} for v in views(inputs)]
     return found if any(part is not None for part in found.values()) else None
@@ -89,10 +78,7 @@ def findings(view: View) -> list[Finding]:
 
 def tiles(view: View) -> list[Tile]:
     """Right answers that silencing costs on average; empty if nothing was silenced."""
-    parts = _first_shots(view)
-    if parts is None:
-        return []
-    located, random = _average(view, parts)
+    located, random = _average(view)
     if not located.has_value:
         return []
     beside = f"matched random neurons: {_span(random)}" if random.has_value else "no matched sets"
@@ -105,24 +91,16 @@ def tiles(view: View) -> list[Tile]:
     ]
 
 
-def _rows(view: View) -> pl.DataFrame:
+def _shots(view: View) -> dict[int, pl.DataFrame]:
+    """Rows by number of worked examples; empty if nothing was silenced."""
     frame = view.inputs.tables.get("erasure", pl.DataFrame(schema=dict(ERASURE)))
-    return matching(frame, model=view.model, method=view.method)
-
-
-def _shots(view: View) -> list[int]:
-    frame = view.inputs.tables.get("erasure", pl.DataFrame(schema=dict(ERASURE)))
-    return frame["shots"].drop_nulls().unique().sort().to_list()
-
-
-def _of_shots(view: View, shots: int) -> pl.DataFrame:
-    """Rows with so many worked examples; sizes and neutral text do not depend on them."""
-    return _rows(view).filter(pl.col("shots").is_null() | (pl.col("shots") == shots))
-
-
-def _first_shots(view: View) -> pl.DataFrame | None:
-    shots = _shots(view)
-    return _of_shots(view, shots[0]) if shots else None
+    own = matching(frame, model=view.model, method=view.method)
+    shots = pl.col("shots")
+    return {
+        # Sizes and neutral text do not depend on worked examples.
+        k: own.filter(shots.is_null() | (shots == k))
+        for k in frame["shots"].drop_nulls().unique().sort()
+    }
 
 
 def _number(frame: pl.DataFrame, **where: Any) -> Number:
@@ -143,19 +121,13 @@ def _base(frame: pl.DataFrame, metric: str) -> Number:
     return _plain(frame, mask="", arm="base", metric=metric)
 
 
-def _by_shots(view: View) -> list[dict[str, Any]]:
-    """What the page shows for each number of worked examples; empty if nothing was silenced."""
-    return [
-        {"shots": shots, **_tables(view, _of_shots(view, shots), shots)} for shots in _shots(view)
-    ]
-
-
-def _tables(view: View, frame: pl.DataFrame, shots: int) -> dict[str, Any]:
+def _tables(view: View, shots: int, frame: pl.DataFrame) -> dict[str, Any]:
     masks, tasks = view.inputs.spec["masks"], view.inputs.tasks
     averaged = [*((task.id, task.title) for task in tasks), ("average", "Average")]
     own = {task: matching(frame, dataset=task.id) for task in tasks}
     headline = {task: matching(of_task, mask=view.mask) for task, of_task in own.items()}
     return {
+        "shots": shots,
         "masks": masks,
         "accuracy": [
             {
@@ -184,13 +156,13 @@ def _tables(view: View, frame: pl.DataFrame, shots: int) -> dict[str, Any]:
             {
                 "title": task.title,
                 "numbers": [
-                    *(_plain(own[task], mask="", metric="dose_area", **a) for a in _DOSES.values()),
+                    *(_plain(own[task], mask="", metric="dose_area", **a) for a in DOSES.values()),
                     _plain(own[task], mask="", metric="dose_area_excess", control="layer"),
                 ],
             }
             for task in tasks
         ],
-        "panels": _dose_panels(view, own, shots),
+        "panels": dose_panels(view, own, shots),
         "fluency": [(task.title, _fluency(own[task], headline[task])) for task in tasks],
         "scores": [
             (task.title, name, *_beside(own[task], headline[task], metric))
@@ -255,43 +227,9 @@ def _fluency(own: pl.DataFrame, frame: pl.DataFrame) -> list[list[Number]]:
     ]
 
 
-def _dose_panels(view: View, own: dict[Task, pl.DataFrame], shots: int) -> list[Panel]:
-    panels = []
-    for task, frame in own.items():
-        falls = matching(frame, mask="", mode="all", metric="logprob_fall")
-        falls = falls.drop_nulls(["share", "value"]).sort("share")
-        rows = [
-            {
-                "x": 100 * found["share"],
-                "series": series,
-                "value": found["value"],
-                "low": found["value"] if found["ci_low"] is None else found["ci_low"],
-                "high": found["value"] if found["ci_high"] is None else found["ci_high"],
-            }
-            for series, where in _DOSES.items()
-            for found in matching(falls, **where).iter_rows(named=True)
-        ]
-        if not rows:
-            continue
-        name = f"{view.slug}-dose-{shots}-{task.id}"
-        spoken = f"{task.title}: fall of the log-probability against the share of silenced neurons"
-        svg = inline_svg(_dose_chart(rows, task.title), name, spoken, _DOSE_SERIES)
-        panels.append(Panel(task.title, svg))
-    return panels
-
-
-def _dose_chart(rows: Sequence[dict[str, Any]], title: str) -> alt.TopLevelMixin:
-    looks = looks_of(_DOSE_SERIES)
-    x = log_x(rows, "% of all neurons silenced")
-    base = alt.Chart(data(rows)).encode(x=x, color=looks["color"])
-    y = alt.Y("value:Q", title="fall, nat per token")
-    spans = base.mark_rule(size=1.5, opacity=0.6).encode(y="low:Q", y2="high:Q")
-    lines = base.mark_line(strokeWidth=2).encode(y=y, strokeDash=looks["strokeDash"])
-    return alt.layer(spans, lines).properties(width=250, height=175, title=title)
-
-
-def _average(view: View, frame: pl.DataFrame) -> tuple[Number, Number]:
+def _average(view: View) -> tuple[Number, Number]:
     """Change of the average accuracy at the headline mask: located and matched random."""
+    frame = next(iter(_shots(view).values()), pl.DataFrame(schema=dict(ERASURE)))
     own = matching(frame, dataset="average", mask=view.mask)
     change = _number(own, metric="accuracy_change")
     return change, _number(own, metric="accuracy_change", control="matched")
@@ -305,7 +243,7 @@ def _span(found: Number) -> str:
 
 
 def _silencing(view: View) -> Finding | None:
-    frame = _first_shots(view)
+    frame = next(iter(_shots(view).values()), None)
     if frame is None:
         return None
     rows = [
@@ -315,7 +253,7 @@ def _silencing(view: View) -> Finding | None:
     ]
     tested = [one for one in rows if one["p_holm"] is not None]
     worse = [one for one in tested if one["p_holm"] <= _SIGNIFICANT and one["excess"].value > 0]
-    text = _changed(*_average(view, frame))
+    text = _changed(*_average(view))
     if not tested:
         return Finding("note", "Silencing them", text + "The primary test was not computed.")
     text += (

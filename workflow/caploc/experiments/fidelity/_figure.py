@@ -4,11 +4,10 @@ from collections.abc import Mapping
 
 import altair as alt
 import polars as pl
-from markupsafe import Markup
 
 from caploc.report.numbers import matching
 from caploc.report.palette import CHANCE, LOCATED, MIXTURE, NEUTRAL, SHUFFLED
-from caploc.report.svg import inline_svg
+from caploc.report.svg import Drawing, inline_svg
 
 __all__ = ["distributions"]
 
@@ -21,7 +20,7 @@ _DRAWN = {
 
 def distributions(
     frame: pl.DataFrame, rules: pl.DataFrame, names: Mapping[str, str], slug: str
-) -> list[tuple[str, Markup]]:
+) -> list[tuple[str, Drawing]]:
     """Title and drawing for each of the rules that has values of single facts.
 
     Args:

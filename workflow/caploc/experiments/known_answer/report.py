@@ -12,7 +12,7 @@ from markupsafe import Markup
 from caploc.experiments.known_answer.table import ALL, EFFECTIVE
 from caploc.report.numbers import matching, row
 from caploc.report.palette import LOCATED
-from caploc.report.svg import inline_svg
+from caploc.report.svg import Drawing, inline_svg
 
 __all__ = ["known_answer_page"]
 
@@ -95,12 +95,12 @@ def _ranking(means: pl.DataFrame) -> dict[str, list[dict[str, Any] | None]]:
     }
 
 
-def _figure(means: pl.DataFrame) -> Markup:
-    """Average precision of every locator, the best on top; empty if no plant was ranked."""
+def _figure(means: pl.DataFrame) -> Drawing | None:
+    """Average precision of every locator, the best on top; None if no plant was ranked."""
     wanted = matching(means, metric="average_precision")
     best = matching(wanted, truth=ALL).sort("value", descending=True, maintain_order=True)
     if best.is_empty():
-        return Markup("")
+        return None
     told = ", ".join(f"{r['locator']} {_shown(r)}" for r in best.iter_rows(named=True))
     values = wanted.select("locator", "truth", "value", low="ci_low", high="ci_high")
     base = alt.Chart(alt.Data(values=values.to_dicts())).encode(

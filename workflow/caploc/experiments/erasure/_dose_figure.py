@@ -1,0 +1,69 @@
+"""Dose curves: the fall of the log-probability against the share of silenced neurons."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from caploc.report.charts import data, log_x, looks_of
+from caploc.report.inputs import Task
+from caploc.report.numbers import matching
+from caploc.report.palette import CHANCE, LOCATED, MIXTURE, Series
+from caploc.report.svg import Panel, inline_svg
+from caploc.report.views import View
+
+__all__ = ["DOSES", "DOSE_SERIES", "dose_panels"]
+
+DOSE_SERIES = (
+    Series("located", "farthest from the mean score", LOCATED.colour, "", (1, 0)),
+    Series("activation-size", "largest activations", MIXTURE.colour, "", (6, 3)),
+    Series("random", "random, same number in each layer", CHANCE.colour, "", (2, 3)),
+)
+DOSES = {
+    "located": {"arm": "located", "control": ""},
+    "activation-size": {"arm": "activation-size", "control": ""},
+    "random": {"arm": "located", "control": "layer"},
+}
+
+
+def dose_panels(view: View, own: Mapping[Task, pl.DataFrame], shots: int) -> list[Panel]:
+    """One panel for each data set that has doses.
+
+    Args:
+        view: model and method.
+        own: rows of the table `erasure` of each data set, with so many worked examples.
+        shots: worked examples in front of each question.
+    """
+    panels = []
+    for task, frame in own.items():
+        falls = matching(frame, mask="", mode="all", metric="logprob_fall")
+        falls = falls.drop_nulls(["share", "value"]).sort("share")
+        rows = [
+            {
+                "x": 100 * found["share"],
+                "series": series,
+                "value": found["value"],
+                "low": found["value"] if found["ci_low"] is None else found["ci_low"],
+                "high": found["value"] if found["ci_high"] is None else found["ci_high"],
+            }
+            for series, where in DOSES.items()
+            for found in matching(falls, **where).iter_rows(named=True)
+        ]
+        if not rows:
+            continue
+        name = f"{view.slug}-dose-{shots}-{task.id}"
+        spoken = f"{task.title}: fall of the log-probability against the share of silenced neurons"
+        svg = inline_svg(_dose_chart(rows, task.title), name, spoken, DOSE_SERIES)
+        panels.append(Panel(task.title, svg))
+    return panels
+
+
+def _dose_chart(rows: Sequence[dict[str, Any]], title: str) -> alt.TopLevelMixin:
+    looks = looks_of(DOSE_SERIES)
+    x = log_x(rows, "% of all neurons silenced")
+    base = alt.Chart(data(rows)).encode(x=x, color=looks["color"])
+    y = alt.Y("value:Q", title="fall, nat per token")
+    spans = base.mark_rule(size=1.5, opacity=0.6).encode(y="low:Q", y2="high:Q")
+    lines = base.mark_line(strokeWidth=2).encode(y=y, strokeDash=looks["strokeDash"])
+    return alt.layer(spans, lines).properties(width=250, height=175, title=title)
