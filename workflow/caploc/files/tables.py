@@ -14,8 +14,8 @@ import polars as pl
 from caploc.files import store
 from caploc.records import DataError
 
-__all__ = ["COUNT", "ESTIMATE", "LAYER", "NUMBER", "TESTED", "TEXT", "Schema", "gathered", "read",
-           "texts", "write", "write_part"]  # fmt: skip
+__all__ = ["COUNT", "ESTIMATE", "LAYER", "NUMBER", "TESTED", "TEXT", "Schema", "gathered", "joined",
+           "read", "texts", "write", "write_part"]  # fmt: skip
 
 Schema = Mapping[str, pl.DataType | type[pl.DataType]]
 TEXT, NUMBER, COUNT, LAYER = pl.String, pl.Float64, pl.Int32, pl.Int16
@@ -99,3 +99,12 @@ def read(path: Path, schema: Schema | None = None) -> pl.DataFrame:
                 "file and run again"
             )
     return found.select(list(schema))
+
+
+def joined(paths: Iterable[Path], schema: Schema) -> pl.DataFrame:
+    """Parts of a table that `write_part` wrote, one below the other.
+
+    Raises:
+        DataError: a damaged part, as in `read`.
+    """
+    return gathered((read(path, schema) for path in paths), schema)

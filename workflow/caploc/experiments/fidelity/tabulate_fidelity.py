@@ -1,10 +1,7 @@
 """The table `fidelity`: the parts of every model, set of facts and locator, and of the tasks."""
 
-import pyarrow as pa
-
 from caploc.experiments.fidelity.table import FIDELITY
-from caploc.files import store
-from caploc.files._old_tables import write
+from caploc.files import tables
 from caploc.jobs.job import Job
 
 __all__ = ["run"]
@@ -19,5 +16,5 @@ def run(job: Job) -> None:
     Raises:
         DataError: a damaged part.
     """
-    parts = [store.read_table(path, list(FIDELITY)) for path in job.inputs["parts"]]
-    write(job, pa.concat_tables(parts))
+    found = tables.joined(job.inputs["parts"], FIDELITY)
+    tables.write(found, job.outputs, job.origin())

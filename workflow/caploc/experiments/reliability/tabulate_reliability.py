@@ -1,10 +1,7 @@
 """The table `reliability`: the parts of every model and set of facts."""
 
-import pyarrow as pa
-
 from caploc.experiments.reliability.table import RELIABILITY
-from caploc.files import store
-from caploc.files._old_tables import write
+from caploc.files import tables
 from caploc.jobs.job import Job
 
 __all__ = ["run"]
@@ -19,5 +16,5 @@ def run(job: Job) -> None:
     Raises:
         DataError: a damaged part.
     """
-    parts = [store.read_table(path, list(RELIABILITY)) for path in job.inputs["parts"]]
-    write(job, pa.concat_tables(parts))
+    found = tables.joined(job.inputs["parts"], RELIABILITY)
+    tables.write(found, job.outputs, job.origin())
