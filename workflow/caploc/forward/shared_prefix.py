@@ -123,15 +123,15 @@ class Unchanged:
         weight = matrix(self.lm.projections[layer])
         written = call.written[samples]
         kinds, counts = torch.unique_consecutive(rows, return_counts=True)
-        fill = self.erasures.filled(layer, kinds)
+        fill = self.erasures.fill.get(layer)
         start = 0
-        for k, (kind, count) in enumerate(zip(kinds.tolist(), counts.tolist(), strict=True)):
+        for kind, count in zip(kinds.tolist(), counts.tolist(), strict=True):
             part = slice(start, start + count)
             start += count
-            j = self.erasures.dropped(layer, kinds[k : k + 1])[0].nonzero()[:, 0]
+            j = self.erasures.neurons[layer][kind].nonzero()[:, 0]
             gone = call.neurons[samples[part]][..., j]
             if fill is not None:
-                gone = gone - fill[k, j]
+                gone = gone - fill[kind, j]
             if self.erasures.at_answer[kind]:
                 gone = gone * answering[part, :, None]
             written[part] -= gone @ weight[:, j].T

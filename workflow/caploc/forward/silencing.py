@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from caploc.forward.hooks import inputs_passed, neurons_passed
 from caploc.models.language_model import LanguageModel
@@ -55,6 +55,10 @@ class Erasures:
         first: (erasure,) first layer with anything silenced; the number of layers if there is none.
         with_heads: (erasure,) True where a head is silenced.
         at_answer: (erasure,) True where only answering positions are silenced.
+        neurons: by layer (erasure, neuron) True where silenced; without layers where none is.
+        heads: by layer (erasure, head), likewise.
+        fill: by layer (erasure, neuron) what takes the place, for the layers of `neurons`; empty
+            where that is 0 for all erasures.
 
     Raises:
         ValueError: none given, neurons or heads that are not the grid of this model, or heads that
@@ -74,50 +78,16 @@ class Erasures:
         self.first = [_first(n, h) for n, h in zip(neurons, heads, strict=True)]
         self.with_heads: list[bool] = [bool(h.any()) for h in heads]
         self.at_answer = torch.tensor([e.positions == "answer" for e in erasures], device=lm.device)
-        # Per layer (erasure, neuron); None where nothing is silenced, or filled.
-        self._drop = [_tensor(neurons[:, layer], lm) for layer in range(lm.n_layers)]
-        self._drop_heads = [_tensor(heads[:, layer], lm) for layer in range(lm.n_layers)]
-        self._fill: list[Tensor | None] = [None] * lm.n_layers
+        self.neurons = _by_layer(neurons, lm.device)
+        self.heads = _by_layer(heads, lm.device)
+        self.fill: dict[int, Tensor] = {}
         if any(e.fill is not None for e in erasures):
             nothing = np.zeros(grid)
             fill = np.stack([nothing if e.fill is None else e.fill for e in erasures])
-            self._fill = [
-                torch.from_numpy(fill[:, layer]).to(lm.device, lm.dtype)
-                for layer in range(lm.n_layers)
-            ]
-
-    def touches(self, layer: int) -> bool:
-        """Some erasure silences a neuron of this layer."""
-        return self._drop[layer] is not None
-
-    def touches_heads(self, layer: int) -> bool:
-        """Some erasure silences a head of this layer."""
-        return self._drop_heads[layer] is not None
-
-    def dropped(self, layer: int, rows: Tensor) -> Tensor:
-        """(row, neuron) True where the erasure of a row silences a neuron of a touched layer."""
-        drop = self._drop[layer]
-        assert drop is not None
-        return drop[rows]
-
-    def dropped_heads(self, layer: int, rows: Tensor, width: int) -> Tensor | None:
-        """(row, input of the output projection of attention) True where the row's erasure silences.
-
-        Args:
-            layer: of the block.
-            rows: (row,) which erasure each row has.
-            width: inputs of the projection, all heads together.
-
-        Returns:
-            None where no erasure silences a head of this layer.
-        """
-        drop = self._drop_heads[layer]
-        return None if drop is None else drop[rows].repeat_interleave(width // drop.shape[1], 1)
-
-    def filled(self, layer: int, rows: Tensor) -> Tensor | None:
-        """(row, neuron) what takes the place; None means 0 everywhere."""
-        fill = self._fill[layer]
-        return None if fill is None else fill[rows]
+            self.fill = {
+                layer: torch.from_numpy(fill[:, layer]).to(lm.device, lm.dtype)
+                for layer in self.neurons
+            }
 
 
 @contextmanager
@@ -141,30 +111,26 @@ def erased(
     restricted = bool(erasures.at_answer[rows].any())
 
     chosen = range(lm.n_layers) if layers is None else layers
-    touched = [layer for layer in chosen if erasures.touches(layer)]
-    drop = {layer: erasures.dropped(layer, rows)[:, None] for layer in touched}
-    fill = {layer: erasures.filled(layer, rows) for layer in touched}
+    neurons = {
+        layer: erasures.neurons[layer][rows] for layer in chosen if layer in erasures.neurons
+    }
+    fill = {layer: erasures.fill[layer][rows][:, None] for layer in neurons if erasures.fill}
+    heads = {layer: erasures.heads[layer][rows] for layer in chosen if layer in erasures.heads}
 
     def silence(layer: int, x: Tensor) -> Tensor:
-        where, values = drop[layer], fill[layer]
+        where = neurons[layer][:, None]
         if restricted:
             where = where & _active(x, erasures.at_answer[rows], answering)
-        if values is None:
-            return x.masked_fill(where, 0.0)
-        return torch.where(where, values[:, None], x)
+        return torch.where(where, fill[layer], x) if fill else x.masked_fill(where, 0.0)
 
     def silence_heads(layer: int, x: Tensor) -> Tensor:
-        gone = erasures.dropped_heads(layer, rows, x.shape[-1])
-        assert gone is not None
-        return x.masked_fill(gone[:, None], 0.0)
+        where = heads[layer].repeat_interleave(x.shape[-1] // heads[layer].shape[1], 1)
+        return x.masked_fill(where[:, None], 0.0)
 
-    heads: dict[int, nn.Module] = {}
-    if any(erasures.with_heads):
-        attention_out = lm.parts("attention_out", _HEADS)
-        heads = {layer: attention_out[layer] for layer in filter(erasures.touches_heads, chosen)}
+    attention_out = lm.parts("attention_out", _HEADS) if erasures.heads else []
     with (
-        neurons_passed(lm, len(rows), silence, touched),
-        inputs_passed(heads, len(rows), silence_heads),
+        neurons_passed(lm, len(rows), silence, neurons),
+        inputs_passed({i: attention_out[i] for i in heads}, len(rows), silence_heads),
     ):
         yield
 
@@ -196,5 +162,7 @@ def _first(neurons: NDArray[np.bool_], heads: NDArray[np.bool_]) -> int:
     return int(layers[0]) if layers.size else len(neurons)
 
 
-def _tensor(drop: NDArray[np.bool_], lm: LanguageModel) -> Tensor | None:
-    return torch.from_numpy(drop.copy()).to(lm.device) if drop.any() else None
+def _by_layer(silenced: NDArray[np.bool_], device: torch.device) -> dict[int, Tensor]:
+    """(erasure, unit) of each layer in which any of (erasure, layer, unit) is True."""
+    layers = np.flatnonzero(silenced.any(axis=(0, 2))).tolist()
+    return {layer: torch.from_numpy(silenced[:, layer].copy()).to(device) for layer in layers}

@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
-    "NO_MATCH",
     "Control",
     "draw",
     "draw_by_layer",
@@ -30,8 +29,6 @@ __all__ = [
 ]
 
 Control = Literal["uniform", "layer", "matched"]
-NO_MATCH = 0.25
-"""Standardised differences above this are called no match."""
 _NEAREST = 8
 """A matched neuron is one of this many: fewer match better, more give more different sets."""
 

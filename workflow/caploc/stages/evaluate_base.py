@@ -13,11 +13,9 @@ from caploc import plugins
 from caploc.files import store
 from caploc.forward.generation import complete
 from caploc.forward.processor import use_processor
-from caploc.forward.samples import model_of
+from caploc.forward.samples import encoded, model_of, samples_of
 from caploc.jobs.job import Job
 from caploc.jobs.progress import tracked
-from caploc.models.tokens import encode
-from caploc.records import Dropped
 
 __all__ = ["run"]
 
@@ -31,38 +29,23 @@ def run(job: Job) -> None:
     spec = job.spec
     model = model_of(job.input("manifest"), spec)
     task = plugins.load("tasks", spec["plugin"]).TASK
-    rows = store.read_table(job.input("samples"), ("sample_id", "prompt", "answer")).to_pylist()
-    kept, dropped = [], []
-    for row in rows[: spec.get("max_samples")]:
-        try:
-            encode(model.tokenizer, row["prompt"], row["answer"], context=model.context)
-            kept.append(row)
-        except Dropped as reason:
-            dropped.append([row["sample_id"], str(reason)])
-    completions = dict(
-        tracked(
-            complete(
-                model,
-                [row["prompt"] for row in kept],
-                [row["answer"] for row in kept],
-                spec.get("batch", _BATCH),
-            ),
-            total=len(kept),
-            what=f"{spec['task']}: answers",
-        )
-    )
-    correct = [task.score(row["answer"], completions[i]) for i, row in enumerate(kept)]
+    texts = encoded(model, samples_of(job.input("samples"), spec.get("max_samples")))
+    prompts = [sample.prompt for sample in texts.samples]
+    answers = [sample.answer for sample in texts.samples]
+    work = complete(model, prompts, answers, spec.get("batch", _BATCH))
+    completions = dict(tracked(work, len(prompts), f"{spec['task']}: answers"))
+    correct = [task.score(answer, completions[i]) for i, answer in enumerate(answers)]
     table = pa.table(
         {
-            "sample_id": pa.array([row["sample_id"] for row in kept], pa.string()),
-            "answer": pa.array([row["answer"] for row in kept], pa.string()),
-            "completion": pa.array([completions[i] for i in range(len(kept))], pa.string()),
+            "sample_id": pa.array([sample.sample_id for sample in texts.samples], pa.string()),
+            "answer": pa.array(answers, pa.string()),
+            "completion": pa.array([completions[i] for i in range(len(answers))], pa.string()),
             "correct": pa.array(correct, pa.bool_()),
         }
     )
-    metadata = {"origin": job.origin(), "n": len(kept), "dropped": dropped}
+    metadata = {"origin": job.origin(), "n": len(answers), "dropped": texts.dropped}
     store.write_table(table, job.outputs["answers"], metadata)
     _LOG.info(
         "%s answers %s: %d of %d right, %d dropped",
-        spec["model"], spec["task"], sum(correct), len(kept), len(dropped),
+        spec["model"], spec["task"], sum(correct), len(answers), len(texts.dropped),
     )  # fmt: skip
