@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from caploc.experiments.agreement import measure_agreement
-from caploc.files import store
+from caploc.experiments.agreement.table import AGREEMENT
+from caploc.files import store, tables
 from caploc.files.scores import read_scores
-from caploc.files._old_tables import AGREEMENT
 from caploc.stages import aggregate_scores
 
 IDS = {"model": "m", "task": "sums", "method": "cnl", "mask": "s2"}
@@ -93,7 +93,7 @@ def check(row, values):
 def test_halves_at_every_n(average, measure):
     path = average("scores")
     part, scores = measure(path), read_scores(path)
-    assert store.read_table(part).schema.equals(AGREEMENT)
+    assert dict(tables.read(part).schema) == dict(AGREEMENT)
     for n in scores.curve:
         splits = [
             expected_values(*(located(scores.halves[split, half, n]) for half in "ab"))
