@@ -1,11 +1,20 @@
 """What this experiment may be told in the configuration."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from caploc.settings import Count, Natural, Rule
 
-__all__ = ["CrossErasure", "Erasure"]
+__all__ = [
+    "CrossErase",
+    "CrossErasure",
+    "EraseNeurons",
+    "Erasure",
+    "TabulateCrossErasure",
+    "TabulateCrossOverlap",
+    "TabulateErasure",
+    "WeighNeurons",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,172 @@ class CrossErasure:
     samples: Count = 100
     draws: Annotated[int, Rule(minimum=2)] = 99
     batch_tokens: Count = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class WeighNeurons:
+    """What random controls and other locators need to know of every neuron.
+
+    Attributes:
+        model: id
+        family: of the model
+        dtype: of its weights
+        device: it computes on; null: the first there is
+        tasks: ids
+        neutral: id of the task of neutral text, or null
+        samples: of the split locate, for each task
+    """
+
+    model: str
+    family: str | None
+    dtype: str
+    device: str | None
+    tasks: tuple[str, ...]
+    neutral: str | None
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class EraseNeurons:
+    """Silence the neurons of one task.
+
+    Attributes:
+        model: id
+        family: of the model
+        dtype: of its weights
+        device: it computes on; null: the first there is
+        task: id
+        plugin: of the task
+        labels: the task's own; null: those of the plug-in
+        method: id
+        masks: ids
+        headline: id of the mask of the primary test
+        neutral: id of the task of neutral text, or null
+        seed: of draws
+        samples: as in `Erasure`
+        draws: as in `Erasure`
+        exploratory_draws: as in `Erasure`
+        answered: as in `Erasure`
+        answered_draws: as in `Erasure`
+        answered_rows: as in `Erasure`
+        modes: as in `Erasure`
+        locators: as in `Erasure`
+        dose: as in `Erasure`
+        dose_draws: as in `Erasure`
+        shots: as in `Erasure`
+        batch_tokens: as in `Erasure`
+    """
+
+    model: str
+    family: str | None
+    dtype: str
+    device: str | None
+    task: str
+    plugin: str
+    labels: tuple[str, ...] | None
+    method: str
+    masks: tuple[str, ...]
+    headline: str
+    neutral: str | None
+    seed: int
+    samples: int
+    draws: int
+    exploratory_draws: int
+    answered: int
+    answered_draws: int
+    answered_rows: int
+    modes: tuple[str, ...]
+    locators: tuple[str, ...]
+    dose: tuple[float, ...]
+    dose_draws: int
+    shots: tuple[int, ...]
+    batch_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class TabulateErasure:
+    """Put the files of all tasks together.
+
+    Attributes:
+        headline: id of the mask of the primary test
+        seed: of the bootstrap
+        minimum_samples: fewer have no numbers but the reason
+        sigmas: by mask id
+    """
+
+    headline: str
+    seed: int
+    minimum_samples: int
+    sigmas: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class CrossErase:
+    """Answer one data set without the neurons of each.
+
+    Attributes:
+        model: id
+        family: of the model
+        dtype: of its weights
+        device: it computes on; null: the first there is
+        task: id of the one that is answered
+        method: id
+        tasks: ids of those whose neurons are silenced
+        mask: id
+        seed: of draws
+        samples: as in `CrossErasure`
+        draws: as in `CrossErasure`
+        batch_tokens: as in `CrossErasure`
+    """
+
+    model: str
+    family: str | None
+    dtype: str
+    device: str | None
+    task: str
+    method: str
+    tasks: tuple[str, ...]
+    mask: str
+    seed: int
+    samples: int
+    draws: int
+    batch_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class TabulateCrossOverlap:
+    """Overlap of the sets of different data sets.
+
+    Attributes:
+        tasks: id, plugin and capability (or null) of each, in the order of the page
+        mask: id
+        sigma: of the mask
+        seed: of draws
+    """
+
+    tasks: tuple[dict[str, Any], ...]
+    mask: str
+    sigma: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class TabulateCrossErasure:
+    """Neurons of one data set silenced, another one answered.
+
+    Attributes:
+        tasks: as in `TabulateCrossOverlap`
+        mask: id
+        sigma: of the mask
+        seed: of the bootstrap
+        minimum_samples: fewer have no numbers but the reason
+    """
+
+    tasks: tuple[dict[str, Any], ...]
+    mask: str
+    sigma: float
+    seed: int
+    minimum_samples: int
 
 
 SECTIONS = {"erasure": Erasure, "cross_erasure": CrossErasure}
