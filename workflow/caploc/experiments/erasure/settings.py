@@ -159,7 +159,7 @@ class EraseNeurons:
     answered: int
     answered_draws: int
     answered_rows: int
-    modes: tuple[str, ...]
+    modes: tuple[Literal["all", "answer", "mean"], ...]
     locators: tuple[str, ...]
     dose: tuple[float, ...]
     dose_draws: int

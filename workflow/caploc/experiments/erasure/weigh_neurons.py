@@ -1,7 +1,6 @@
 """What random controls and other locators need to know of every neuron, task by task.
 
-Settings: ``model``, ``family``, ``dtype``, ``device``; ``tasks``, ``neutral`` (or null),
-``samples`` (of the split locate, for each task). Inputs: ``manifest``, ``samples`` (locate, in the
+Settings: `WeighNeurons`. Inputs: ``manifest``, ``samples`` (locate, in the
 order of tasks), ``neutral``. Output: ``weights``: task, quantity, layer, values. Quantities:
 ``activation-size`` (also what controls are matched by), ``gradient-activation``, ``task-neurons``,
 and ``mean``, the mean activation at all positions of neutral text.
@@ -15,6 +14,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from caploc.experiments.erasure.settings import WeighNeurons
 from caploc.files import store
 from caploc.forward.answer_pass import answer_passes
 from caploc.forward.processor import use_processor
@@ -37,21 +37,21 @@ BASELINES = {
 def run(job: Job) -> None:
     """Score the locate split of every task by every baseline; average neutral text."""
     use_processor(job.threads)
-    spec = job.spec
-    lm = model_of(job.input("manifest"), spec)
+    told = job.told(WeighNeurons)
+    lm = model_of(job.input("manifest"), job.spec)
     schema = pa.schema(
         {"task": pa.string(), "quantity": pa.string(), "layer": pa.int16(), "values":
          pa.list_(pa.float64(), lm.n_neurons)}
     )  # fmt: skip
     rows: list[dict[str, Any]] = []
-    paths = dict(zip(spec["tasks"], job.inputs["samples"], strict=True))
+    paths = dict(zip(told.tasks, job.inputs["samples"], strict=True))
     work = [(task, name) for task in paths for name in BASELINES]
     for task, name in tracked(work, len(work), "weighing neurons"):
-        found = BASELINES[name].score(lm, samples_of(paths[task], spec["samples"]))
+        found = BASELINES[name].score(lm, samples_of(paths[task], told.samples))
         rows += _rows(task, name, _mean(found, lm))
-    if spec["neutral"] is not None:
-        neutral = samples_of(job.input("neutral"), spec["samples"])
-        rows += _rows(spec["neutral"], "mean", _mean_activation(lm, neutral))
+    if told.neutral is not None:
+        neutral = samples_of(job.input("neutral"), told.samples)
+        rows += _rows(told.neutral, "mean", _mean_activation(lm, neutral))
     store.write_table(
         pa.Table.from_pylist(rows, schema), job.outputs["weights"], {"origin": job.origin()}
     )
