@@ -9,7 +9,14 @@ no units that could agree or disagree.
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MEASURES", "chance_overlap_layer", "chance_overlap_uniform", "iou", "overlap", "relative_error"]
+__all__ = [
+    "MEASURES",
+    "chance_overlap_layer",
+    "chance_overlap_uniform",
+    "iou",
+    "overlap",
+    "relative_error",
+]
 
 Mask = NDArray[np.bool_]
 

@@ -209,7 +209,9 @@ def beyond(
         excess(sets[key][0], values, seed)
         for key, values in zip(groups.select(by).iter_rows(), arrays, strict=True)
     ]
-    return pl.concat([groups, of_estimates([e.estimate for e in found])], how="horizontal").with_columns(
+    return pl.concat(
+        [groups, of_estimates([e.estimate for e in found])], how="horizontal"
+    ).with_columns(
         n_draws=pl.Series([e.n_draws for e in found], dtype=pl.Int32),
         p=pl.Series([e.p for e in found], dtype=pl.Float64),
     )

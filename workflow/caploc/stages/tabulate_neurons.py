@@ -54,7 +54,11 @@ def _with_sharers(located: pl.DataFrame) -> pl.DataFrame:
         .with_columns(owner=pl.col("owners"))
         .explode("owner")
         .group_by("owners", "dataset", maintain_order=True)
-        .agg(shared_by=pl.col("owner").filter(pl.col("owner").cast(pl.String) != pl.col("dataset").first()))
+        .agg(
+            shared_by=pl.col("owner").filter(
+                pl.col("owner").cast(pl.String) != pl.col("dataset").first()
+            )
+        )
         .with_columns(pl.col("shared_by").cast(pl.List(pl.String)).list.join(";"))
     )
     return located.join(owners, on=_PLACE).join(texts, on=["owners", "dataset"])

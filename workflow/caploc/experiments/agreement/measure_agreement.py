@@ -143,9 +143,7 @@ def _against_converged(path: Path, task: str, rule: Rule) -> Iterator[pl.DataFra
     yield exact(relative_error(*grids), n, metric="score_error")
 
 
-def _over_splits(
-    pairs: list[tuple[Mask, Mask]], n_half: int, **more: list[float]
-) -> pl.DataFrame:
+def _over_splits(pairs: list[tuple[Mask, Mask]], n_half: int, **more: list[float]) -> pl.DataFrame:
     """Mean and range over splits; no value, and n = 0, where no split has one."""
     values = {name: [measure(a, b) for a, b in pairs] for name, measure in MEASURES.items()}
     splits = pl.DataFrame(values | more, dict.fromkeys((*values, *more), pl.Float64), strict=False)

@@ -70,7 +70,9 @@ class _Cells:
         self.file, self.mask, self.task = file, mask, file.spec["task"]
         # Tasks have samples of their own, so their draws must not be the same.
         self._seed = seed * 1_000_000 + zlib.crc32(self.task.encode()) % 1_000_000
-        self.estimates: dict[tuple[Any, ...], tuple[float, NDArray[np.float64], dict[str, Any]]] = {}
+        self.estimates: dict[
+            tuple[Any, ...], tuple[float, NDArray[np.float64], dict[str, Any]]
+        ] = {}
 
     def rows(self) -> Iterator[pl.DataFrame]:
         """Rows of this task; a cell that could not be computed has the reason."""

@@ -44,9 +44,7 @@ def falls(table: pl.DataFrame, chance: float) -> pl.DataFrame:
         _logprob=pl.col("logprob") / pl.col("n_tokens"),
         _exact=(pl.col("n_right") == pl.col("n_tokens")).cast(pl.Float64),
     )
-    base = scored.filter(_IS_BASE).select(
-        "sample_id", logprob_base="_logprob", exact_base="_exact"
-    )
+    base = scored.filter(_IS_BASE).select("sample_id", logprob_base="_logprob", exact_base="_exact")
     above = float(base["exact_base"].to_numpy().mean()) - chance
     factor = pl.lit(1 / above if above > 0 else None, pl.Float64)
     return scored.join(base, on="sample_id", maintain_order="left").select(
@@ -66,9 +64,7 @@ def _sets(
     return None if found.is_empty() else (found.filter(_IS_SET), found.filter(~_IS_SET))
 
 
-def cells(
-    table: pl.DataFrame | None, kind: str, effect: str, seed: int
-) -> Iterator[pl.DataFrame]:
+def cells(table: pl.DataFrame | None, kind: str, effect: str, seed: int) -> Iterator[pl.DataFrame]:
     """Fall of the set, fall of its random sets, and the difference, of every pair."""
     sets = _sets(table, kind, effect)
     if sets is None:

@@ -47,9 +47,9 @@ def run(job: Job) -> None:
         asked = store.read_metadata(path)["origin"]["spec"]
         groups.setdefault((asked["model"], asked["method"]), []).append(path)
     found = [
-        gathered(
-            _rows(paths, types, f"{told.seed}/{model}/{method}"), CROSS_OVERLAP
-        ).with_columns(model=pl.lit(model), method=pl.lit(method))
+        gathered(_rows(paths, types, f"{told.seed}/{model}/{method}"), CROSS_OVERLAP).with_columns(
+            model=pl.lit(model), method=pl.lit(method)
+        )
         for (model, method), paths in groups.items()
     ]
     same = {"mask": pl.lit(told.mask), "sigma": pl.lit(told.sigma, pl.Float64)}
