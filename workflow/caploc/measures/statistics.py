@@ -91,7 +91,9 @@ def percentile_interval(draws: ArrayLike, *, level: float = 0.95) -> tuple[float
 
     Source: Efron, The Jackknife, the Bootstrap and Other Resampling Plans (1982), chapter 10.
     """
-    low, high = np.nanquantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.nanquantile(
+        np.asarray(draws, dtype=np.float64), [(1 - level) / 2, (1 + level) / 2]
+    )
     return float(low), float(high)
 
 

@@ -110,8 +110,7 @@ def _keyed(
     found: tuple[pl.DataFrame, list[NDArray[np.float64]]],
 ) -> Iterator[tuple[tuple[str, str], NDArray[np.float64]]]:
     groups, arrays = found
-    for (source, target), values in zip(groups.iter_rows(), arrays, strict=True):
-        yield (source, target), values
+    yield from zip(groups.iter_rows(), arrays, strict=True)
 
 
 def _place(key: tuple[str, str], tasks: list[str]) -> tuple[int, int]:

@@ -94,7 +94,7 @@ def contrast(
         for (s, other), effect in effects.items():
             if other == t:
                 resampled[:, s, t] = effect[chosen].mean(axis=1)
-    ends = percentile_interval([contrast_of(m, types) for m in resampled])
+    ends = percentile_interval(np.array([contrast_of(m, types) for m in resampled], dtype=float))
     n_samples = sum(len(next(e for (_, o), e in effects.items() if o == t))
                     for t in {t for _, t in falls})  # fmt: skip
     estimate = Estimate(value, *ends, n_samples)
