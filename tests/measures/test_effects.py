@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from caploc.measures.effects import dose_area, excess, shown_range, stratified
+from caploc.measures.effects import dose_area, excess, stratified
 
 
 def test_excess_is_paired_and_counts_stronger_controls():
@@ -45,9 +45,3 @@ def test_stratified_resamples_within_groups():
     found = stratified(groups, 0, 4000)
     error = np.sqrt(sum(g.var() / len(g) for g in groups)) / 2
     assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.06)
-
-
-def test_range_of_draws():
-    row = shown_range("x", [1.0, 3.0], 7, p=0.5)
-    wanted = {"value": 2.0, "ci_low": 1.0, "ci_high": 3.0, "n": 7, "n_draws": 2, "p": 0.5}
-    assert {k: row[k] for k in wanted} == wanted

@@ -19,7 +19,11 @@ def build(make_job, write_shard, tmp_path):
         scores = np.random.default_rng(0).normal(size=(n, 2, 40)).astype(np.float32)
         scores[:, 1, 7] += 30
         shard = write_shard("shard", scores)
-        spec = IDS | {"n_splits": 2, "min_samples": 20, "seed": 0}
+        spec = {k: v for k, v in IDS.items() if k != "mask"} | {
+            "n_splits": 2,
+            "min_samples": 20,
+            "seed": 0,
+        }
         files = {"scores": tmp_path / "scores"}
         aggregate_scores.run(make_job("aggregate_scores", spec, {"shards": [shard]}, files))
         job = make_job(

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from caploc.experiments.agreement import measure_agreement
-from caploc.files import store
+from caploc.experiments.agreement.table import AGREEMENT
+from caploc.files import store, tables
 from caploc.files.scores import read_scores
-from caploc.files._old_tables import AGREEMENT
 from caploc.stages import aggregate_scores
 
 IDS = {"model": "m", "task": "sums", "method": "cnl", "mask": "s2"}
@@ -23,7 +23,14 @@ def average(make_job, write_shard, tmp_path):
         scores = generator.normal(size=(n, N_LAYERS, N_NEURONS)).astype(np.float32)
         scores[:, 0, :4] += strength
         shard = write_shard(f"{name}.shard", scores, task=task)
-        spec = IDS | {"task": task, "n_splits": 3, "min_samples": 20, "seed": 0}
+        spec = {
+            "model": "m",
+            "method": "cnl",
+            "task": task,
+            "n_splits": 3,
+            "min_samples": 20,
+            "seed": 0,
+        }
         path = tmp_path / name
         aggregate_scores.run(
             make_job("aggregate_scores", spec, {"shards": [shard]}, {"scores": path})
@@ -93,7 +100,7 @@ def check(row, values):
 def test_halves_at_every_n(average, measure):
     path = average("scores")
     part, scores = measure(path), read_scores(path)
-    assert store.read_table(part).schema.equals(AGREEMENT)
+    assert dict(tables.read(part).schema) == dict(AGREEMENT)
     for n in scores.curve:
         splits = [
             expected_values(*(located(scores.halves[split, half, n]) for half in "ab"))
@@ -152,7 +159,14 @@ def test_half_a_of_the_task_shares_no_sample_with_half_b_of_the_reference(
         order = list(order)
         shard = write_shard(task, powers[order], [f"s{i}" for i in order], task=task)
         path = tmp_path / f"{task}.scores"
-        spec = IDS | {"task": task, "n_splits": 3, "min_samples": 20, "seed": 0}
+        spec = {
+            "model": "m",
+            "method": "cnl",
+            "task": task,
+            "n_splits": 3,
+            "min_samples": 20,
+            "seed": 0,
+        }
         aggregate_scores.run(
             make_job("aggregate_scores", spec, {"shards": [shard]}, {"scores": path})
         )

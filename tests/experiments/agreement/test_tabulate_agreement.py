@@ -2,11 +2,12 @@
 
 import csv
 
+import polars as pl
 import pytest
 
 from caploc.experiments.agreement import tabulate_agreement
-from caploc.files import store
-from caploc.files._old_tables import AGREEMENT, rows
+from caploc.experiments.agreement.table import AGREEMENT
+from caploc.files import store, tables
 from caploc.records import DataError
 
 COLUMNS = (
@@ -33,13 +34,17 @@ ROWS = [
 ]
 
 
+def as_part(rows):
+    return tables.gathered([pl.DataFrame(row) for row in rows], AGREEMENT)
+
+
 @pytest.fixture
 def tabulate(make_job, tmp_path):
     def call(parts, name="agreement"):
         paths = []
         for index, part in enumerate(parts):
             paths.append(tmp_path / f"part{index}")
-            store.write_table(rows(part, AGREEMENT), paths[-1], {})
+            tables.write_part(as_part(part), paths[-1], {})
         outputs = {kind: tmp_path / f"{name}.{kind}" for kind in ("csv", "parquet")}
         tabulate_agreement.run(make_job("tabulate_agreement", {}, {"parts": paths}, outputs))
         return outputs["csv"], outputs["parquet"]
@@ -77,11 +82,11 @@ def test_the_order_of_parts_and_rows_changes_no_byte(tabulate):
 def test_no_parts_give_a_header(tabulate):
     text, table = tabulate([])
     assert text.read_text().split("\n") == [",".join(COLUMNS.split()), ""]
-    assert store.read_table(table).schema.equals(AGREEMENT)
+    assert dict(tables.read(table).schema) == dict(AGREEMENT)
 
 
 def test_a_part_without_a_column_is_refused(make_job, tmp_path):
-    store.write_table(rows(ROWS, AGREEMENT).drop(["p_holm"]), tmp_path / "part", {})
+    tables.write_part(as_part(ROWS).drop("p_holm"), tmp_path / "part", {})
     outputs = {"csv": tmp_path / "c", "parquet": tmp_path / "p"}
     with pytest.raises(DataError, match="/part: column 'p_holm' is missing"):
         tabulate_agreement.run(

@@ -407,11 +407,11 @@ def test_sets_that_cannot_be_are_told(run, files, make_job, tmp_path):
 
 
 def test_arms_that_are_equal_differ_by_exactly_zero():
-    from caploc.experiments.enhancement._rows import estimate, interval_row
+    from caploc.experiments.enhancement._estimates import estimate, estimated
 
     rng = np.random.default_rng(0)
     one = (rng.random((1, 97)) < 0.8).astype(float)
     value, draws = estimate([one, np.repeat(one, 3, axis=0)], [1.0, -1.0], seed=3)
     assert np.abs(draws).max() > 0  # the trap: sums in another order
-    row = interval_row(value, draws)
+    row = estimated(value, draws, 97).row(0, named=True)
     assert [row[n] for n in ("value", "ci_low", "ci_high")] == [0.0, 0.0, 0.0]

@@ -1,5 +1,7 @@
 """Arms and their controls, by count and by name."""
 
+from types import SimpleNamespace
+
 import numpy as np
 
 from caploc.experiments.erasure._arms import Arm, erasure_arms, strongest, with_controls
@@ -14,7 +16,9 @@ SETTINGS = {"draws": 7, "exploratory_draws": 2, "dose": [0.02, 0.1], "dose_draws
 
 def arms(**masks):
     others = {"activation-size": SIZES, "task-neurons": RNG.random((2, 50))}
-    found, missing = erasure_arms(masks, "s6", SCORES, others, SIZES, SETTINGS, "run")
+    found, missing = erasure_arms(
+        masks, "s6", SCORES, others, SIZES, SimpleNamespace(**SETTINGS), "run"
+    )
     assert not missing
     return found
 
@@ -74,7 +78,13 @@ def test_a_set_too_large_for_a_control_is_compared_without_it():
     large = np.zeros((2, 50), bool)
     large[0, :30] = True
     found, missing = erasure_arms(
-        {"s3": large}, "s6", SCORES, {}, SIZES, SETTINGS | {"dose": [0.02, 0.8]}, "run"
+        {"s3": large},
+        "s6",
+        SCORES,
+        {},
+        SIZES,
+        SimpleNamespace(**SETTINGS | {"dose": [0.02, 0.8]}),
+        "run",
     )
     located = [a for a in found if a.mask == "s3"]
     assert [a.control for a in located] == ["", "uniform", "uniform"]

@@ -9,7 +9,14 @@ no units that could agree or disagree.
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["chance_overlap_layer", "chance_overlap_uniform", "iou", "overlap"]
+__all__ = [
+    "MEASURES",
+    "chance_overlap_layer",
+    "chance_overlap_uniform",
+    "iou",
+    "overlap",
+    "relative_error",
+]
 
 Mask = NDArray[np.bool_]
 
@@ -103,3 +110,16 @@ def _counts(a: Mask, b: Mask) -> tuple[int, int, int]:
     if a.shape != b.shape or not a.ndim:
         raise ValueError(f"grids of shape {a.shape} and {b.shape}; expected two equal grids")
     return int(np.count_nonzero(a)), int(np.count_nonzero(b)), int(np.count_nonzero(a & b))
+
+
+MEASURES = {
+    "overlap": overlap,
+    "iou": iou,
+    "chance_overlap_uniform": chance_overlap_uniform,
+    "chance_overlap_layer": chance_overlap_layer,
+}
+
+
+def relative_error(scores: NDArray[np.float64], reference: NDArray[np.float64]) -> float:
+    """Sum of the sizes of all differences, relative to the sum of the sizes of the reference."""
+    return float(np.abs(scores - reference).sum() / np.abs(reference).sum())

@@ -7,16 +7,18 @@ paired. excess = fall of a set minus the mean fall of its controls.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from caploc.measures.statistics import Estimate, bootstrap_mean, permutation_p
+from caploc.measures.statistics import (
+    Estimate,
+    bootstrap_mean,
+    percentile_interval,
+    permutation_p,
+)
 
-__all__ = ["Excess", "dose_area", "estimate_row", "excess", "shown_range", "stratified"]
-
-BOOTSTRAP = "bootstrap 95 %"
+__all__ = ["Excess", "dose_area", "excess", "stratified"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,31 +84,5 @@ def stratified(groups: Sequence[ArrayLike], seed: int, n_draws: int = 1_000) -> 
     means = np.zeros(n_draws)
     for values in arrays:
         means += values[rng.integers(len(values), size=(n_draws, len(values)))].mean(axis=1)
-    low, high = np.quantile(means / len(arrays), [0.025, 0.975])
     value = float(np.mean([values.mean() for values in arrays]))
-    return Estimate(value, float(low), float(high), sum(map(len, arrays)))
-
-
-def estimate_row(metric: str, found: Estimate, interval: str = BOOTSTRAP) -> dict[str, Any]:
-    """Columns of a table for one estimate."""
-    return {
-        "metric": metric, "value": found.value, "ci_low": found.low, "ci_high": found.high,
-        "interval": interval, "n": found.n,
-    }  # fmt: skip
-
-
-def shown_range(metric: str, draws: ArrayLike, n: int, **more: Any) -> dict[str, Any]:
-    """Columns of a table for several random draws: their mean and range.
-
-    Args:
-        metric: name.
-        draws: (draw,) the number of each draw.
-        n: samples behind each.
-        more: further columns.
-    """
-    values = np.asarray(draws, dtype=float)
-    return {
-        "metric": metric, "value": float(values.mean()), "ci_low": float(values.min()),
-        "ci_high": float(values.max()), "interval": f"range over {len(values)} draws", "n": n,
-        "n_draws": len(values),
-    } | more  # fmt: skip
+    return Estimate(value, *percentile_interval(means / len(arrays)), sum(map(len, arrays)))

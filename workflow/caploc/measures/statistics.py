@@ -16,6 +16,7 @@ __all__ = [
     "Estimate",
     "bootstrap_mean",
     "holm",
+    "percentile_interval",
     "permutation_p",
     "resampled_means",
     "spread",
@@ -77,8 +78,23 @@ def bootstrap_mean(
             for first in range(0, n_draws, rows)
         ]
     )  # fmt: skip
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(float(array.mean()), float(low), float(high), array.size)
+    return Estimate(float(array.mean()), *percentile_interval(means, level=level), array.size)
+
+
+def percentile_interval(draws: ArrayLike, *, level: float = 0.95) -> tuple[float, float]:
+    """Ends of the percentile interval of bootstrap draws.
+
+    Args:
+        draws: (draw,) the number in each draw; at least one. NaN, where a draw has none, is
+            left out.
+        level: coverage, strictly between 0 and 1.
+
+    Source: Efron, The Jackknife, the Bootstrap and Other Resampling Plans (1982), chapter 10.
+    """
+    low, high = np.nanquantile(
+        np.asarray(draws, dtype=np.float64), [(1 - level) / 2, (1 + level) / 2]
+    )
+    return float(low), float(high)
 
 
 def resampled_means(

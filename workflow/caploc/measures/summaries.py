@@ -9,18 +9,28 @@ beside them with ``with_columns(metric=pl.lit(...))``.
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from caploc.measures.statistics import Estimate, bootstrap_mean, spread, wilson
+from caploc.measures.effects import excess, stratified
+from caploc.measures.statistics import Estimate, bootstrap_mean, holm, spread, wilson
 
 __all__ = [
     "BOOTSTRAP",
     "WILSON",
+    "averaged",
+    "beyond",
     "bootstrapped",
+    "drawn",
+    "exact",
+    "grids",
+    "missing",
     "not_computed",
     "of_estimates",
     "ranged",
     "shares",
+    "with_holm",
 ]
 
 BOOTSTRAP = "bootstrap 95 %"
@@ -110,3 +120,129 @@ def _each(
         n=pl.when(pl.col("n").is_null()).then(pl.Series(sizes, dtype=pl.Int32)).otherwise("n"),
     )
     return pl.concat([groups.drop(column), estimates], how="horizontal")
+
+
+def missing(reason: str, **columns: Any) -> pl.DataFrame:
+    """One row without a value.
+
+    Args:
+        reason: why there is none.
+        columns: what the row is about, by the name of the column.
+    """
+    return pl.DataFrame({**columns, "interval": [f"not computed: {reason}"], "n": [0]})
+
+
+def exact(value: float | None, n: int, **columns: Any) -> pl.DataFrame:
+    """One row with a number that has no interval."""
+    return pl.DataFrame({**columns, "value": pl.Series([value], dtype=pl.Float64), "n": [n]})
+
+
+def grids(
+    frame: pl.DataFrame, by: Sequence[str], column: str, draw: str = "draw",
+    item: str = "sample_id",
+) -> tuple[pl.DataFrame, list[NDArray[np.float64]]]:  # fmt: skip
+    """Groups of a frame as arrays that are paired: equal items are in the same place.
+
+    Args:
+        frame: one number a row, of one draw and item; every draw of a group has the same items.
+        by: columns of the groups.
+        column: the numbers; null becomes NaN.
+        draw: tells the random sets, or the runs, of a group apart.
+        item: tells the samples apart.
+
+    Returns:
+        The groups, one row each; (draw, item) numbers of each.
+    """
+    groups = (
+        frame.sort(draw, item)
+        .group_by(list(by), maintain_order=True)
+        .agg(pl.col(column).cast(pl.Float64).fill_null(float("nan")), pl.col(draw).n_unique())
+    )
+    arrays = [
+        values.to_numpy().reshape(n, -1)
+        for values, n in zip(groups[column], groups[draw], strict=True)
+    ]
+    return groups.select(by), arrays
+
+
+def drawn(
+    frame: pl.DataFrame, by: Sequence[str], column: str, draw: str = "draw",
+    item: str = "sample_id",
+) -> pl.DataFrame:  # fmt: skip
+    """Mean over the draws of each group, with their range; a draw is a mean over its items.
+
+    The arguments are those of `grids`; ``n`` counts the items, ``n_draws`` the draws.
+    """
+    groups, arrays = grids(frame, by, column, draw, item)
+    draws = [values.mean(axis=1) for values in arrays]
+    return groups.with_columns(
+        value=pl.Series([float(d.mean()) for d in draws], dtype=pl.Float64),
+        ci_low=pl.Series([float(d.min()) for d in draws], dtype=pl.Float64),
+        ci_high=pl.Series([float(d.max()) for d in draws], dtype=pl.Float64),
+        interval=pl.Series([f"range over {len(d)} draws" for d in draws], dtype=pl.String),
+        n=pl.Series([values.shape[1] for values in arrays], dtype=pl.Int32),
+        n_draws=pl.Series([len(d) for d in draws], dtype=pl.Int32),
+    )
+
+
+def beyond(
+    own: pl.DataFrame, random: pl.DataFrame, by: Sequence[str], kind: Sequence[str], column: str,
+    seed: int,
+) -> pl.DataFrame:  # fmt: skip
+    """Each set minus the mean of its random ones on the same samples; see `effects.excess`.
+
+    Args:
+        own: one row a set and ``sample_id``.
+        random: one row a random set (``draw``) and ``sample_id``.
+        by: columns that tell the sets apart, in both.
+        kind: columns that tell kinds of random sets apart.
+        column: effect, larger is stronger.
+        seed: of the bootstrap.
+
+    Returns:
+        A row for each set and kind, with its estimate, ``n_draws`` and ``p``.
+    """
+    groups, arrays = grids(own.with_columns(draw=pl.lit(0)), by, column)
+    sets = dict(zip(groups.iter_rows(), arrays, strict=True))
+    groups, arrays = grids(random, [*by, *kind], column)
+    found = [
+        excess(sets[key][0], values, seed)
+        for key, values in zip(groups.select(by).iter_rows(), arrays, strict=True)
+    ]
+    return pl.concat(
+        [groups, of_estimates([e.estimate for e in found])], how="horizontal"
+    ).with_columns(
+        n_draws=pl.Series([e.n_draws for e in found], dtype=pl.Int32),
+        p=pl.Series([e.p for e in found], dtype=pl.Float64),
+    )
+
+
+def averaged(
+    frame: pl.DataFrame, by: Sequence[str], within: str, column: str, seed: int, what: str
+) -> pl.DataFrame:
+    """Mean of the means of the parts of each group, resampled within parts; see `stratified`.
+
+    Args:
+        frame: one number a row.
+        by: columns of the groups.
+        within: tells the parts of a group apart.
+        column: the numbers.
+        seed: of the draws.
+        what: what the parts are, in words.
+    """
+    parts = frame.group_by([*by, within], maintain_order=True).agg(column)
+    groups = parts.group_by(list(by), maintain_order=True).agg(column)
+    found = [stratified(values.to_list(), seed) for values in groups[column]]
+    estimates = of_estimates(found).with_columns(
+        interval=pl.format(f"{{}}, mean of {{}} {what}", "interval", groups[column].list.len())
+    )
+    return pl.concat([groups.drop(column), estimates], how="horizontal")
+
+
+def with_holm(frame: pl.DataFrame, role: str = "primary") -> pl.DataFrame:
+    """Adjust the p values of the rows of a role, all of them as one family, see `holm`."""
+    family = pl.col("role") == role
+    chosen = frame.filter(family)
+    adjusted = pl.Series("p_holm", holm(chosen["p"].to_list()), dtype=pl.Float64)
+    rest = frame.filter(family.ne_missing(True))
+    return pl.concat([rest, chosen.with_columns(adjusted)], how="diagonal")

@@ -1,6 +1,6 @@
 """Which capability each task of a run stands for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from caploc import plugins
@@ -8,7 +8,7 @@ from caploc import plugins
 __all__ = ["capabilities"]
 
 
-def capabilities(tasks: Sequence[dict[str, Any]]) -> dict[str, str]:
+def capabilities(tasks: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Capability of each task by id: the one the settings name, else that of its plug-in.
 
     Args:

@@ -13,6 +13,7 @@ from caploc.jobs.job import Job
 from caploc.jobs.progress import tracked
 from caploc.measures.means import Halves, MeanScores, assign_halves, default_curve, no_halves
 from caploc.records import DataError
+from caploc.stages.settings import AggregateScores
 
 __all__ = ["average"]
 
@@ -22,6 +23,7 @@ Item = TypeVar("Item")
 
 def average(
     job: Job,
+    told: AggregateScores,
     shards: Sequence[Shard],
     keys: Sequence[str],
     chosen: Sequence[int],
@@ -30,7 +32,8 @@ def average(
     """Average the chosen samples and write the scores file; too few have no halves.
 
     Args:
-        job: spec with n_splits, n_per_half, curve, min_samples, seed; output ``scores``.
+        job: output ``scores``.
+        told: its settings.
         shards: checked attribution files.
         keys: (sample,) names of all samples over the files, distinct among the chosen.
         chosen: ascending indices of the samples to average.
@@ -40,23 +43,23 @@ def average(
         DataError: damaged data, or a curve that does not fit `n_per_half`.
     """
     metadata = {"origin": job.origin()} | metadata
-    needed = max(2, job.spec["min_samples"])
+    needed = max(2, told.min_samples)
     if len(chosen) < needed:
         metadata["too_few"] = f"n = {len(chosen)}, needs {needed}"
-        log.warning("%s: no halves: %s", job.spec.get("task", job.stage), metadata["too_few"])
+        log.warning("%s: no halves: %s", told.task or job.stage, metadata["too_few"])
     if not chosen:
         reason = metadata.pop("too_few")
         metadata["n_samples"] = 0
         write_not_computed(job.outputs["scores"], shards[0].n_neurons, reason, metadata)
         return
-    halves = _halves(job, [keys[i] for i in chosen], "too_few" not in metadata)
+    halves = _halves(told, [keys[i] for i in chosen], "too_few" not in metadata)
     n_layers = max(s.n_layers for s in shards)
     # One thread reads ahead, the others add: decoding costs about as much as adding.
     means = MeanScores(halves, n_layers, shards[0].n_neurons, max(1, job.threads - 1))
     stream = _ahead(rows(shards)) if job.threads > 1 else rows(shards)
     position = np.full(len(keys), -1)
     position[chosen] = np.arange(len(chosen))
-    name = job.spec.get("task", job.stage)
+    name = told.task or job.stage
     for scores, samples, layers in tracked(stream, n_batches(shards), f"averaging {name}"):
         wanted = position[samples] >= 0
         if wanted.all():
@@ -67,22 +70,22 @@ def average(
     log.info("averaged %d samples of %d layers", len(chosen), n_layers)
 
 
-def _halves(job: Job, keys: list[str], enough: bool) -> Halves:
+def _halves(told: AggregateScores, keys: list[str], enough: bool) -> Halves:
     if not enough:
         return no_halves(len(keys))
-    return assign_halves(keys, job.spec["n_splits"], _curve(job, len(keys)), job.spec["seed"])
+    return assign_halves(keys, told.n_splits, _curve(told, len(keys)), told.seed)
 
 
-def _curve(job: Job, n_samples: int) -> tuple[int, ...]:
+def _curve(told: AggregateScores, n_samples: int) -> tuple[int, ...]:
     """Sample counts per half: those wanted that the samples suffice for."""
     most = n_samples // 2
-    wanted = job.spec.get("n_per_half")
+    wanted = told.n_per_half
     size = most if wanted is None else min(wanted, most)
     if wanted is not None and wanted > most:
         log.warning("halves of %d samples instead of %d: there are %d", most, wanted, n_samples)
-    if not job.spec.get("curve"):
+    if not told.curve:
         return default_curve(size)
-    curve = sorted(set(job.spec["curve"]))
+    curve = sorted(set(told.curve))
     if curve[0] < 1:
         raise DataError(f"curve has {curve[0]}; expected sample counts of at least 1")
     return (*(n for n in curve if n < size), size)

@@ -12,6 +12,7 @@ from caploc.files.shards import scan
 from caploc.jobs.job import Job
 from caploc.measures.means import hash_order
 from caploc.stages._averages import average
+from caploc.stages.settings import AggregateMixture
 
 __all__ = ["run"]
 
@@ -20,11 +21,12 @@ def run(job: Job) -> None:
     """Average a seeded random mixture of the tasks.
 
     Args:
-        job: inputs ``shards`` of all tasks; spec as in `aggregate_scores`; output ``scores``.
+        job: inputs ``shards`` of all tasks; output ``scores``.
 
     Raises:
         DataError: files that are damaged or do not belong together.
     """
+    told = job.told(AggregateMixture)
     shards = scan(job.inputs["shards"])
     keys: list[str] = []
     members: dict[str, list[int]] = defaultdict(list)
@@ -32,7 +34,7 @@ def run(job: Job) -> None:
         for sample_id in shard.sample_ids:
             members[shard.task].append(len(keys))
             keys.append(f"{shard.task}/{sample_id}")
-    least = max(2, job.spec["min_samples"])
+    least = max(2, told.min_samples)
     sizes = {shard.task: len(members[shard.task]) for shard in shards}
     enough = [task for task, size in sizes.items() if size >= least]
     left_out = {task: size for task, size in sizes.items() if size < least}
@@ -47,6 +49,6 @@ def run(job: Job) -> None:
     shares: dict[str, int] = {}
     for position, task in enumerate(enough):
         shares[task] = total // len(enough) + (position < total % len(enough))
-        order = hash_order([keys[i] for i in members[task]], f"{job.spec['seed']}/mixture")
+        order = hash_order([keys[i] for i in members[task]], f"{told.seed}/mixture")
         chosen += [members[task][i] for i in order[: shares[task]]]
-    average(job, shards, keys, sorted(chosen), metadata | {"tasks": shares})
+    average(job, told, shards, keys, sorted(chosen), metadata | {"tasks": shares})

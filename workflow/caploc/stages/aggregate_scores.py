@@ -3,6 +3,7 @@
 from caploc.files.shards import completeness, dropped, scan
 from caploc.jobs.job import Job
 from caploc.stages._averages import average
+from caploc.stages.settings import AggregateScores
 
 __all__ = ["run"]
 
@@ -11,8 +12,7 @@ def run(job: Job) -> None:
     """Average the samples of one task.
 
     Args:
-        job: inputs ``shards``; spec task, n_splits, n_per_half (null: half of the samples), curve
-            (null: 1, 2, 5, 10, ...), min_samples, seed; output ``scores``.
+        job: inputs ``shards``; output ``scores``.
 
     Raises:
         DataError: files that are damaged or do not belong together.
@@ -24,4 +24,4 @@ def run(job: Job) -> None:
         "completeness": completeness(shards) if keys else None,
         **{k: shards[0].metadata.get(k) for k in ("points", "weights", "site", "rule", "model")},
     }
-    average(job, shards, keys, range(len(keys)), metadata)
+    average(job, job.told(AggregateScores), shards, keys, range(len(keys)), metadata)

@@ -1,7 +1,6 @@
 """Find a model in a local folder or on the hub and describe it; the weights stay where they are.
 
-Settings: ``model`` (id), one of ``repo`` (hub id) and ``path`` (local folder), ``revision``,
-``dtype``, ``family``, optional ``shape`` (what the config says of its size). Output: ``manifest``,
+Settings: `FetchModel`. Output: ``manifest``,
 with the commit that was found and the SHA-256 of every file.
 """
 
@@ -14,6 +13,7 @@ from caploc.jobs.job import Job
 from caploc.models.hub import snapshot
 from caploc.models.loading import check_shape, load_model
 from caploc.records import DataError
+from caploc.stages.settings import FetchModel
 
 __all__ = ["run"]
 
@@ -23,29 +23,29 @@ _SUFFIXES = {".json", ".safetensors", ".txt", ".model", ".jinja"}
 
 def run(job: Job) -> None:
     """Resolve, load once as a check, write the manifest last."""
-    spec = job.spec
-    repo, path = spec.get("repo"), spec.get("path")
+    told = job.told(FetchModel)
+    repo, path = told.repo, told.path
     if (repo is None) == (path is None):
         raise DataError(
-            f"models.{spec['model']}: expected exactly one of `repo` and `path`, found "
+            f"models.{told.model}: expected exactly one of `repo` and `path`, found "
             f"repo={repo!r}, path={path!r}"
         )
     commit = None
     if repo is not None:
-        folder, commit = snapshot(repo, spec.get("revision"))
+        folder, commit = snapshot(repo, told.revision)
     else:
         folder = _local(str(path))
-    check_shape(folder, spec.get("shape", {}), f"models.{spec['model']}.shape")
-    lm = load_model(folder, dtype=spec["dtype"])
-    if spec.get("family", lm.family.name) != lm.family.name:
+    check_shape(folder, told.shape or {}, f"models.{told.model}.shape")
+    lm = load_model(folder, dtype=told.dtype)
+    if (told.family or lm.family.name) != lm.family.name:
         raise DataError(
-            f"models.{spec['model']}.family is {spec['family']!r}, {folder} holds a model of "
+            f"models.{told.model}.family is {told.family!r}, {folder} holds a model of "
             f"family {lm.family.name!r}; correct the config"
         )
     files = sorted(p for p in folder.iterdir() if p.is_file() and p.suffix in _SUFFIXES)
     store.write_json(
         {
-            "model": spec["model"],
+            "model": told.model,
             "path": str(folder),
             "repo": repo,
             "revision": commit,
@@ -54,14 +54,14 @@ def run(job: Job) -> None:
             "n_layers": lm.n_layers,
             "n_neurons": lm.n_neurons,
             "n_parameters": sum(p.numel() for p in lm.model.parameters()),
-            "dtype": spec["dtype"],
+            "dtype": told.dtype,
             "files": {p.name: file_digest(p) for p in files},
             "trained": None,
             "origin": job.origin(),
         },
         job.outputs["manifest"],
     )
-    _LOG.info("%s: %s, %d files", spec["model"], commit or folder.name, len(files))
+    _LOG.info("%s: %s, %d files", told.model, commit or folder.name, len(files))
 
 
 def _local(path: str) -> Path:

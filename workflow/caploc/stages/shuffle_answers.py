@@ -1,6 +1,6 @@
 """The shuffled reference: the same prompts, each with the answer of another sample.
 
-Settings: ``task``, ``seed``. Input and output: ``samples``.
+Settings: `ShuffleAnswers`. Input and output: ``samples``.
 """
 
 import random
@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from caploc.files import store
 from caploc.jobs.job import Job
+from caploc.stages.settings import ShuffleAnswers
 
 __all__ = ["run"]
 
@@ -17,10 +18,11 @@ _COLUMNS = ("sample_id", "prompt", "answer", "meta")
 
 def run(job: Job) -> None:
     """Permute the answers at random and record how many samples kept an equal one."""
+    told = job.told(ShuffleAnswers)
     table = store.read_table(job.input("samples"), _COLUMNS)
     answers = table["answer"].to_pylist()
     order = list(range(len(answers)))
-    random.Random(f"{job.spec['task']}:{job.spec['seed']}:shuffled answers").shuffle(order)
+    random.Random(f"{told.task}:{told.seed}:shuffled answers").shuffle(order)
     shuffled = [answers[i] for i in order]
     same = sum(a == b for a, b in zip(answers, shuffled, strict=True))
     place = table.schema.get_field_index("answer")

@@ -1,13 +1,15 @@
 """Exact match of the unchanged model on every task, with Wilson intervals."""
 
-import pyarrow.compute as pc
+import polars as pl
 
-from caploc.files import store
-from caploc.files._old_tables import BASE, rows, write
+from caploc.files import store, tables
 from caploc.jobs.job import Job
-from caploc.measures.statistics import wilson
+from caploc.measures.summaries import WILSON, shares
+from caploc.stages.table import BASE
 
 __all__ = ["run"]
+
+_ANSWERS: tables.Schema = {"correct": pl.Boolean}
 
 
 def run(job: Job) -> None:
@@ -23,12 +25,14 @@ def run(job: Job) -> None:
     found = []
     for path in job.inputs["answers"]:
         spec = store.read_metadata(path)["origin"]["spec"]
-        correct = store.read_table(path, ["sample_id", "correct"])["correct"]
-        n, n_correct = len(correct), pc.sum(correct).as_py() or 0
-        row = {"model": spec["model"], "dataset": spec["task"], "split": spec.get("split", "test")}
-        row |= {"metric": "exact_match", "interval": "Wilson 95 %", "n": n}
-        if n:
-            share = wilson(n_correct, n)
-            row |= {"value": share.value, "ci_low": share.low, "ci_high": share.high}
-        found.append(row)
-    write(job, rows(found, BASE))
+        ids = pl.DataFrame(
+            {
+                "model": spec["model"], "dataset": spec["task"],
+                "split": spec.get("split", "test"), "metric": "exact_match",
+            }
+        )  # fmt: skip
+        answers = ids.join(tables.read(path, _ANSWERS), how="cross")
+        if answers.is_empty():
+            found.append(ids.with_columns(interval=pl.lit(WILSON), n=pl.lit(0)))
+        found.append(shares(answers, ids.columns, "correct"))
+    tables.write(tables.gathered(found, BASE), job.outputs, job.origin())

@@ -1,9 +1,11 @@
 """How well the scores of each layer add up to the effect of silencing it: the integration error."""
 
-from caploc.files import store
-from caploc.files._old_tables import COMPLETENESS, rows, write
+import polars as pl
+
+from caploc.files import store, tables
 from caploc.files.shards import COMPLETENESS as METRICS
 from caploc.jobs.job import Job
+from caploc.stages.table import COMPLETENESS
 
 __all__ = ["run"]
 
@@ -22,10 +24,15 @@ def run(job: Job) -> None:
     for path in job.inputs["scores"]:
         metadata = store.read_metadata(path)
         spec, figures = metadata["origin"]["spec"], metadata["completeness"] or {}
-        ids = {"model": spec["model"], "dataset": spec["task"], "method": spec["method"]}
         found += [
-            ids | {"layer": layer, "metric": metric, "value": value, "n": metadata["n_samples"]}
+            pl.DataFrame({"value": figures[metric]})
+            .with_row_index("layer")
+            .with_columns(
+                model=pl.lit(spec["model"]), dataset=pl.lit(spec["task"]),
+                method=pl.lit(spec["method"]), metric=pl.lit(metric),
+                n=pl.lit(metadata["n_samples"]),
+            )
             for metric in METRICS
-            for layer, value in enumerate(figures.get(metric, []))
-        ]
-    write(job, rows(found, COMPLETENESS))
+            if metric in figures
+        ]  # fmt: skip
+    tables.write(tables.gathered(found, COMPLETENESS), job.outputs, job.origin())

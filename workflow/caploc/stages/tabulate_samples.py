@@ -4,17 +4,18 @@ Rows without a model count what preparing the data left out; rows with a model c
 suit that model (mostly: does not fit its context), once for all methods.
 """
 
-from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from caploc.files import store
-from caploc.files._old_tables import SAMPLES, rows, write
+import polars as pl
+
+from caploc.files import store, tables
 from caploc.jobs.job import Job
+from caploc.stages.table import SAMPLES
 
 __all__ = ["run"]
 
-Row = dict[str, Any]
+_DROPPED: tables.Schema = tables.texts("sample_id", "reason")
 
 
 def run(job: Job) -> None:
@@ -27,43 +28,46 @@ def run(job: Job) -> None:
     Raises:
         DataError: a damaged file.
     """
-    found = [row for path in job.inputs["samples"] for row in _prepared(path)]
+    found = [_prepared(path) for path in job.inputs["samples"]]
     found += _attributed(job.inputs["shards"])
-    write(job, rows(found, SAMPLES))
+    tables.write(tables.gathered(found, SAMPLES), job.outputs, job.origin())
 
 
-def _prepared(path: Path) -> list[Row]:
+def _prepared(path: Path) -> pl.DataFrame:
     metadata = store.read_metadata(path)
-    origin = metadata["origin"]
+    origin, dropped = metadata["origin"], metadata["dropped"]
     suffix = ".shuffled" if origin["stage"] == "shuffle_answers" else ""
-    ids = {"model": "", "dataset": origin["spec"]["task"] + suffix, "split": path.stem}
-    return _counted(ids, metadata["n"], Counter(metadata["dropped"]))
+    return pl.DataFrame(
+        {
+            "dataset": origin["spec"]["task"] + suffix,
+            "split": path.stem,
+            "reason": ["", *dropped],
+            "metric": ["kept", *["dropped"] * len(dropped)],
+            "value": [metadata["n"], *dropped.values()],
+        }
+    )
 
 
-def _attributed(paths: list[Path]) -> list[Row]:
+def _attributed(paths: Sequence[Path]) -> list[pl.DataFrame]:
     """Kept and dropped over the shards of each model and task; `locate` is the split they use."""
-    kept: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    lost: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
+    kept, lost = [], []
     for path in paths:
         metadata = store.read_metadata(path)
         spec = metadata["origin"]["spec"]
-        key = spec["model"], spec["task"]
-        kept[key][spec.get("method_id", "")] += metadata["n_samples"]
-        lost[key] |= {(sample_id, reason) for sample_id, reason in metadata["dropped"]}
-    return [
-        row
-        for (model, task), by_method in kept.items()
-        for row in _counted(
-            {"model": model, "dataset": task, "split": "locate"},
-            min(by_method.values()),
-            Counter(reason for _, reason in lost[model, task]),
+        ids = pl.DataFrame({"model": spec["model"], "dataset": spec["task"], "split": "locate"})
+        kept.append(
+            ids.with_columns(
+                by=pl.lit(spec.get("method_id", "")), value=pl.lit(metadata["n_samples"])
+            )
         )
+        dropped = pl.DataFrame(metadata["dropped"], dict(_DROPPED), orient="row")
+        lost.append(ids.join(dropped, how="cross"))
+    if not kept:
+        return []
+    ids_of = ["model", "dataset", "split"]
+    counts = pl.concat(kept).group_by([*ids_of, "by"]).agg(pl.col("value").sum())
+    reasons = pl.concat(lost).unique().group_by([*ids_of, "reason"]).agg(value=pl.len())
+    return [
+        counts.group_by(ids_of).agg(pl.col("value").min()).with_columns(metric=pl.lit("kept")),
+        reasons.with_columns(metric=pl.lit("dropped")),
     ]
-
-
-def _counted(ids: Row, kept: int, dropped: Counter[str]) -> list[Row]:
-    reasons = [
-        ids | {"reason": reason, "metric": "dropped", "value": count}
-        for reason, count in dropped.items()
-    ]
-    return [ids | {"metric": "kept", "value": kept}, *reasons]

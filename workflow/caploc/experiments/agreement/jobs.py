@@ -2,19 +2,23 @@
 
 from typing import TYPE_CHECKING, Any
 
+from caploc.catalogues import MaskEntry
+from caploc.experiments.agreement.settings import MeasureAgreement, MeasureOverlap
+from caploc.settings import plain, read
+
 if TYPE_CHECKING:
     from caploc.jobs.run import Run
 
 
 def measure_agreement(run: "Run", model: str, task: str, method: str, mask: str) -> dict[str, Any]:
     arm = {"mixture": "mixture", run.settings["neutral"]: "neutral"}.get(task, "located")
-    ids = {"model": model, "task": task, "method": method, "mask": mask}
-    return ids | {"arm": arm, "rule": run.config["masks"][mask]}
+    rule = read(MaskEntry, run.config["masks"][mask])
+    return plain(MeasureAgreement(model, task, method, mask, arm, rule))
 
 
 def measure_overlap(run: "Run", model: str, method: str, mask: str) -> dict[str, Any]:
-    ids = {"model": model, "method": method, "mask": mask, "tasks": run.settings["tasks"]}
-    return ids | {"sigma": run.config["masks"][mask]["sigma"]}
+    sigma, tasks = run.config["masks"][mask]["sigma"], tuple(run.settings["tasks"])
+    return plain(MeasureOverlap(model, method, mask, tasks, sigma))
 
 
 def tabulate_agreement(run: "Run") -> dict[str, Any]:

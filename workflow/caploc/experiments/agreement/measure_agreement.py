@@ -9,31 +9,28 @@ mean scores, sum of sizes over neurons, relative to the converged ones.
 """
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
+import polars as pl
 from numpy.typing import NDArray
 
+from caploc.experiments.agreement.settings import MeasureAgreement
+from caploc.experiments.agreement.table import AGREEMENT
 from caploc.files import store
-from caploc.files._old_tables import AGREEMENT, rows
 from caploc.files.scores import Scores, read_scores
+from caploc.files.tables import gathered, read, write_part
 from caploc.jobs.job import Job
-from caploc.measures import agreement
-from caploc.measures.masks import outliers, rule_of
-from caploc.measures.statistics import spread
+from caploc.measures.agreement import MEASURES, relative_error
+from caploc.measures.masks import outliers
+from caploc.measures.summaries import exact, missing, ranged
 
 __all__ = ["run"]
 
 Mask = NDArray[np.bool_]
-Row = dict[str, Any]
-_PAIRED = {
-    "overlap": agreement.overlap,
-    "iou": agreement.iou,
-    "chance_overlap_uniform": agreement.chance_overlap_uniform,
-    "chance_overlap_layer": agreement.chance_overlap_layer,
-}
+Rule = dict[str, Any]
 
 
 def run(job: Job) -> None:
@@ -41,35 +38,29 @@ def run(job: Job) -> None:
 
     Args:
         job: input ``scores``, optionally ``shuffled`` (scores of the same samples with shuffled
-            answers) and ``converged`` (from `score_converged`); spec model, task, method, mask,
-            arm and rule; output ``part``.
+            answers) and ``converged`` (from `score_converged`); output ``part``.
 
     Raises:
         DataError: a damaged scores file.
     """
-    spec, rule = job.spec, rule_of(job.spec["rule"])
-    ids = {key: spec[key] for key in ("model", "method", "mask")} | {"sigma": rule["sigma"]}
-    task, other = spec["task"], f"{spec['task']}.shuffled"
-    found: list[Row] = []
-    means = {}
-    arms = [(task, spec["arm"], job.inputs["scores"])]
-    arms += [(other, "shuffled", job.inputs.get("shuffled", []))]
-    for dataset, arm, paths in arms:
-        for path in paths:
-            base = ids | {"dataset": dataset, "arm": arm, "comparison": "halves"}
-            means[dataset] = _read(path)
-            found += _with(base, _halves(means[dataset], rule))
-    if other in means:
-        base = ids | {"dataset": task, "reference": other, "arm": spec["arm"]}
-        pairs = _against_shuffled(means[task], means[other], rule)
-        found += _with(base | {"comparison": "shuffled-mask"}, pairs)
+    told = job.told(MeasureAgreement)
+    rule = asdict(told.rule)
+    (scores,) = (_read(path) for path in job.inputs["scores"])
+    found = [_named(_halves(scores, rule), told.task, told.arm, "halves")]
+    for path in job.inputs.get("shuffled", []):
+        other, shuffled = f"{told.task}.shuffled", _read(path)
+        found.append(_named(_halves(shuffled, rule), other, "shuffled", "halves"))
+        pairs = _against_shuffled(scores, shuffled, rule)
+        found.append(_named(pairs, told.task, told.arm, "shuffled-mask", other))
     for path in job.inputs.get("converged", []):
-        reference = f"{task}.converged"
-        base = ids | {"dataset": task, "reference": reference, "arm": spec["arm"]}
-        found += _with(
-            base | {"comparison": "converged-mask"}, _against_converged(path, task, rule)
-        )
-    store.write_table(rows(found, AGREEMENT), job.outputs["part"], {"origin": job.origin()})
+        rows = _against_converged(path, told.task, rule)
+        other = f"{told.task}.converged"
+        found.append(_named(rows, told.task, told.arm, "converged-mask", other))
+    table = gathered(found, AGREEMENT).with_columns(
+        model=pl.lit(told.model), method=pl.lit(told.method), mask=pl.lit(told.mask),
+        sigma=pl.lit(told.rule.sigma, pl.Float64),
+    )  # fmt: skip
+    write_part(table, job.outputs["part"], job.origin())
 
 
 def _read(path: Path) -> Scores | str:
@@ -78,94 +69,87 @@ def _read(path: Path) -> Scores | str:
     return read_scores(path) if reason is None else str(reason)
 
 
-def _with(base: Row, found: Iterator[Row]) -> list[Row]:
-    return [base | row for row in found]
+def _named(
+    rows: Iterator[pl.DataFrame], dataset: str, arm: str, comparison: str, reference: str = ""
+) -> pl.DataFrame:
+    return gathered(rows, AGREEMENT).with_columns(
+        dataset=pl.lit(dataset), arm=pl.lit(arm), comparison=pl.lit(comparison),
+        reference=pl.lit(reference),
+    )  # fmt: skip
 
 
-def _halves(scores: Scores | str, rule: dict[str, Any]) -> Iterator[Row]:
+def _halves(scores: Scores | str, rule: Rule) -> Iterator[pl.DataFrame]:
     if isinstance(scores, str):
-        yield _not_computed(scores)
+        yield missing(scores, metric="overlap")
         return
+    whole = {"metric": "located_share_whole"}
     share = float(outliers(scores.whole, **rule).mean())
-    whole = {"metric": "located_share_whole", "value": share, "n": 1}
     if "too_few" in scores.metadata:
-        yield _not_computed(scores.metadata["too_few"])
-        yield whole
+        yield missing(scores.metadata["too_few"], metric="overlap")
+        yield exact(share, 1, **whole)
         return
     for n in scores.curve:
         pairs = [
-            tuple(outliers(scores.halves[split, half, n], **rule) for half in ("a", "b"))
+            (outliers(scores.halves[split, "a", n], **rule),
+             outliers(scores.halves[split, "b", n], **rule))
             for split in range(scores.n_splits)
-        ]
-        yield from _paired(pairs, n)
+        ]  # fmt: skip
         counts = [(int(a.sum()) + int(b.sum())) / 2 for a, b in pairs]
-        yield _row("located_count", n, counts)
-        yield _row("located_share", n, [count / scores.whole.size for count in counts])
-    yield whole | {"n_half": scores.curve[-1]}
+        shares = [count / scores.whole.size for count in counts]
+        yield _over_splits(pairs, n, located_count=counts, located_share=shares)
+    yield exact(share, 1, n_half=scores.curve[-1], **whole)
 
 
 def _against_shuffled(
-    task: Scores | str, shuffled: Scores | str, rule: dict[str, Any]
-) -> Iterator[Row]:
+    task: Scores | str, shuffled: Scores | str, rule: Rule
+) -> Iterator[pl.DataFrame]:
     for scores in (task, shuffled):
         reason = scores if isinstance(scores, str) else scores.metadata.get("too_few")
         if reason:
-            yield _not_computed(reason)
+            yield missing(reason, metric="overlap")
             return
     assert not isinstance(task, str) and not isinstance(shuffled, str)
     n = max(set(task.curve) & set(shuffled.curve))
-    splits = range(min(task.n_splits, shuffled.n_splits))
-    yield from _paired(
+    yield _over_splits(
         [
-            (
-                outliers(task.halves[split, "a", n], **rule),
-                outliers(shuffled.halves[split, "b", n], **rule),
-            )
-            for split in splits
+            (outliers(task.halves[split, "a", n], **rule),
+             outliers(shuffled.halves[split, "b", n], **rule))
+            for split in range(min(task.n_splits, shuffled.n_splits))
         ],
         n,
-    )
+    )  # fmt: skip
     whole = outliers(task.whole, **rule), outliers(shuffled.whole, **rule)
     for name in ("overlap", "iou"):
-        value = _PAIRED[name](*whole)
-        yield {"metric": f"{name}_whole", "n_half": n, "value": value, "n": int(value is not None)}
+        value = MEASURES[name](*whole)
+        yield exact(value, int(value is not None), metric=f"{name}_whole", n_half=n)
 
 
-def _against_converged(path: Path, task: str, rule: dict[str, Any]) -> Iterator[Row]:
-    table = store.read_table(path, ["task", "rule", "layer", "mean"])
-    metadata = store.read_metadata(path)
-    n = metadata["n_samples"].get(task, 0)
-    grids = {}
-    for name in ("method", "converged"):
-        part = table.filter((pc.field("task") == task) & (pc.field("rule") == name))
-        grids[name] = np.array(part["mean"].to_pylist(), dtype=np.float64)
+def _against_converged(path: Path, task: str, rule: Rule) -> Iterator[pl.DataFrame]:
+    n = store.read_metadata(path)["n_samples"].get(task, 0)
     if not n:
-        yield _not_computed("no sample")
+        yield missing("no sample", metric="overlap")
         return
-    masks = [outliers(grids[name], **rule) for name in ("method", "converged")]
-    for name in ("overlap", "iou"):
-        value = _PAIRED[name](*masks)
-        yield {"metric": name, "value": value, "n": 0 if value is None else n}
-    for name, mask in zip(("method", "converged"), masks, strict=True):
-        yield {"metric": f"located_count_{name}", "value": float(mask.sum()), "n": n}
-    error = np.abs(grids["method"] - grids["converged"]).sum() / np.abs(grids["converged"]).sum()
-    yield {"metric": "score_error", "value": float(error), "n": n}
+    table = read(path).filter(task=task)
+    names = ("method", "converged")
+    grids = [
+        np.array(table.filter(rule=name)["mean"].to_list(), dtype=np.float64) for name in names
+    ]
+    masks = [outliers(grid, **rule) for grid in grids]
+    for metric in ("overlap", "iou"):
+        value = MEASURES[metric](*masks)
+        yield exact(value, 0 if value is None else n, metric=metric)
+    for name, mask in zip(names, masks, strict=True):
+        yield exact(float(mask.sum()), n, metric=f"located_count_{name}")
+    yield exact(relative_error(*grids), n, metric="score_error")
 
 
-def _paired(pairs: list[tuple[Mask, ...]], n_half: int) -> Iterator[Row]:
-    for name, measure in _PAIRED.items():
-        yield _row(name, n_half, [measure(a, b) for a, b in pairs])
-
-
-def _row(metric: str, n_half: int, values: list[Any]) -> Row:
+def _over_splits(pairs: list[tuple[Mask, Mask]], n_half: int, **more: list[float]) -> pl.DataFrame:
     """Mean and range over splits; no value, and n = 0, where no split has one."""
-    row = {"metric": metric, "n_half": n_half, "interval": f"range over {len(values)} splits"}
-    found = spread(values)
-    if found is None:
-        return row | {"n": 0}
-    ends = {"ci_low": found.low, "ci_high": found.high}
-    return row | {"value": found.value, "n": found.n} | ends
-
-
-def _not_computed(reason: str) -> Row:
-    return {"metric": "overlap", "interval": f"not computed: {reason}", "n": 0}
+    values = {name: [measure(a, b) for a, b in pairs] for name, measure in MEASURES.items()}
+    splits = pl.DataFrame(values | more, dict.fromkeys((*values, *more), pl.Float64), strict=False)
+    found = ranged(splits.unpivot(variable_name="metric"), ["metric"], "value", "splits")
+    return found.with_columns(
+        n_half=pl.lit(n_half),
+        n=pl.when(pl.col("value").is_null()).then(0).otherwise("n"),
+        interval=pl.lit(f"range over {len(pairs)} splits"),
+    )

@@ -1,9 +1,7 @@
 """Parts of the table `agreement`, put together."""
 
-import pyarrow as pa
-
-from caploc.files import store
-from caploc.files._old_tables import AGREEMENT, write
+from caploc.experiments.agreement.table import AGREEMENT
+from caploc.files.tables import gathered, read, write
 from caploc.jobs.job import Job
 
 __all__ = ["run"]
@@ -18,5 +16,5 @@ def run(job: Job) -> None:
     Raises:
         DataError: a damaged part, or one without a column.
     """
-    parts = [store.read_table(path, AGREEMENT.names) for path in job.inputs["parts"]]
-    write(job, pa.concat_tables([AGREEMENT.empty_table(), *(p.cast(AGREEMENT) for p in parts)]))
+    parts = [read(path, AGREEMENT) for path in job.inputs["parts"]]
+    write(gathered(parts, AGREEMENT), job.outputs, job.origin())

@@ -15,6 +15,7 @@ from caploc.experiments.enhancement._answers import Judged
 from caploc.experiments.enhancement._arms import CHOICE, DRAWN, Arm, trainable
 from caploc.experiments.enhancement._enhance import Outcome, Recipe, enhance, outcome, use_epoch
 from caploc.experiments.enhancement._low_rank import LowRank
+from caploc.experiments.enhancement.settings import EnhanceTask
 from caploc.files import store
 from caploc.forward.samples import Encoded
 from caploc.interventions.slices import Slices
@@ -75,29 +76,29 @@ class Bench:
         lm: the model.
         masks: located neurons by mask id, none of them empty.
         samples: to train on.
-        spec: settings of the stage.
+        told: settings of the stage.
         work: folder of everything unfinished.
     """
 
     lm: LanguageModel
     masks: Mapping[str, NDArray[np.bool_]]
     samples: Encoded
-    spec: Mapping[str, Any]
+    told: EnhanceTask
     work: Path
 
     def recipe(self, variant: Variant) -> Recipe:
         """How a variant is trained; runs that are draws share the orders of the data."""
-        spec, run = self.spec, variant.arm.run
-        order = 0 if run == CHOICE else run % spec["seeds"]
-        seed = spec["seed"] * 1_000 + order
-        return Recipe(variant.rate, spec["batch"], seed, tuple(spec["epochs"]))
+        told, run = self.told, variant.arm.run
+        order = 0 if run == CHOICE else run % told.seeds
+        seed = told.seed * 1_000 + order
+        return Recipe(variant.rate, told.batch, seed, told.epochs)
 
     def train(self, variant: Variant) -> Outcome:
         """Train a variant, or finish or find what an earlier call trained."""
         folder = self.work / variant.name
         with self._trainable(variant.arm) as trained:
             steps = enhance(self.lm, trained, self.samples.pairs, self.recipe(variant), folder)
-            total = self.spec["epochs"][-1] * -(-len(self.samples.samples) // self.spec["batch"])
+            total = self.told.epochs[-1] * -(-len(self.samples.samples) // self.told.batch)
             for _ in tracked(steps, total, variant.name, lambda loss: f"loss {loss:.3f}"):
                 pass
         result = outcome(folder, self.recipe(variant))
@@ -133,7 +134,7 @@ class Bench:
         located = self.masks.get(arm.mask)
         if located is None:
             located = np.zeros((self.lm.n_layers, self.lm.n_neurons), dtype=np.bool_)
-        trained = trainable(self.lm, arm, located, self.spec["part"], self.spec["seed"])
+        trained = trainable(self.lm, arm, located, self.told.part, self.told.seed)
         try:
             yield trained
         finally:
@@ -145,6 +146,6 @@ def crossed_name(mask: str, kind: str) -> str:
     return mask if kind == "own" else f"{mask}.{kind}"
 
 
-def runs_of(kind: str, spec: Mapping[str, Any]) -> Sequence[int]:
+def runs_of(kind: str, told: EnhanceTask) -> Sequence[int]:
     """Runs of an arm that are tested."""
-    return range(spec["draws"] if kind in DRAWN else spec["seeds"])
+    return range(told.draws if kind in DRAWN else told.seeds)

@@ -1,10 +1,6 @@
 """Train the arms of the enhancement experiment on one task, and test every one of them.
 
-Settings: ``model``, ``task``, ``method``, ``family``, ``dtype``, ``device``, ``seed``; ``masks``
-(ids), ``arms``, ``draws``, ``seeds``, ``part``, ``epochs``, ``batch``, ``rates``,
-``train_samples``, ``test_samples``, ``minimum``; ``targets`` (id and plug-in of every task tested,
-the trained one first), ``cross_mask`` (whose arms are tested on the other targets), ``sets`` (of
-that mask, see `caploc.measures.crossed_sets`), ``sources`` (ids whose masks ``crossing`` holds).
+Settings: `EnhanceTask`.
 Inputs: ``manifest``, ``train``, ``validation``, ``masks``, ``tests`` (one for each target) and, for
 sets beyond ``own``, ``crossing``: the cross mask of every source.
 Outputs: ``answers`` (a row for each arm, epoch, target and sample) and ``delta-<mask>`` (trained
@@ -16,7 +12,7 @@ where it was.
 import hashlib
 import logging
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +31,7 @@ from caploc.experiments.enhancement._runs import (
     crossed_name,
     runs_of,
 )
+from caploc.experiments.enhancement.settings import EnhanceTask
 from caploc.files import store
 from caploc.files.masks import read_located, read_mask, unusable
 from caploc.forward.processor import use_processor
@@ -59,48 +56,50 @@ _CROSSED = ("located", "layer")
 def run(job: Job) -> None:
     """Train, choose rates, test, and write the answers last."""
     use_processor(job.threads)
-    spec = job.spec
+    told = job.told(EnhanceTask)
     manifest = store.read_json(job.input("manifest"))
-    lm = model_of(job.input("manifest"), spec)
-    most = spec["test_samples"]
+    lm = model_of(job.input("manifest"), job.spec)
+    most = told.test_samples
     tests = [encoded(lm, samples_of(path, most)) for path in job.inputs["tests"]]
-    train = encoded(lm, samples_of(job.input("train"), spec["train_samples"]))
-    masks, missing = _masks(job)
-    crossed, missing_sets = _crossed(job)
+    train = encoded(lm, samples_of(job.input("train"), told.train_samples))
+    masks, missing = _masks(told.masks, job.inputs["masks"])
+    crossed, missing_sets = _crossed(job, told)
     facts: dict[str, Any] = {
         "origin": job.origin(), "n_train": len(train.samples), "trainings": [],
         "missing": missing | missing_sets,
         "dropped": [pair for texts in (train, *tests) for pair in texts.dropped],
     }  # fmt: skip
-    reason = _too_few(spec, train, tests[0])
+    reason = _too_few(told, train, tests[0])
     if reason:
-        _LOG.warning("%s: not computed: %s", spec["task"], reason)
+        _LOG.warning("%s: not computed: %s", told.task, reason)
         facts["not_computed"] = reason
-        for mask in spec["masks"]:
+        for mask in told.masks:
             write_tensors(job.outputs[f"delta-{mask}"], {}, {"not_computed": reason})
         store.write_table(ANSWERS.empty_table(), job.outputs["answers"], facts)
         return
     key = hashlib.sha256(canonical_json(job.origin()).encode()).hexdigest()[:16]
     work = job.outputs["answers"].with_suffix(".work")
-    bench = Bench(lm, masks | crossed, train, spec, work / key)
+    bench = Bench(lm, masks | crossed, train, told, work / key)
     experiment = _Experiment(bench, tests, facts)
-    parts = [*experiment.untrained(), *experiment.trained(_validation(job, lm))]
+    parts = [*experiment.untrained(), *experiment.trained(_validation(job, told, lm))]
     experiment.save_deltas(job.outputs, manifest)
     store.write_table(pa.concat_tables(parts), job.outputs["answers"], facts)
     shutil.rmtree(work, ignore_errors=True)
 
 
-def _validation(job: Job, lm: LanguageModel) -> Encoded | None:
+def _validation(job: Job, told: EnhanceTask, lm: LanguageModel) -> Encoded | None:
     """Samples to choose a rate with; one rate needs no choice."""
-    if len(job.spec["rates"]) == 1:
+    if len(told.rates) == 1:
         return None
     return encoded(lm, samples_of(job.input("validation")))
 
 
-def _masks(job: Job) -> tuple[dict[str, NDArray[np.bool_]], dict[str, str]]:
+def _masks(
+    names: Sequence[str], paths: Sequence[Path]
+) -> tuple[dict[str, NDArray[np.bool_]], dict[str, str]]:
     """Masks that can be used, and why the others cannot."""
     found, missing = {}, {}
-    for name, path in zip(job.spec["masks"], job.inputs["masks"], strict=True):
+    for name, path in zip(names, paths, strict=True):
         reason = unusable(store.read_metadata(path))
         mask = None if reason else read_mask(path)
         if mask is not None and mask.any():
@@ -110,34 +109,33 @@ def _masks(job: Job) -> tuple[dict[str, NDArray[np.bool_]], dict[str, str]]:
     return found, missing
 
 
-def _crossed(job: Job) -> tuple[dict[str, NDArray[np.bool_]], dict[str, str]]:
+def _crossed(job: Job, told: EnhanceTask) -> tuple[dict[str, NDArray[np.bool_]], dict[str, str]]:
     """Sets of the task beyond its own mask, by the name in the answers, and why others are not."""
-    spec = job.spec
-    kinds = [kind for kind in spec["sets"] if kind != "own"]
+    kinds = [kind for kind in told.sets if kind != "own"]
     if not kinds:
         return {}, {}
-    located, reasons = read_located(spec["sources"], job.inputs["crossing"])
+    located, reasons = read_located(told.sources, job.inputs["crossing"])
     sets = crossed_sets(located) if located else {}
     found, missing = {}, {}
     for kind in kinds:
-        name = crossed_name(spec["cross_mask"], kind)
-        if spec["task"] in reasons:
-            missing[name] = f"not computed: {reasons[spec['task']]}"
+        name = crossed_name(told.cross_mask, kind)
+        if told.task in reasons:
+            missing[name] = f"not computed: {reasons[told.task]}"
         elif kind not in sets:
             missing[name] = "not computed: no neuron is common to all data sets"
-        elif not sets[kind][spec["task"]].any():
+        elif not sets[kind][told.task].any():
             missing[name] = "empty mask"
         else:
-            found[name] = sets[kind][spec["task"]]
+            found[name] = sets[kind][told.task]
     return found, missing
 
 
-def _too_few(spec: dict[str, Any], train: Encoded, test: Encoded) -> str:
+def _too_few(told: EnhanceTask, train: Encoded, test: Encoded) -> str:
     for texts, split in ((train, "train"), (test, "test")):
-        if len(texts.samples) < spec["minimum"]:
-            return f"n = {len(texts.samples)} in {split}, needs {spec['minimum']}"
-    if len(train.samples) < spec["batch"]:
-        return f"n = {len(train.samples)} in train, a batch needs {spec['batch']}"
+        if len(texts.samples) < told.minimum:
+            return f"n = {len(texts.samples)} in {split}, needs {told.minimum}"
+    if len(train.samples) < told.batch:
+        return f"n = {len(train.samples)} in train, a batch needs {told.batch}"
     return ""
 
 
@@ -145,18 +143,18 @@ class _Experiment:
     """All arms of one task, one after the other."""
 
     def __init__(self, bench: Bench, tests: list[Encoded], facts: dict[str, Any]) -> None:
-        self._bench, self._tests, self._facts, self._spec = bench, tests, facts, bench.spec
-        self._targets = bench.spec["targets"]
+        self._bench, self._tests, self._facts, self._told = bench, tests, facts, bench.told
+        self._targets = bench.told.targets
         self._tasks = [plugins.load("tasks", t["plugin"]).TASK for t in self._targets]
         self._best: dict[tuple[str, str], float] = {}
 
     def untrained(self) -> Iterator[pa.Table]:
         """The model as it is, on every target; and with the located activations doubled."""
-        everywhere = range(len(self._tests) if self._spec["cross_mask"] else 1)
+        everywhere = range(len(self._tests) if self._told.cross_mask else 1)
         yield self._bench.kept(
             "none", lambda: pa.concat_tables(self._judged(_NONE, None, 0, i) for i in everywhere)
         )
-        if "scaled" in self._spec["arms"]:
+        if "scaled" in self._told.arms:
             for name, mask in self._own().items():
                 with scaled(self._bench.lm, mask, _FACTOR):
                     arm = Arm("scaled", name, 0)
@@ -165,7 +163,7 @@ class _Experiment:
     def trained(self, validation: Encoded | None) -> Iterator[pa.Table]:
         """Choose the rates, then train and test every run of every arm."""
         shared = self._choose(validation)
-        crossed = [kind for kind in _CROSSED if kind in self._spec["arms"]]
+        crossed = [kind for kind in _CROSSED if kind in self._told.arms]
         others = self._possible(
             (mask, kind)
             for mask in self._bench.masks.keys() - self._own().keys()
@@ -175,7 +173,7 @@ class _Experiment:
         self._best |= dict.fromkeys(others, shared)
         for mask, kind in [*self._kinds(), *sorted(others)]:
             rates = dict.fromkeys((shared, self._best[mask, kind]))
-            for run in runs_of(kind, self._spec):
+            for run in runs_of(kind, self._told):
                 for rate in rates:
                     variant = Variant(Arm(kind, mask, run), rate)
                     choices = [n for n, r in (("shared", shared), ("best", self._best[mask, kind]))
@@ -186,8 +184,8 @@ class _Experiment:
         """Keep the located slices of every mask: first run, best rate, last epoch."""
         identity = {key: manifest.get(key) for key in ("repo", "revision", "architecture")}
         identity["weights"] = weights_digest(manifest["files"])
-        for mask in self._spec["masks"]:
-            path, last = outputs[f"delta-{mask}"], self._spec["epochs"][-1]
+        for mask in self._told.masks:
+            path, last = outputs[f"delta-{mask}"], self._told.epochs[-1]
             rate = self._best.get((mask, "located"))
             if rate is None:
                 reason = self._facts["missing"].get(mask, "the arm `located` was not run")
@@ -198,23 +196,23 @@ class _Experiment:
             if last not in result.epochs:
                 write_tensors(path, {}, {"not_computed": f"training diverged: {result.diverged}"})
                 continue
-            facts = {"task": self._spec["task"], "mask": mask, "rate": rate, "epoch": last}
+            facts = {"task": self._told.task, "mask": mask, "rate": rate, "epoch": last}
             facts |= {"sources": self._facts["origin"]["inputs"]}
             with self._bench.at_epoch(variant, last) as trained:
                 assert isinstance(trained, Slices)
                 located = self._bench.masks[mask]
-                write_delta(path, trained, located, self._spec["part"], identity, facts)
+                write_delta(path, trained, located, self._told.part, identity, facts)
 
     def _kinds(self) -> list[tuple[str, str]]:
         """(mask, arm) of everything that trains and can; what cannot is noted."""
-        kinds = [kind for kind in TRAINED if kind in self._spec["arms"]]
+        kinds = [kind for kind in TRAINED if kind in self._told.arms]
         found = [(mask, kind) for mask in self._own() for kind in kinds if kind != "full"]
         found += [("", "full")] if "full" in kinds else []
         return self._possible(found)
 
     def _own(self) -> dict[str, NDArray[np.bool_]]:
         """Masks of the run, without the sets that are only crossed."""
-        wanted = self._spec["masks"]
+        wanted = self._told.masks
         return {name: mask for name, mask in self._bench.masks.items() if name in wanted}
 
     def _possible(self, found: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -229,7 +227,7 @@ class _Experiment:
 
     def _choose(self, validation: Encoded | None) -> float:
         """Best rate of every arm, and the one that is best for all of them together."""
-        rates: list[float] = self._spec["rates"]
+        rates = self._told.rates
         kinds = self._kinds()
         if validation is None:
             self._best = dict.fromkeys(kinds, rates[0])
@@ -250,16 +248,16 @@ class _Experiment:
     def _validated(self, mask: str, kind: str, rate: float, validation: Encoded) -> float:
         """Mean log-probability after the last epoch; hugely negative where training diverged."""
         variant = Variant(Arm(kind, mask, CHOICE if kind in DRAWN else 0), rate)
-        last = self._spec["epochs"][-1]
+        last = self._told.epochs[-1]
         if last not in self._bench.train(variant).epochs:
             return -1e301
         with self._bench.at_epoch(variant, last):
             return float(np.mean(judge(self._bench.lm, None, validation).log_probability))
 
     def _tested(self, variant: Variant, choices: list[str]) -> Iterator[pa.Table]:
-        arm, last = variant.arm, self._spec["epochs"][-1]
+        arm, last = variant.arm, self._told.epochs[-1]
         result = self._bench.train(variant)
-        only_crossed = arm.mask not in ("", *self._spec["masks"])
+        only_crossed = arm.mask not in ("", *self._told.masks)
         self._facts["trainings"].append(
             {
                 "mask": arm.mask, "arm": arm.kind, "run": arm.run, "rate": variant.rate,
@@ -271,7 +269,7 @@ class _Experiment:
             if only_crossed and epoch != last:
                 continue
             crossed = epoch == last and "shared" in choices and arm.kind in _CROSSED
-            crossed = crossed and (only_crossed or arm.mask == self._spec["cross_mask"])
+            crossed = crossed and (only_crossed or arm.mask == self._told.cross_mask)
             targets = range(len(self._tests) if crossed else 1)
             yield self._bench.kept(
                 f"{variant.name}-{epoch:03d}",

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from caploc.settings import Count, Positive, Rule
 
-__all__ = ["Enhancement"]
+__all__ = ["EnhanceTask", "Enhancement", "TabulateCrossEnhancement", "TabulateEnhancement"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,85 @@ class Enhancement:
         tuple[Literal["own", "equal", "own-distinct", "equal-distinct"], ...],
         Rule(minItems=1, uniqueItems=True),
     ] = ("own",)
+
+
+@dataclass(frozen=True, slots=True)
+class EnhanceTask:
+    """Train the arms of one task and test them.
+
+    Attributes:
+        model: id
+        family: of the model
+        dtype: of its weights
+        device: it computes on; null: the first there is
+        task: id
+        method: id
+        masks: ids
+        targets: id and plugin of every task that is tested, the trained one first
+        cross_mask: id of the mask whose arms are tested on the other targets; null: none
+        sets: of that mask, as in `Enhancement`
+        sources: ids of the tasks that sets beyond `own` are made of
+        seed: of orders and draws
+        minimum: fewer samples are not computed
+        arms: as in `Enhancement`
+        draws: as in `Enhancement`
+        seeds: as in `Enhancement`
+        part: as in `Enhancement`
+        epochs: as in `Enhancement`
+        batch: as in `Enhancement`
+        rates: as in `Enhancement`
+        train_samples: as in `Enhancement`
+        test_samples: as in `Enhancement`
+    """
+
+    model: str
+    family: str | None
+    dtype: str
+    device: str | None
+    task: str
+    method: str
+    masks: tuple[str, ...]
+    targets: tuple[dict[str, str], ...]
+    cross_mask: str | None
+    sets: tuple[str, ...]
+    sources: tuple[str, ...]
+    seed: int
+    minimum: int
+    arms: tuple[str, ...]
+    draws: int
+    seeds: int
+    part: Literal["both", "in", "out"]
+    epochs: tuple[int, ...]
+    batch: int
+    rates: tuple[float, ...]
+    train_samples: int | None
+    test_samples: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TabulateEnhancement:
+    """Cells of all trained tasks.
+
+    Attributes:
+        sigmas: by mask id
+        seed: of the bootstrap
+    """
+
+    sigmas: dict[str, float]
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class TabulateCrossEnhancement:
+    """Training on one task, tested on every task.
+
+    Attributes:
+        tasks: plugin and capability (or null) by id
+        seed: of the bootstrap
+    """
+
+    tasks: dict[str, dict[str, str | None]]
+    seed: int
 
 
 SECTIONS = {"enhancement": Enhancement}

@@ -13,21 +13,25 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
-from caploc import plugins
-from caploc.experiments.enhancement._rows import (
+from caploc.experiments.enhancement._estimates import (
     ACCURACY,
     LOG_PROBABILITY,
     Enhanced,
     Point,
-    interval_row,
+    estimated,
     read_enhanced,
 )
 from caploc.experiments.enhancement._runs import crossed_name
-from caploc.files._old_tables import CROSS_ENHANCEMENT, rows, write
+from caploc.experiments.enhancement.settings import TabulateCrossEnhancement
+from caploc.experiments.enhancement.table import CROSS_ENHANCEMENT
+from caploc.files.tables import gathered, write
 from caploc.jobs.job import Job
 from caploc.measures.statistics import resampled_means
+from caploc.measures.summaries import exact, missing
+from caploc.samples.capabilities import capabilities
 
 __all__ = ["run"]
 
@@ -41,30 +45,35 @@ def run(job: Job) -> None:
     """Estimate every cell and the contrasts.
 
     Args:
-        job: inputs ``answers``; spec tasks (plug-in and capability by id) and seed; outputs
+        job: inputs ``answers``; outputs
             ``csv``, ``parquet``.
 
     Raises:
         DataError: a damaged file.
     """
     files = [read_enhanced(path) for path in job.inputs["answers"]]
-    kinds = {task: _capability(entry) for task, entry in job.spec["tasks"].items()}
-    found: list[dict[str, Any]] = []
+    told = job.told(TabulateCrossEnhancement)
+    kinds = capabilities([entry | {"id": task} for task, entry in told.tasks.items()])
+    found = []
     for ids in dict.fromkeys((f.spec["model"], f.spec["method"]) for f in files):
         group = [f for f in files if (f.spec["model"], f.spec["method"]) == ids]
         mask = group[0].spec["cross_mask"]
         if mask is None:
             continue
         for sets in group[0].spec["sets"]:
-            same = {"model": ids[0], "method": ids[1], "mask": mask, "sets": sets}
-            name = crossed_name(mask, sets)
-            found += [same | row for row in _rows(group, name, kinds, job.spec["seed"])]
-    write(job, rows(found, CROSS_ENHANCEMENT))
+            rows = _rows(group, crossed_name(mask, sets), kinds, told.seed)
+            found.append(
+                gathered(rows, CROSS_ENHANCEMENT).with_columns(
+                    model=pl.lit(ids[0]), method=pl.lit(ids[1]), mask=pl.lit(mask),
+                    sets=pl.lit(sets),
+                )
+            )  # fmt: skip
+    write(gathered(found, CROSS_ENHANCEMENT), job.outputs, job.origin())
 
 
 def _rows(
     files: list[Enhanced], mask: str, kinds: dict[str, str], seed: int
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[pl.DataFrame]:
     """Every cell of one kind of sets, then the contrasts."""
     cells: dict[_Key, _Cell] = {}
     for file in files:
@@ -74,12 +83,8 @@ def _rows(
     for (source, target, arm, comparison, metric), cell in cells.items():
         row = {"source": source, "dataset": target, "arm": arm, "metric": metric}
         row |= {"comparison": comparison, "relation": _relation(source, target, kinds)}
-        yield row | _numbers(*cell)
+        yield _estimated(cell, **row)
     yield from _contrasts(cells, kinds)
-
-
-def _capability(entry: dict[str, Any]) -> str:
-    return entry["capability"] or plugins.load("tasks", entry["plugin"]).TASK.capability
 
 
 def _relation(source: str, target: str, kinds: dict[str, str]) -> str:
@@ -114,7 +119,7 @@ def _cells(file: Enhanced, mask: str, seed: int) -> Iterator[tuple[_Key, _Cell]]
                 yield key, (*beside, n, len(arms["layer"]))
 
 
-def _contrasts(cells: dict[_Key, _Cell], kinds: dict[str, str]) -> Iterator[dict[str, Any]]:
+def _contrasts(cells: dict[_Key, _Cell], kinds: dict[str, str]) -> Iterator[pl.DataFrame]:
     for arm, comparison, metric in dict.fromkeys(key[2:] for key in cells):
         groups: dict[str, list[_Cell]] = {}
         for key, cell in cells.items():
@@ -124,22 +129,23 @@ def _contrasts(cells: dict[_Key, _Cell], kinds: dict[str, str]) -> Iterator[dict
         row |= {"comparison": comparison}
         same, other = groups.get("same type", []), groups.get("other type", [])
         if not same or not other:
-            yield row | {
-                "n": 0,
-                "interval": "not computed: no pair of tasks of the same type, or no other",
-            }
+            yield missing("no pair of tasks of the same type, or no other", **row)
             continue
         value = float(np.mean([c[0] for c in same]) - np.mean([c[0] for c in other]))
         draws = np.mean([c[1] for c in same], axis=0) - np.mean([c[1] for c in other], axis=0)
-        yield row | _numbers(value, draws, len(same) + len(other), max(c[3] for c in same))
+        cell = (value, draws, len(same) + len(other), max(c[3] for c in same))
+        yield _estimated(cell, **row)
 
 
-def _missing(file: Enhanced, mask: str) -> dict[str, Any]:
+def _missing(file: Enhanced, mask: str) -> pl.DataFrame:
     reason = file.facts.get("not_computed")
     text = f"not computed: {reason}" if reason else file.facts["missing"].get(mask, "not computed")
-    return {"source": file.spec["task"], "dataset": "", "arm": "located", "n": 0, "interval": text,
-            "metric": LOG_PROBABILITY, "comparison": "change"}  # fmt: skip
+    return exact(
+        None, 0, source=file.spec["task"], arm="located", interval=text, metric=LOG_PROBABILITY,
+        comparison="change",
+    )  # fmt: skip
 
 
-def _numbers(value: float, draws: NDArray[np.float64], n: int, n_runs: int) -> dict[str, Any]:
-    return interval_row(value, draws) | {"n": n, "n_draws": n_runs}
+def _estimated(cell: _Cell, **columns: Any) -> pl.DataFrame:
+    value, draws, n, n_runs = cell
+    return estimated(value, draws, n, n_draws=n_runs, **columns)

@@ -12,48 +12,55 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
-from caploc.experiments.enhancement._rows import (
+from caploc.experiments.enhancement._estimates import (
     ACCURACY,
     LOG_PROBABILITY,
     Enhanced,
     Point,
     estimate,
-    interval_row,
+    estimated,
     read_enhanced,
 )
-from caploc.files._old_tables import ENHANCEMENT, rows, write
+from caploc.experiments.enhancement.settings import TabulateEnhancement
+from caploc.experiments.enhancement.table import ENHANCEMENT
+from caploc.files.tables import gathered, write
 from caploc.jobs.job import Job
+from caploc.measures.summaries import exact
 
 __all__ = ["run"]
 
 _WITHOUT_MASK = ("none", "full")
 _UNTRAINED = ("none", "scaled")
 _AVERAGE = "average"
-_Row = dict[str, Any]
 
 
 def run(job: Job) -> None:
     """Estimate every cell.
 
     Args:
-        job: inputs ``answers``; spec sigmas (by mask id) and seed; outputs ``csv``, ``parquet``.
+        job: inputs ``answers``; outputs ``csv``, ``parquet``.
 
     Raises:
         DataError: a damaged file.
     """
+    told = job.told(TabulateEnhancement)
     files = [read_enhanced(path) for path in job.inputs["answers"]]
-    found: list[_Row] = []
+    found = []
     for ids in dict.fromkeys((f.spec["model"], f.spec["method"]) for f in files):
         group = [f for f in files if (f.spec["model"], f.spec["method"]) == ids]
-        for mask, sigma in job.spec["sigmas"].items():
-            same = {"model": ids[0], "method": ids[1], "mask": mask, "sigma": sigma}
-            cells = [_Cells(f, mask, job.spec["seed"]) for f in group]
-            for one in cells:
-                found += [same | row for row in one.rows()]
-            found += [same | row for row in _averages(cells)]
-    write(job, rows(found, ENHANCEMENT))
+        for mask, sigma in told.sigmas.items():
+            cells = [_Cells(f, mask, told.seed) for f in group]
+            rows = [row for one in cells for row in one.rows()]
+            found.append(
+                gathered([*rows, *_averages(cells)], ENHANCEMENT).with_columns(
+                    model=pl.lit(ids[0]), method=pl.lit(ids[1]), mask=pl.lit(mask),
+                    sigma=pl.lit(sigma, pl.Float64),
+                )
+            )  # fmt: skip
+    write(gathered(found, ENHANCEMENT), job.outputs, job.origin())
 
 
 class _Cells:
@@ -63,9 +70,11 @@ class _Cells:
         self.file, self.mask, self.task = file, mask, file.spec["task"]
         # Tasks have samples of their own, so their draws must not be the same.
         self._seed = seed * 1_000_000 + zlib.crc32(self.task.encode()) % 1_000_000
-        self.estimates: dict[tuple[Any, ...], tuple[float, NDArray[np.float64], _Row]] = {}
+        self.estimates: dict[
+            tuple[Any, ...], tuple[float, NDArray[np.float64], dict[str, Any]]
+        ] = {}
 
-    def rows(self) -> Iterator[_Row]:
+    def rows(self) -> Iterator[pl.DataFrame]:
         """Rows of this task; a cell that could not be computed has the reason."""
         arms = ["none", *self.file.spec["arms"]]
         # With one rate, shared and best are the same arms.
@@ -84,7 +93,7 @@ class _Cells:
             return Point(self.task, mask, arm, None, 0)
         return Point(self.task, mask, arm, self.file.rate(mask, arm, choice), epoch)
 
-    def _cell(self, arm: str, choice: str, epoch: int) -> Iterator[_Row]:
+    def _cell(self, arm: str, choice: str, epoch: int) -> Iterator[pl.DataFrame]:
         here = self.point(arm, choice, epoch)
         same = {"dataset": self.task, "arm": arm, "choice": choice, "rate": here.rate}
         same |= {"epoch": epoch}
@@ -99,22 +108,22 @@ class _Cells:
                 row = same | {"comparison": comparison, "metric": metric}
                 arms = [self.file.values.get((p, metric)) for p in points]
                 if any(a is None for a in arms):
-                    yield row | {"interval": self._reason(here), "n": 0}
+                    yield exact(None, 0, interval=self._reason(here), **row)
                     continue
                 known = [a for a in arms if a is not None]
                 value, draws = estimate(known, weights, self._seed)
                 self.estimates[arm, choice, epoch, comparison, metric] = (value, draws, row)
                 # The arm that is compared, if any, says how many runs there are.
                 runs = len(known[-1 if comparison == "located minus" else 0])
-                yield row | interval_row(value, draws) | {"n": known[0].shape[1], "n_draws": runs}
+                yield estimated(value, draws, known[0].shape[1], n_draws=runs, **row)
 
-    def _sizes(self, arm: str) -> Iterator[_Row]:
+    def _sizes(self, arm: str) -> Iterator[pl.DataFrame]:
         """How many values an arm trains."""
         mask = "" if arm in _WITHOUT_MASK else self.mask
         for training in self.file.facts["trainings"]:
             if (training["mask"], training["arm"], training["run"]) == (mask, arm, 0):
                 row = {"dataset": self.task, "arm": arm, "metric": "trained_values"}
-                yield row | {"value": float(training["n_trained"]), "n": 1}
+                yield exact(float(training["n_trained"]), 1, **row)
                 return
 
     def _reason(self, point: Point) -> str:
@@ -132,7 +141,7 @@ class _Cells:
         return "not computed"
 
 
-def _averages(cells: list[_Cells]) -> Iterator[_Row]:
+def _averages(cells: list[_Cells]) -> Iterator[pl.DataFrame]:
     """Mean over tasks where every task has the cell; tasks are resampled independently."""
     for key in cells[0].estimates:
         parts = [one.estimates.get(key) for one in cells]
@@ -143,4 +152,4 @@ def _averages(cells: list[_Cells]) -> Iterator[_Row]:
         value = float(np.mean([v for v, _, _ in known]))
         rates = {row["rate"] for _, _, row in known}
         row = known[0][2] | {"dataset": _AVERAGE, "rate": rates.pop() if len(rates) == 1 else None}
-        yield row | interval_row(value, draws) | {"n": len(known)}
+        yield estimated(value, draws, len(known), **row)

@@ -8,6 +8,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from caploc.experiments.erasure.settings import EraseNeurons
 from caploc.measures.random_sets import draw
 
 __all__ = ["Arm", "erasure_arms", "strongest", "with_controls"]
@@ -89,7 +90,7 @@ def erasure_arms(
     scores: NDArray[np.float64],
     others: Mapping[str, NDArray[np.float64]],
     sizes: NDArray[np.float64],
-    settings: Mapping[str, Any],
+    settings: EraseNeurons,
     seed: str,
 ) -> tuple[list[Arm], list[tuple[Arm, str]]]:
     """All arms of one task, and which of them have no control of a kind.
@@ -100,14 +101,14 @@ def erasure_arms(
         scores: (layer, neuron) mean scores that the masks come from.
         others: scores of other locators by name; the largest count as located.
         sizes: (layer, neuron), see `controls`.
-        settings: ``draws``, ``exploratory_draws``, ``dose``, ``dose_draws``, ``modes``.
+        settings: how many draws, which doses and modes.
         seed: names the run and the task.
 
     Returns:
         The arms, each before its controls; and arms, named like the control that they lack, with
         the reason: too few neurons are left outside a large set.
     """
-    few = settings["exploratory_draws"]
+    few = settings.exploratory_draws
     found = [Arm("", "base", "all", np.zeros(scores.shape, dtype=np.bool_))]
 
     missing: list[tuple[Arm, str]] = []
@@ -121,11 +122,11 @@ def erasure_arms(
                 missing.append((replace(arm, control=control), str(reason)))
 
     for mask, neurons in masks.items():
-        most = settings["draws"] if mask == headline else few
+        most = settings.draws if mask == headline else few
         add(Arm(mask, "located", "all", neurons), matched=most, layer=few, uniform=few)
     if headline in masks:
         located = masks[headline]
-        for mode in settings["modes"]:
+        for mode in settings.modes:
             if mode != "all":
                 add(Arm(headline, "located", mode, located), matched=few)
         above = scores > scores.mean()
@@ -133,9 +134,9 @@ def erasure_arms(
         add(Arm(headline, "negative", "all", located & ~above), matched=few)
         for name, other in others.items():
             add(Arm(headline, name, "all", _largest(other, int(located.sum()))))
-    for share in settings["dose"]:
+    for share in settings.dose:
         n = max(1, round(share * scores.size))
-        add(Arm("", "located", "all", strongest(scores, n), share), layer=settings["dose_draws"])
+        add(Arm("", "located", "all", strongest(scores, n), share), layer=settings.dose_draws)
         if "activation-size" in others:
             size = _largest(others["activation-size"], n)
             add(Arm("", "activation-size", "all", size, share))

@@ -14,7 +14,7 @@ from math import factorial, prod
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from caploc.measures.statistics import Estimate, permutation_p
+from caploc.measures.statistics import Estimate, percentile_interval, permutation_p
 
 __all__ = ["Contrast", "contrast", "contrast_of", "label_partitions", "label_test"]
 
@@ -94,10 +94,10 @@ def contrast(
         for (s, other), effect in effects.items():
             if other == t:
                 resampled[:, s, t] = effect[chosen].mean(axis=1)
-    low, high = np.quantile([contrast_of(m, types) for m in resampled], [0.025, 0.975])
+    ends = percentile_interval(np.array([contrast_of(m, types) for m in resampled], dtype=float))
     n_samples = sum(len(next(e for (_, o), e in effects.items() if o == t))
                     for t in {t for _, t in falls})  # fmt: skip
-    estimate = Estimate(value, float(low), float(high), n_samples)
+    estimate = Estimate(value, *ends, n_samples)
     n_draws = min(len(d) for d in draws.values())
     null: list[float] = []
     for r in range(n_draws if n_draws > 1 else 0):

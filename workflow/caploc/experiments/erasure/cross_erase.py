@@ -1,8 +1,6 @@
 """Silence the neurons of every data set, and see what is left of one of them.
 
-Settings: ``model``, ``family``, ``dtype``, ``device``; ``task`` (the one that is answered),
-``method``, ``mask`` (id), ``tasks`` (those whose neurons are silenced), ``seed``, ``samples``,
-``draws``, ``batch_tokens``. Inputs: ``manifest``, ``weights``, ``masks`` (in the order of tasks),
+Settings: `CrossErase`. Inputs: ``manifest``, ``weights``, ``masks`` (in the order of tasks),
 ``test`` and ``train`` of the task. Output: ``likelihood``, one row per (set, draw, sample); its
 metadata holds the sizes of the sets, the number of neurons common to all, and the accuracy of
 always giving the commonest answer of the split train.
@@ -17,6 +15,7 @@ import pyarrow as pa
 
 from caploc.experiments.erasure._arms import Arm, with_controls
 from caploc.experiments.erasure.erase_neurons import ARM_FIELDS, erasures_of, likelihood_columns
+from caploc.experiments.erasure.settings import CrossErase
 from caploc.experiments.erasure.weigh_neurons import read_weights
 from caploc.files import store
 from caploc.files.masks import read_located
@@ -41,23 +40,23 @@ def run(job: Job) -> None:
         DataError: a damaged file, or masks that do not belong together.
     """
     use_processor(job.threads)
-    spec = job.spec
-    lm = model_of(job.input("manifest"), spec)
-    located, reasons = read_located(spec["tasks"], job.inputs["masks"])
-    some = encoded(lm, samples_of(job.input("test"), spec["samples"]))
+    told = job.told(CrossErase)
+    lm = model_of(job.input("manifest"), job.spec)
+    located, reasons = read_located(told.tasks, job.inputs["masks"])
+    some = encoded(lm, samples_of(job.input("test"), told.samples))
     sets = crossed_sets(located) if located else {}
     arms = [Arm("", "base", "all", np.zeros((lm.n_layers, lm.n_neurons), dtype=np.bool_))]
     # Without the target in it: all targets see the same random sets.
-    seed = f"{spec['seed']}/{spec['model']}"
+    seed = f"{told.seed}/{told.model}"
     for kind, by_source in sets.items():
         for source, neurons in by_source.items():
             sizes = read_weights(job.input("weights"), source)["activation-size"]
-            arm = Arm(spec["mask"], kind, "all", neurons, source=source)
+            arm = Arm(told.mask, kind, "all", neurons, source=source)
             try:
-                arms += [*with_controls(arm, sizes, {"matched": spec["draws"]}, seed)]
+                arms += [*with_controls(arm, sizes, {"matched": told.draws}, seed)]
             except ValueError as reason:  # too few neurons are left outside a large set
                 reasons[source] = f"{kind} set too large for random sets: {reason}"
-    rows = likelihood_columns(lm, some, arms, erasures_of(arms, None), spec, {})
+    rows = likelihood_columns(lm, some, arms, erasures_of(arms, None), told, {})
     metadata = {
         "origin": job.origin(),
         "dropped": some.dropped,
@@ -72,7 +71,7 @@ def run(job: Job) -> None:
     )  # fmt: skip
     kept: list[dict[str, Any]] = [{name: row[name] for name in schema.names} for row in rows]
     store.write_table(pa.Table.from_pylist(kept, schema), job.outputs["likelihood"], metadata)
-    _LOG.info("%s: answered without the neurons of %d data sets", spec["task"], len(located))
+    _LOG.info("%s: answered without the neurons of %d data sets", told.task, len(located))
 
 
 def _chance(train: list[Sample], test: list[Sample]) -> float:

@@ -1,12 +1,10 @@
 """Silence located neurons and random ones, and see what is left of one task.
 
-Settings: ``model``, ``family``, ``dtype``, ``device``; ``task``, ``plugin``, ``method``, ``masks``
-(ids), ``headline``, ``neutral`` (task id or null), ``seed`` and the keys of
-``experiments.erasure``. Inputs: ``manifest``, ``weights``, ``scores``, ``masks`` (in that order),
+Settings: `EraseNeurons`. Inputs: ``manifest``, ``weights``, ``scores``, ``masks`` (in that order),
 ``test``, ``train`` (worked examples), ``neutral`` (test split). Outputs: ``likelihood``, one row
 per (number of worked examples, arm, sample); ``answers``, the same for generated answers; ``sets``,
 one row per arm with its size and what it does to neutral text. Arms are those of
-`interventions.arms.erasure_arms`.
+`_arms.erasure_arms`.
 """
 
 import logging
@@ -22,6 +20,7 @@ from numpy.typing import NDArray
 
 from caploc import plugins
 from caploc.experiments.erasure._arms import Arm, erasure_arms
+from caploc.experiments.erasure.settings import CrossErase, EraseNeurons
 from caploc.experiments.erasure.weigh_neurons import read_weights
 from caploc.files import store
 from caploc.files.masks import read_mask, unusable
@@ -51,45 +50,45 @@ ARM_FIELDS = [
 def run(job: Job) -> None:
     """Score, generate, write."""
     use_processor(job.threads)
-    spec = job.spec
-    lm = model_of(job.input("manifest"), spec)
-    masks, reasons = _masks(spec["masks"], job.inputs["masks"])
-    weights = read_weights(job.input("weights"), spec["task"])
+    told = job.told(EraseNeurons)
+    lm = model_of(job.input("manifest"), job.spec)
+    masks, reasons = _masks(told.masks, job.inputs["masks"])
+    weights = read_weights(job.input("weights"), told.task)
     sizes = weights["activation-size"]
     fill = None
-    if spec["neutral"] is not None:
-        fill = read_weights(job.input("weights"), spec["neutral"])["mean"]
-    modes = [mode for mode in spec["modes"] if mode != "mean" or fill is not None]
+    if told.neutral is not None:
+        fill = read_weights(job.input("weights"), told.neutral)["mean"]
+    modes = tuple(mode for mode in told.modes if mode != "mean" or fill is not None)
     arms: list[Arm] = []
     missing: list[tuple[Arm, str]] = []
     if masks:
         scores = read_scores(job.input("scores"), halves=False).whole.astype(np.float64)
-        others = {name: weights[name] for name in spec["locators"]}
+        others = {name: weights[name] for name in told.locators}
         arms, missing = erasure_arms(
-            masks, spec["headline"], scores, others, sizes, {**spec, "modes": modes},
-            f"{spec['seed']}/{spec['model']}/{spec['task']}",
+            masks, told.headline, scores, others, sizes, replace(told, modes=modes),
+            f"{told.seed}/{told.model}/{told.task}",
         )  # fmt: skip
     for arm, reason in missing:
         _LOG.warning(
             "%s: no %s random sets beside %s %s: %s",
-            spec["task"], arm.control, arm.arm, arm.mask or f"at {arm.share:.1%}", reason,
+            told.task, arm.control, arm.arm, arm.mask or f"at {arm.share:.1%}", reason,
         )  # fmt: skip
-    task = plugins.load("tasks", spec["plugin"]).TASK
-    if spec["labels"]:
-        task = replace(task, labels=tuple(spec["labels"]))
+    task = plugins.load("tasks", told.plugin).TASK
+    if told.labels:
+        task = replace(task, labels=told.labels)
     found: list[dict[str, Any]] = []
     answers: list[dict[str, Any]] = []
     dropped: dict[str, list[list[str]]] = {}
-    for shots in spec["shots"]:
+    for shots in told.shots:
         examples = samples_of(job.input("train"), shots) if shots else []
         test = with_shots(samples_of(job.input("test")), examples)
-        some = encoded(lm, test[: spec["samples"]])
+        some = encoded(lm, test[: told.samples])
         dropped[str(shots)] = some.dropped
         erasures = erasures_of(arms, fill)
-        found += likelihood_columns(lm, some, arms, erasures, spec, {"shots": shots})
-        told = [arm for arm in arms if _is_told(arm, spec["answered_draws"])]
-        some = encoded(lm, test[: spec["answered"]])
-        answers += _answers(lm, task, some, told, erasures_of(told, fill), spec, shots)
+        found += likelihood_columns(lm, some, arms, erasures, told, {"shots": shots})
+        spoken = [arm for arm in arms if _is_told(arm, told.answered_draws)]
+        some = encoded(lm, test[: told.answered])
+        answers += _answers(lm, task, some, spoken, erasures_of(spoken, fill), told, shots)
     metadata = {
         "origin": job.origin(), "dropped": dropped, "not_computed": reasons,
         "without_control": [arm.labels() | {"reason": reason} for arm, reason in missing],
@@ -99,7 +98,7 @@ def run(job: Job) -> None:
     _write(found, [*fields, *counts], job.outputs["likelihood"], metadata)
     judged = [("completion", pa.string()), *((name, pa.float64()) for name in SCORES)]
     _write(answers, [*fields, *judged], job.outputs["answers"], metadata)
-    sets = _sets(lm, arms, sizes, erasures_of(arms, fill), job, spec)
+    sets = _sets(lm, arms, sizes, erasures_of(arms, fill), job, told)
     columns = [
         ("n_neurons", pa.int32()),
         ("size_difference", pa.float64()),
@@ -108,7 +107,7 @@ def run(job: Job) -> None:
         ("set_key", pa.string()),
     ]
     _write(sets, [*ARM_FIELDS, *columns], job.outputs["sets"], metadata)
-    _LOG.info("%s: %d sets of neurons silenced", spec["task"], len(arms))
+    _LOG.info("%s: %d sets of neurons silenced", told.task, len(arms))
 
 
 def _masks(
@@ -142,7 +141,7 @@ def likelihood_columns(
     some: Encoded,
     arms: Sequence[Arm],
     erasures: Sequence[Erasure],
-    spec: dict[str, Any],
+    told: EraseNeurons | CrossErase,
     more: dict[str, Any],
 ) -> list[dict[str, Any]]:
     """One row per arm that silences something (or is the base) and sample."""
@@ -152,11 +151,11 @@ def likelihood_columns(
         return []
     work = answer_likelihood(
         lm, some.prompts, some.answers, [erasures[i] for i in used],
-        batch_tokens=spec["batch_tokens"],
+        batch_tokens=told.batch_tokens,
     )  # fmt: skip
     rows = []
-    total = len(sample_groups(some.prompts, some.answers, len(used), spec["batch_tokens"]))
-    for samples, part in tracked(work, total, f"{spec['task']}: {len(used)} sets"):
+    total = len(sample_groups(some.prompts, some.answers, len(used), told.batch_tokens))
+    for samples, part in tracked(work, total, f"{told.task}: {len(used)} sets"):
         for a, i in enumerate(used):
             labels = arms[i].labels() | more
             for k, sample in enumerate(samples):
@@ -188,7 +187,7 @@ def _answers(
     some: Encoded,
     arms: Sequence[Arm],
     erasures: Sequence[Erasure],
-    spec: dict[str, Any],
+    told: EraseNeurons,
     shots: int,
 ) -> list[dict[str, Any]]:
     """Generated and ranked answers of every arm."""
@@ -198,12 +197,12 @@ def _answers(
     which = [a for a in range(len(arms)) for _ in range(n)]
     gold = [sample.answer for sample in some.samples]
     work = complete(
-        lm, [s.prompt for s in some.samples] * len(arms), gold * len(arms), spec["answered_rows"],
+        lm, [s.prompt for s in some.samples] * len(arms), gold * len(arms), told.answered_rows,
         Erasures(lm, erasures), which,
     )  # fmt: skip
-    ranked = _ranked(lm, task, some.samples, erasures, spec)
+    ranked = _ranked(lm, task, some.samples, erasures, told)
     rows = []
-    for i, completion in tracked(work, len(which), f"{spec['task']}: answers"):
+    for i, completion in tracked(work, len(which), f"{told.task}: answers"):
         a, k = divmod(i, n)
         scores: dict[str, Any] = dict.fromkeys(SCORES) | judge(task, gold[k], completion)
         if ranked is not None:
@@ -221,7 +220,7 @@ def _ranked(
     task: Any,
     samples: Sequence[Sample],
     erasures: Sequence[Erasure],
-    spec: dict[str, Any],
+    told: EraseNeurons,
 ) -> NDArray[np.bool_] | None:
     """(arm, sample) the gold label is the likeliest of all labels.
 
@@ -232,20 +231,20 @@ def _ranked(
         return None
     space = " " if samples[0].answer.startswith(" ") else ""
     labels = [space + label for label in task.labels]
-    told = encoded(lm, [Sample(s.sample_id, s.prompt, x) for s in samples for x in labels])
-    if told.dropped:
+    choices = encoded(lm, [Sample(s.sample_id, s.prompt, x) for s in samples for x in labels])
+    if choices.dropped:
         return None
-    tokens = {tuple(ids) for ids in told.answers[: len(labels)]}
+    tokens = {tuple(ids) for ids in choices.answers[: len(labels)]}
     if len(tokens) < len(labels):
         _LOG.warning(
             "%s: labels are not ranked: %d labels become %d token sequences, so some are the same "
             "to this tokenizer; use other words as `labels`",
-            spec["task"], len(labels), len(tokens),
+            told.task, len(labels), len(tokens),
         )  # fmt: skip
         return None
     logprob = np.zeros((len(erasures), len(samples) * len(labels)))
     for chosen, part in answer_likelihood(
-        lm, told.prompts, told.answers, erasures, batch_tokens=spec["batch_tokens"]
+        lm, choices.prompts, choices.answers, erasures, batch_tokens=told.batch_tokens
     ):
         logprob[:, chosen] = part.logprob
     best = logprob.reshape(len(erasures), len(samples), len(labels)).argmax(-1)
@@ -259,7 +258,7 @@ def _sets(
     sizes: NDArray[np.float64],
     erasures: Sequence[Erasure],
     job: Job,
-    spec: dict[str, Any],
+    told: EraseNeurons,
 ) -> list[dict[str, Any]]:
     """Size, match and effect on neutral text of every arm."""
     rows: list[dict[str, Any]] = []
@@ -279,23 +278,23 @@ def _sets(
                 "set_key": f"{crc32(arm.neurons.tobytes()):08x}",
             }
         )
-    told = [i for i, arm in enumerate(arms) if _is_told(arm, spec["answered_draws"])]
-    if spec["neutral"] is None or not told:
+    spoken = [i for i, arm in enumerate(arms) if _is_told(arm, told.answered_draws)]
+    if told.neutral is None or not spoken:
         return rows
     # The first token has nothing in front of it.
-    found = encoded(lm, samples_of(job.input("neutral"), spec["samples"]))
+    found = encoded(lm, samples_of(job.input("neutral"), told.samples))
     whole = [[*x, *y] for x, y in zip(found.prompts, found.answers, strict=True)]
-    total: dict[int, list[float]] = {i: [0.0] * len(whole) for i in told}
+    total: dict[int, list[float]] = {i: [0.0] * len(whole) for i in spoken}
     n_tokens = 0
     for samples, part in answer_likelihood(
-        lm, [ids[:1] for ids in whole], [ids[1:] for ids in whole], [erasures[i] for i in told],
-        batch_tokens=spec["batch_tokens"],
+        lm, [ids[:1] for ids in whole], [ids[1:] for ids in whole], [erasures[i] for i in spoken],
+        batch_tokens=told.batch_tokens,
     ):  # fmt: skip
         n_tokens += int(part.n_tokens.sum())
-        for a, i in enumerate(told):
+        for a, i in enumerate(spoken):
             for k, sample in enumerate(samples):
                 total[i][sample] = float(part.logprob[a, k])
-    for i in told:
+    for i in spoken:
         rows[i] |= {"neutral_logprob": total[i], "neutral_tokens": n_tokens}
     return rows
 

@@ -1,12 +1,21 @@
 """What this experiment may be told in the configuration."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from caploc import locator_settings
 from caploc.settings import Count, Natural, Rule, Seed
 
-__all__ = ["CrossErasure", "Erasure", "WeighNeurons"]
+__all__ = [
+    "CrossErase",
+    "CrossErasure",
+    "EraseNeurons",
+    "Erasure",
+    "TabulateCrossErasure",
+    "TabulateCrossOverlap",
+    "TabulateErasure",
+    "WeighNeurons",
+]
 
 # Ids have hyphens, files underscores.
 _Locator = Annotated[str, Rule(enum=[n.replace("_", "-") for n in locator_settings.of_plants()])]
@@ -109,6 +118,149 @@ class WeighNeurons:
     samples: Count
     locators: tuple[str, ...]
     seed: Seed
+
+
+@dataclass(frozen=True, slots=True)
+class EraseNeurons:
+    """Silence the neurons of one task.
+
+    Attributes:
+        model: id
+        family: of the model
+        dtype: of its weights
+        device: it computes on; null: the first there is
+        task: id
+        plugin: of the task
+        labels: the task's own; null: those of the plug-in
+        method: id
+        masks: ids
+        headline: id of the mask of the primary test
+        neutral: id of the task of neutral text, or null
+        seed: of draws
+        samples: as in `Erasure`
+        draws: as in `Erasure`
+        exploratory_draws: as in `Erasure`
+        answered: as in `Erasure`
+        answered_draws: as in `Erasure`
+        answered_rows: as in `Erasure`
+        modes: as in `Erasure`
+        locators: as in `Erasure`
+        dose: as in `Erasure`
+        dose_draws: as in `Erasure`
+        shots: as in `Erasure`
+        batch_tokens: as in `Erasure`
+    """
+
+    model: str
+    family: str | None
+    dtype: str
+    device: str | None
+    task: str
+    plugin: str
+    labels: tuple[str, ...] | None
+    method: str
+    masks: tuple[str, ...]
+    headline: str
+    neutral: str | None
+    seed: int
+    samples: int
+    draws: int
+    exploratory_draws: int
+    answered: int
+    answered_draws: int
+    answered_rows: int
+    modes: tuple[Literal["all", "answer", "mean"], ...]
+    locators: tuple[str, ...]
+    dose: tuple[float, ...]
+    dose_draws: int
+    shots: tuple[int, ...]
+    batch_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class TabulateErasure:
+    """Put the files of all tasks together.
+
+    Attributes:
+        headline: id of the mask of the primary test
+        seed: of the bootstrap
+        minimum_samples: fewer have no numbers but the reason
+        sigmas: by mask id
+    """
+
+    headline: str
+    seed: int
+    minimum_samples: int
+    sigmas: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class CrossErase:
+    """Answer one data set without the neurons of each.
+
+    Attributes:
+        model: id
+        family: of the model
+        dtype: of its weights
+        device: it computes on; null: the first there is
+        task: id of the one that is answered
+        method: id
+        tasks: ids of those whose neurons are silenced
+        mask: id
+        seed: of draws
+        samples: as in `CrossErasure`
+        draws: as in `CrossErasure`
+        batch_tokens: as in `CrossErasure`
+    """
+
+    model: str
+    family: str | None
+    dtype: str
+    device: str | None
+    task: str
+    method: str
+    tasks: tuple[str, ...]
+    mask: str
+    seed: int
+    samples: int
+    draws: int
+    batch_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class TabulateCrossOverlap:
+    """Overlap of the sets of different data sets.
+
+    Attributes:
+        tasks: id, plugin and capability (or null) of each, in the order of the page
+        mask: id
+        sigma: of the mask
+        seed: of draws
+    """
+
+    tasks: tuple[dict[str, Any], ...]
+    mask: str
+    sigma: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class TabulateCrossErasure:
+    """Neurons of one data set silenced, another one answered.
+
+    Attributes:
+        tasks: as in `TabulateCrossOverlap`
+        mask: id
+        sigma: of the mask
+        seed: of the bootstrap
+        minimum_samples: fewer have no numbers but the reason
+    """
+
+    tasks: tuple[dict[str, Any], ...]
+    mask: str
+    sigma: float
+    seed: int
+    minimum_samples: int
 
 
 SECTIONS = {"erasure": Erasure, "cross_erasure": CrossErasure}

@@ -3,21 +3,25 @@
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 from zlib import crc32
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
-from caploc.experiments.erasure._crossing import contrast_of, label_test
+from caploc.experiments.erasure._crossed import NO_CONTRAST, dealt
+from caploc.experiments.erasure._crossing import contrast_of
+from caploc.experiments.erasure.settings import TabulateCrossOverlap
+from caploc.experiments.erasure.table import CROSS_OVERLAP
 from caploc.files import store
-from caploc.files._old_tables import CROSS_OVERLAP, rows, write
 from caploc.files.masks import read_located
+from caploc.files.tables import gathered, write
 from caploc.jobs.job import Job
 from caploc.measures import agreement
 from caploc.measures.crossed_sets import common, crossed_sets
 from caploc.measures.random_sets import draw
 from caploc.measures.statistics import permutation_p
+from caploc.measures.summaries import exact, missing
 from caploc.samples.capabilities import capabilities
 
 __all__ = ["run"]
@@ -30,40 +34,44 @@ def run(job: Job) -> None:
     """Overlap of every pair, and the contrast of same against other capability.
 
     Args:
-        job: spec tasks (id, plug-in and capability), sigma, mask, seed; input ``masks``, one for
-            every model, method and task, the tasks of one model and method together and in the
-            order of the settings; outputs ``csv`` and ``parquet``.
+        job: input ``masks``, one for every model, method and task, the tasks of one model and
+            method together and in the order of the settings; outputs ``csv`` and ``parquet``.
 
     Raises:
         DataError: a damaged mask, a mask of another task, or grids that differ.
     """
-    spec = job.spec
-    types = capabilities(spec["tasks"])
+    told = job.told(TabulateCrossOverlap)
+    types = capabilities(told.tasks)
     groups: dict[tuple[str, str], list[Path]] = {}
     for path in job.inputs["masks"]:
         asked = store.read_metadata(path)["origin"]["spec"]
         groups.setdefault((asked["model"], asked["method"]), []).append(path)
-    found: list[dict[str, Any]] = []
-    for (model, method), paths in groups.items():
-        ids = {"model": model, "method": method, "mask": spec["mask"], "sigma": spec["sigma"]}
-        located, reasons = read_located(list(types), paths)
-        for task, reason in reasons.items():
-            note = {"metric": "overlap", "interval": f"not computed: {reason}", "n": 0}
-            found.append(ids | {"source": task} | note)
-        if not located:
-            continue
-        n_common = float(common(located).sum())
-        found.append(ids | {"metric": "n_common", "value": n_common, "n": 1})
-        for kind, sets in crossed_sets(located).items():
-            seed = f"{spec['seed']}/{model}/{method}/{kind}"
-            found += [ids | {"sets": kind} | row for row in _pairs(sets)]
-            found += [ids | {"sets": kind} | row for row in _contrast(sets, types, seed)]
-    write(job, rows(found, CROSS_OVERLAP))
+    found = [
+        gathered(_rows(paths, types, f"{told.seed}/{model}/{method}"), CROSS_OVERLAP).with_columns(
+            model=pl.lit(model), method=pl.lit(method)
+        )
+        for (model, method), paths in groups.items()
+    ]
+    same = {"mask": pl.lit(told.mask), "sigma": pl.lit(told.sigma, pl.Float64)}
+    table = gathered(found, CROSS_OVERLAP).with_columns(**same)
+    write(table, job.outputs, job.origin())
 
 
-def _pairs(sets: _Sets) -> Iterator[dict[str, Any]]:
+def _rows(paths: list[Path], types: Mapping[str, str], seed: str) -> Iterator[pl.DataFrame]:
+    located, reasons = read_located(list(types), paths)
+    for task, reason in reasons.items():
+        yield missing(reason, source=task, metric="overlap")
+    if not located:
+        return
+    yield exact(float(common(located).sum()), 1, metric="n_common")
+    for kind, sets in crossed_sets(located).items():
+        for rows in (*_pairs(sets), *_contrast(sets, types, f"{seed}/{kind}")):
+            yield rows.with_columns(sets=pl.lit(kind))
+
+
+def _pairs(sets: _Sets) -> Iterator[pl.DataFrame]:
     for task, own in sets.items():
-        yield {"source": task, "metric": "n_neurons", "value": float(own.sum()), "n": 1}
+        yield exact(float(own.sum()), 1, source=task, metric="n_neurons")
     for a, b in combinations(sets, 2):
         values = {
             "overlap": agreement.overlap(sets[a], sets[b]),
@@ -72,18 +80,16 @@ def _pairs(sets: _Sets) -> Iterator[dict[str, Any]]:
             "shared_count": float(np.count_nonzero(sets[a] & sets[b])),
         }
         for metric, value in values.items():
-            where = {"source": a, "target": b, "metric": metric}
-            yield where | {"value": value, "n": int(value is not None)}
+            yield exact(value, int(value is not None), source=a, target=b, metric=metric)
 
 
-def _contrast(sets: _Sets, types: Mapping[str, str], seed: str) -> Iterator[dict[str, Any]]:
+def _contrast(sets: _Sets, types: Mapping[str, str], seed: str) -> Iterator[pl.DataFrame]:
     """Same against other capability: with random sets of the same layers, and dealt-out labels."""
-    tasks, labels = list(sets), [types[task] for task in sets]
+    name, tasks, labels = "overlap_contrast", list(sets), [types[task] for task in sets]
     matrix = _matrix(sets, tasks)
     value = contrast_of(matrix, labels)
     if value is None:
-        note = "not computed: no two data sets of one capability beside another one"
-        yield {"metric": "overlap_contrast", "interval": note, "n": 0}
+        yield missing(NO_CONTRAST, metric=name)
         return
     null = []
     for k in range(_DRAWS):
@@ -94,18 +100,11 @@ def _contrast(sets: _Sets, types: Mapping[str, str], seed: str) -> Iterator[dict
         drawn = contrast_of(_matrix(random, tasks), labels)
         assert drawn is not None  # the same cells
         null.append(drawn)
-    yield {
-        "metric": "overlap_contrast", "value": value, "n": len(tasks), "n_draws": _DRAWS,
-        "p": permutation_p(value, null), "role": "exploratory",
-    }  # fmt: skip
-    dealt = label_test(matrix, labels)
-    if dealt is not None:
-        p, ways = dealt
-        yield {
-            "metric": "overlap_contrast_labels", "value": value, "p": p, "n": len(tasks),
-            "n_draws": ways, "interval": f"all {ways} ways to deal the labels out",
-            "role": "exploratory",
-        }  # fmt: skip
+    yield exact(
+        value, len(tasks), metric=name, n_draws=_DRAWS, p=permutation_p(value, null),
+        role="exploratory",
+    )  # fmt: skip
+    yield from dealt(matrix, labels, name)
 
 
 def _matrix(sets: _Sets, tasks: Sequence[str]) -> NDArray[np.float64]:

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from caploc.files import store
-from caploc.measures.statistics import resampled_means
+from caploc.files.tables import read
+from caploc.measures.statistics import Estimate, percentile_interval, resampled_means
+from caploc.measures.summaries import of_estimates
 from caploc.records import DataError
 
 __all__ = [
@@ -18,13 +21,11 @@ __all__ = [
     "Enhanced",
     "Point",
     "estimate",
-    "interval_row",
+    "estimated",
     "read_enhanced",
 ]
 
-ACCURACY, LOG_PROBABILITY = "accuracy", "log_probability"
-_COLUMNS = ("target", "mask", "arm", "run", "rate", "epoch", "sample_id", "correct",
-            "log_probability")  # fmt: skip
+ACCURACY, CORRECT, LOG_PROBABILITY = "accuracy", "correct", "log_probability"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +72,25 @@ def read_enhanced(path: Path) -> Enhanced:
         DataError: a damaged file, or an arm whose samples are not those of the unchanged model.
     """
     facts = store.read_metadata(path)
-    table = store.read_table(path, _COLUMNS).to_pydict()
-    found: dict[Point, dict[int, list[int]]] = {}
-    for i in range(len(table["run"])):
-        point = Point(*(table[name][i] for name in ("target", "mask", "arm", "rate", "epoch")))
-        found.setdefault(point, {}).setdefault(table["run"][i], []).append(i)
-    ids = {p.target: _names(table, runs[0]) for p, runs in found.items() if p.arm == "none"}
+    table = read(path)
+    by = ["target", "mask", "arm", "rate", "epoch"]
+    runs = table.group_by([*by, "run"], maintain_order=True).agg(
+        "sample_id", CORRECT, LOG_PROBABILITY
+    )
+    ids = dict(
+        runs.filter(arm="none").unique("target", keep="first").select("target", "sample_id").rows()
+    )
     values: dict[tuple[Point, str], NDArray[np.float64]] = {}
-    for point, runs in found.items():
-        if any(_names(table, rows) != ids.get(point.target) for rows in runs.values()):
+    for key, found in runs.sort("run").group_by(by, maintain_order=True):
+        point = Point(*key)
+        if any(names.to_list() != ids.get(point.target) for names in found["sample_id"]):
             raise DataError(
                 f"{path}: {point} has other samples than the unchanged model; delete the file and "
                 "run again"
             )
-        for metric, column in ((ACCURACY, "correct"), (LOG_PROBABILITY, LOG_PROBABILITY)):
-            grid = [[table[column][i] for i in runs[run]] for run in sorted(runs)]
-            if grid[0][0] is not None:
-                values[point, metric] = np.array(grid, dtype=np.float64)
+        for metric, column in ((ACCURACY, CORRECT), (LOG_PROBABILITY, LOG_PROBABILITY)):
+            if found[column][0][0] is not None:
+                values[point, metric] = np.array(found[column].to_list(), dtype=np.float64)
     return Enhanced(facts["origin"]["spec"], facts, values)
 
 
@@ -106,17 +109,18 @@ def estimate(
     return value, factors @ resampled_means(arms, seed=seed)
 
 
-def interval_row(value: float, draws: NDArray[np.float64]) -> dict[str, Any]:
-    """Columns of a table for a number and its bootstrap draws: 95 % percentile interval.
+def estimated(value: float, draws: NDArray[np.float64], n: int, **columns: Any) -> pl.DataFrame:
+    """One row for a number and its bootstrap draws: 95 % percentile interval.
 
     Sums of equal numbers in another order differ in their last bits, which is no difference between
     arms: numbers are rounded to 12 decimals, so that equal arms differ by exactly 0.
+
+    Args:
+        value: the number.
+        draws: (draw,) the same from resampled runs and samples.
+        n: samples, or tasks, behind it.
+        columns: what the row is about.
     """
-    low, high = np.quantile(draws, [0.025, 0.975])
-    names = ("value", "ci_low", "ci_high")
-    found = {n: round(float(x), 12) + 0.0 for n, x in zip(names, (value, low, high), strict=True)}
-    return {**found, "interval": "bootstrap 95 %"}
-
-
-def _names(table: Mapping[str, list[Any]], rows: Sequence[int]) -> list[str]:
-    return [table["sample_id"][i] for i in rows]
+    ends = (round(x, 12) + 0.0 for x in (value, *percentile_interval(draws)))
+    found = of_estimates([Estimate(*ends, n)])
+    return found.with_columns(**{name: pl.lit(x) for name, x in columns.items()})
