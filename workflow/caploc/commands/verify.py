@@ -62,7 +62,11 @@ def planned(configfiles: list[str]) -> Iterator[Job]:
     from snakemake.api import SnakemakeApi
     from snakemake.logging import logger
     from snakemake.settings.types import (
-        ConfigSettings, DAGSettings, OutputSettings, Quietness, ResourceSettings,
+        ConfigSettings,
+        DAGSettings,
+        OutputSettings,
+        Quietness,
+        ResourceSettings,
     )  # fmt: skip
 
     logger.propagate = False  # its remarks are no findings
