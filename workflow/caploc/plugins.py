@@ -16,7 +16,7 @@ __all__ = ["declared", "experiments", "load", "module_name", "names", "stages"]
 # Folder of each kind of plug-in, where it is not called like the kind.
 _FOLDERS = {"families": "models/families"}
 # Public modules of an experiment that are no stage.
-_PARTS = ("settings", "jobs", "table", "report")
+_PARTS = ("settings", "jobs", "table", "report", "cost")
 
 
 def names(kind: str) -> list[str]:

@@ -1,8 +1,10 @@
-"""Stages about tasks: models, samples, neuron scores, masks, erasure."""
+"""Passes of the path from data to masks, and of the facts that experiments share."""
 
 from dataclasses import replace
+from math import ceil
 
 from caploc.estimate.passes import (
+    SCORE_BYTES,
     activations,
     attributing,
     attribution_memory,
@@ -12,27 +14,25 @@ from caploc.estimate.passes import (
     numbers,
     piece,
     reading,
-)
+)  # fmt: skip
 from caploc.estimate.run import Run
-from caploc.estimate.work import Stage
+from caploc.estimate.work import Stage, Work
 
-__all__ = ["SCORE_BYTES", "stages"]
+__all__ = ["cost"]
 
-SCORE_BYTES = 0.87 * 4
-"""Bytes of a stored score: float32, byte streams split, zstd (`aggregation.json`: 0.85 to 0.9)."""
 _CURVE = (1, 2, 5)
 _SPEAKING_BATCH = 64
+_PROMPTS = 3
+"""Prompts of a fact that are located: the original, a rewrite of two kinds."""
+_TRACED = 0.2
+"""Share of the procedure's operations that tracing takes (`tracing.json`: 0.16 to 0.28)."""
 
 
-def stages(run: Run) -> list[Stage]:
-    """Those of every run, with one of its models, and of erasure."""
+def cost(run: Run) -> list[Stage]:
+    """Stages of every run with one of its models; every fact is taken for known."""
     found = [_model(run), *_samples(run), _base(run), *_attribution(run), *_masks(run)]
-    if run.has("erasure") or run.has("cross_erasure"):
-        found.append(_weigh(run))
-    if run.has("erasure"):
-        found.append(_erase(run))
-    if run.has("cross_erasure"):
-        found.append(_cross_erase(run))
+    if sets := _sets(run):
+        found += [numbers("prepare_facts", len(sets)), _recall(run, sets), *_locate(run, sets)]
     return found
 
 
@@ -166,78 +166,53 @@ def _masks(run: Run) -> list[Stage]:
     ]  # fmt: skip
 
 
-def _weigh(run: Run) -> Stage:
-    """Three baselines: one reads forward, two read forward and back."""
-    settings = run.settings("erasure")
-    n = settings["weighing_samples"]
-    work = [
-        reading(run, 7 * run.samples(task, "locate", n) * run.length(task).total,
-                run.samples(task, "locate", n) * run.length(task).answer * 5, 2048)
-        for task in run.tasks
-    ]  # fmt: skip
-    stored = (3 * len(run.tasks) + 1) * run.shape.neurons * 8
-    tokens = max(run.samples(task, "locate", n) * run.length(task).total for task in run.tasks)
-    working = min(tokens, 2048) * activations(run) * run.shape.layers
-    return Stage("weigh_neurons", 1, tuple(work), **memory(run, working), disk=stored)
-
-
-def erasure_sets(run: Run) -> tuple[int, int]:
-    """Sets of neurons that one job of `erase_neurons` silences, and those that answer."""
-    settings, masks = run.settings("erasure"), len(run.plan.settings["masks"])
-    few = settings["exploratory_draws"]
-    modes = [
-        m for m in settings["modes"] if m != "all" and (m != "mean" or run.plan.settings["neutral"])
+def _sets(run: Run) -> list[str]:
+    names = [
+        name
+        for experiment in ("fidelity", "reliability")
+        if run.has(experiment)
+        for name in run.settings(experiment)["facts"]
     ]
-    found = 1 + masks * (1 + 2 * few) + settings["draws"] + (masks - 1) * few
-    found += (len(modes) + 2) * (1 + few) + len(settings["locators"])
-    sized = "activation-size" in settings["locators"]
-    found += len(settings["dose"]) * (1 + settings["dose_draws"] + sized)
-    told = 1 + masks * (1 + min(settings["answered_draws"], few))
-    return found, told
+    return list(dict.fromkeys(names))
 
 
-def _erase(run: Run) -> Stage:
-    settings = run.settings("erasure")
-    sets, told = erasure_sets(run)
-    work, rows = [], 0
-    for task in run.tasks:
-        lengths, n = run.length(task), run.samples(task, "test", settings["samples"])
-        for shots in settings["shots"]:
-            tokens = (shots + 1) * lengths.total
-            work.append(reading(run, sets * n * tokens, sets * n * lengths.answer,
-                                settings["batch_tokens"]))  # fmt: skip
-            rows += sets * n
-            asked = run.samples(task, "test", settings["answered"]) * told
-            longer = type(lengths)(lengths.prompt + shots * lengths.total, lengths.answer)
-            work += generating(run, longer, asked, settings["answered_rows"])
-        if run.plan.settings["neutral"] is not None:
-            read = told * settings["samples"] * run.length(run.plan.settings["neutral"]).total
-            work.append(reading(run, read, read, settings["batch_tokens"]))
-    every = [run.length(task) for task in run.tasks]
-    together = min(settings["answered_rows"], told * settings["answered"])
-    working = max(
-        cache_memory(run, every, together),
-        settings["batch_tokens"] * activations(run),
-    )
-    grids = sets * run.shape.neurons  # one byte a neuron and set
-    needed = memory(run, working)
-    needed["host"] += grids
-    if run.cuda:
-        needed["accelerator"] += grids
-    return Stage("erase_neurons", len(run.tasks), tuple(work), **needed, disk=rows * 3.0)
+def _recall(run: Run, sets: list[str]) -> Stage:
+    n, tokens = run.n_facts(sets), run.fact.total
+    work = [reading(run, 4 * n * tokens, 4 * n * run.fact.answer, 64 * tokens)]
+    if run.settings("fidelity")["own_rewrites"]:
+        longer = replace(run.fact, prompt=60, answer=run.fact.prompt)
+        work += generating(run, longer, n, 64)
+    return Stage("recall_facts", len(sets), tuple(work), **memory(run, 0.0), disk=n * 600)
 
 
-def _cross_erase(run: Run) -> Stage:
-    settings = run.settings("cross_erasure")
-    # Own and equally many; without the neurons that all have in common only where there are any.
-    sets = 1 + 2 * len(run.tasks) * (1 + settings["draws"])
-    work, rows = [], 0
-    for task in run.tasks:
-        n = run.samples(task, "test", settings["samples"])
-        lengths = run.length(task)
-        work.append(reading(run, sets * n * lengths.total, sets * n * lengths.answer,
-                            settings["batch_tokens"]))  # fmt: skip
-        rows += sets * n
-    needed = memory(run, settings["batch_tokens"] * activations(run))
-    needed["host"] += sets * run.shape.neurons
-    return Stage("cross_erase", len(run.tasks), tuple(work), **needed, disk=rows * 3.0)
+def _locate(run: Run, sets: list[str]) -> list[Stage]:
+    """One stage for all locators, as the rule is one."""
+    settings, n = run.settings("fidelity"), run.n_facts(sets)
+    wanted = list(settings["locators"]) if run.has("fidelity") else []
+    if run.has("reliability"):
+        wanted += [name for name in ("kn", "rome", "circuit") if name not in wanted]
+    jobs = sum(ceil(run.n_facts([name]) / settings["shard_size"]) for name in sets for _ in wanted)
+    shape, fact, prompts = run.shape, run.fact, _PROMPTS * n
+    work, disk, working = list[Work](), 0.0, 0.0
+    if "kn" in wanted:
+        work.append(attributing(run, fact, prompts, settings["kn"]))
+        working = attribution_memory(run, [fact], settings["kn"])
+        disk += prompts * shape.neurons * SCORE_BYTES
+    if "kn_activation" in wanted:
+        work.append(reading(run, prompts * fact.total, 0, 64 * fact.total))
+        disk += prompts * shape.neurons * SCORE_BYTES
+    if "rome" in wanted:
+        # Three kinds, every token and layer, every noise sample: one pass of the prompt each.
+        cells = 3 * fact.prompt * shape.layers * settings["rome"]["noise_samples"]
+        work.append(reading(run, _TRACED * prompts * cells * fact.total, prompts * cells, 16384))
+        working = max(working, 16384 * activations(run))
+    if "circuit" in wanted:
+        steps = settings["circuit"]["steps"]
+        operations = 2 * shape.forward(prompts * (steps + 2) * fact.total, prompts * steps)
+        calls = 3 * prompts * ceil(steps * fact.total / 16384)
+        work.append(piece(run, "passes", operations, calls))
+        edges = shape.layers**2 * (shape.heads + 1) * (shape.heads + 2 * shape.kv_heads + 1) / 2
+        disk += prompts * edges * SCORE_BYTES
+        rows = min(steps * fact.total, 16384)
+        working = max(working, rows * activations(run) * shape.layers)
+    return [Stage("locate_facts", jobs, tuple(work), **memory(run, working), disk=disk)]
