@@ -1,6 +1,7 @@
 """All stages of a run, what dominates, and which setting would halve it."""
 
 import copy
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -16,7 +17,7 @@ from caploc.estimate.run import of_plan
 from caploc.estimate.work import Stage
 from caploc.jobs.run import Run as Plan
 
-__all__ = ["Lever", "levers", "stages"]
+__all__ = ["Lever", "levers", "measured", "stages"]
 
 # Once for the run, whatever the number of models.
 _ONCE = ("prepare_samples", "shuffle_answers", "check_splits", "prepare_facts", "prepare_pairs")
@@ -50,6 +51,25 @@ def stages(plan: Plan) -> list[Stage]:
         found[f"tabulate_{table}"] = numbers(f"tabulate_{table}", 1, disk=_TABLE)
     found["write_report"] = numbers("write_report", 1, disk=_REPORT)
     return [replace(stage, disk=stage.disk + _FILES * stage.jobs) for stage in found.values()]
+
+
+def measured(plan: Plan, found: list[Stage]) -> list[Stage]:
+    """Stages with the seconds they took, where this very configuration was run before.
+
+    Args:
+        plan: of a checked configuration; its ``timings`` are Snakemake's.
+        found: its stages.
+    """
+    told = plan.root / "config.json"
+    if not told.is_file() or told.read_text(encoding="utf-8") != plan.shown() + "\n":
+        return found
+    timed = {}
+    for stage in found:
+        files = list((plan.root / "timings" / stage.name).rglob("*.jsonl"))
+        if len(files) == stage.jobs:
+            last = [path.read_text(encoding="utf-8").splitlines()[-1:] for path in files]
+            timed[stage.name] = sum(json.loads(line)["s"] for (line,) in filter(None, last))
+    return [replace(stage, measured=timed.get(stage.name)) for stage in found]
 
 
 @cache

@@ -68,6 +68,7 @@ class Stage:
         host: bytes of memory at most.
         disk: bytes that stay.
         scratch: further bytes of disk while it runs.
+        measured: seconds that all its jobs took in an earlier run, where that is known.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Stage:
     host: float = 0.0
     disk: float = 0.0
     scratch: float = 0.0
+    measured: float | None = None
 
     @property
     def operations(self) -> float:
@@ -85,5 +87,7 @@ class Stage:
 
     def seconds(self, device: Device) -> float:
         """Time of all jobs, one after another."""
+        if self.measured is not None:
+            return self.measured
         start = device.start_up if self.accelerator is not None else device.start_up_numbers
         return self.jobs * start + sum(w.seconds(device) for w in self.work)
