@@ -20,7 +20,6 @@ from caploc.estimate.work import Stage, Work
 
 __all__ = ["cost"]
 
-_CURVE = (1, 2, 5)
 _SPEAKING_BATCH = 64
 _PROMPTS = 3
 """Prompts of a fact that are located: the original, a rewrite of two kinds."""
@@ -99,71 +98,38 @@ def _attribution(run: Run) -> list[Stage]:
     samples = sum(run.samples(task, "locate") for task in plan.scored) * len(methods)
     stored = samples * neurons * SCORE_BYTES
     largest = min(plan.settings["shard_size"], max(run.samples(t, "locate") for t in plan.scored))
-    found = [
-        Stage(
-            "attribute_shard",
-            jobs,
-            work,
-            **memory(run, working),
-            disk=stored,
-            scratch=largest * neurons * SCORE_BYTES,
+    stage = Stage("attribute_shard", jobs, work, **memory(run, working), disk=stored,
+                  scratch=largest * neurons * SCORE_BYTES)  # fmt: skip
+    found = [stage]
+    if most := plan.settings["converged_samples"]:
+        rule = {"rule": "adaptive", "steps": 256}
+        again = tuple(
+            attributing(run, run.length(task), run.samples(task, "locate", most), method | rule)
+            for method in methods
+            for task in plan.tasks
         )
-    ]
-    if plan.settings["converged_samples"]:
-        again = [
-            attributing(
-                run, run.length(task),
-                run.samples(task, "locate", plan.settings["converged_samples"]),
-                method | {"rule": "adaptive", "steps": 256},
-            )
-            for method in methods for task in plan.tasks
-        ]  # fmt: skip
-        found.append(
-            Stage(
-                "score_converged",
-                len(methods),
-                tuple(again),
-                **memory(run, working),
-                disk=2 * len(plan.tasks) * neurons * SCORE_BYTES * len(methods),
-            )
-        )
+        found.append(Stage("score_converged", len(methods), again, **memory(run, working),
+                           disk=2 * len(again) * neurons * SCORE_BYTES))  # fmt: skip
+    # Means of every half of every split, at sizes 1, 2, 5, 10, ... below that of a half.
     per_half = run.samples(run.tasks[0], "locate") / 2
-    kept = 1 + 2 * plan.settings["splits"] * (1 + _on_curve(per_half))
-    averaged = samples * neurons
-    grids = kept * neurons * SCORE_BYTES
-    halves = 2 * plan.settings["splits"] * neurons * 8 * 2
-    found.append(
-        numbers(
-            "aggregate_scores",
-            len(plan.scored) * len(methods),
-            averaged,
-            disk=len(plan.scored) * len(methods) * grids,
-            host=halves,
-        )
-    )
+    sizes = sum(a * 10**k < per_half for k in range(6) for a in (1, 2, 5))
+    grids = (1 + 2 * plan.settings["splits"] * (1 + sizes)) * neurons * SCORE_BYTES
+    n = len(plan.scored) * len(methods)
+    found.append(numbers("aggregate_scores", n, n * grids))
     if plan.settings["mixture"]:
-        found.append(
-            numbers("aggregate_mixture", len(methods), averaged / 2, disk=grids, host=halves)
-        )
+        found.append(numbers("aggregate_mixture", len(methods), grids))
     return found
 
 
-def _on_curve(per_half: float) -> int:
-    """Sizes 1, 2, 5, 10, ... below that of a half."""
-    return sum(a * 10**k < per_half for k in range(6) for a in _CURVE)
-
-
 def _masks(run: Run) -> list[Stage]:
-    plan = run.plan
-    combinations = len(plan.settings["methods"]) * len(plan.settings["masks"])
-    n_arms = len(plan.tasks) + bool(plan.settings["mixture"])
-    grids = 2 * plan.settings["splits"] * 12 * run.shape.neurons
+    settings = run.plan.settings
+    n = len(settings["methods"]) * len(settings["masks"])
+    arms = len(run.plan.tasks) + bool(settings["mixture"])
     return [
-        numbers("build_mask", combinations * len(run.tasks), run.shape.neurons * combinations),
-        numbers("measure_agreement", combinations * n_arms, combinations * n_arms * grids,
-                disk=combinations * n_arms * 12e3),
-        numbers("measure_overlap", combinations, combinations * grids, disk=combinations * 12e3),
-    ]  # fmt: skip
+        numbers("build_mask", n * len(run.tasks)),
+        numbers("measure_agreement", n * arms, n * arms * 12e3),
+        numbers("measure_overlap", n, n * 12e3),
+    ]
 
 
 def _sets(run: Run) -> list[str]:

@@ -9,7 +9,7 @@ from caploc.estimate.passes import (
     numbers,
 )  # fmt: skip
 from caploc.estimate.run import Run
-from caploc.estimate.work import Stage, Work
+from caploc.estimate.work import Stage
 from caploc.experiments.decoupling import jobs as pairs_planned
 
 __all__ = ["cost"]
@@ -17,24 +17,18 @@ __all__ = ["cost"]
 
 def cost(run: Run) -> list[Stage]:
     """Stages of decoupling, where the run has it."""
-    return _decoupling(run) if run.has("decoupling") else []
-
-
-def _decoupling(run: Run) -> list[Stage]:
-    settings, shape = run.settings("decoupling"), run.shape
-    work, jobs, disk, longest = list[Work](), 0, 0.0, list()
-    for family in settings["families"]:
-        lengths = TYPICAL.get(family, run.fact)
-        prompts = 4 * settings["pairs"]
-        work.append(attributing(run, lengths, prompts, settings["kn"]))
-        jobs += len(pairs_planned.pair_shards(run.plan, run.model, family))
-        disk += prompts / 2 * shape.neurons * SCORE_BYTES
-        longest.append(lengths)
-    working = attribution_memory(run, longest, settings["kn"])
-    grids = settings["pairs"] * len(settings["shares"]) * (settings["draws"] + settings["orders"])
-    n = len(settings["families"])
+    if not run.has("decoupling"):
+        return []
+    settings, families = run.settings("decoupling"), run.settings("decoupling")["families"]
+    lengths, prompts = [TYPICAL.get(family, run.fact) for family in families], 4 * settings["pairs"]
     return [
-        numbers("prepare_pairs", n),
-        Stage("locate_pairs", jobs, tuple(work), **memory(run, working), disk=disk),
-        numbers("measure_decoupling", n, n * grids * shape.neurons / 5),
+        numbers("prepare_pairs", len(families)),
+        Stage(
+            "locate_pairs",
+            sum(len(pairs_planned.pair_shards(run.plan, run.model, f)) for f in families),
+            tuple(attributing(run, one, prompts, settings["kn"]) for one in lengths),
+            **memory(run, attribution_memory(run, lengths, settings["kn"])),
+            disk=len(families) * prompts / 2 * run.shape.neurons * SCORE_BYTES,
+        ),
+        numbers("measure_decoupling", len(families)),
     ]
