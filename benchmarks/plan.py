@@ -10,24 +10,23 @@ largest resident memory are the kernel's. Disk is what the folder of the run hol
 
 import json
 import os
-import re
-import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from caploc.cli import read_job
+from caploc.commands.verify import planned as planned_jobs
+from caploc.jobs.job import Job
 from machine import RESULTS, save
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PROGRAMS = Path(sys.executable).parent
-COMMAND = "Shell command: caploc "
 MEDIUM_SHAPE = {"layers": 8, "hidden": 512, "ffn": 1376, "heads": 8, "kv_heads": 8}
 MEDIUM: dict[str, Any] = {
     "run": {
@@ -76,35 +75,34 @@ def make_medium(folder: Path, tokenizer: Path) -> Path:
 
 def commands(folder: Path, config: str) -> Iterator[list[str]]:
     """Every job of a run as words, in an order in which their inputs are there."""
-    words = [PROGRAMS / "snakemake", "--dry-run", "--forceall", "--printshellcmds", "--cores", "1"]
-    text = subprocess.run([*words, "--configfile", config], cwd=folder, check=True,
-                          capture_output=True, text=True)  # fmt: skip
-    waiting = [
-        shlex.split(line.removeprefix(COMMAND))
-        for line in (text.stdout + text.stderr).splitlines()
-        if line.startswith(COMMAND)
-    ]
+    with chdir(folder):
+        waiting = list(planned_jobs([config]))
+    outputs = {path for job in waiting for path in job.outputs.values()}
     made: set[Path] = set()
-    known = [read_job(words) for words in waiting]
-    outputs = {path for job in known for path in job.outputs.values()}
     while waiting:
-        rest = []
-        for words in waiting:
-            job = read_job(words)
-            needed = {path for paths in job.inputs.values() for path in paths} & outputs
-            if needed <= made:
-                yield words
-                made |= set(job.outputs.values())
-            else:
-                rest.append(words)
-        assert len(rest) < len(waiting), "jobs wait for each other"
-        waiting = rest
+        ready = [
+            job for job in waiting
+            if {path for paths in job.inputs.values() for path in paths} & outputs <= made
+        ]  # fmt: skip
+        assert ready, "jobs wait for each other"
+        for job in ready:
+            yield words_of(job)
+            made |= set(job.outputs.values())
+        waiting = [job for job in waiting if job not in ready]
+
+
+def words_of(job: Job) -> list[str]:
+    """What the rule of a job calls, with one thread."""
+    words = [job.stage, "--threads", "1", "--spec", json.dumps(job.spec), "--code", job.code]
+    for name, (first, *more) in {n: paths or [""] for n, paths in job.inputs.items()}.items():
+        words += ["--input", f"{name}={first}", *map(str, more)]
+    for name, path in job.outputs.items():
+        words += ["--output", f"{name}={path}"]
+    return words
 
 
 def run_alone(folder: Path, words: list[str]) -> tuple[float, float]:
     """Run one job; processor seconds, MiB."""
-    words = [re.sub(r"^\d+$", "1", word) if before == "--threads" else word
-             for before, word in zip(["", *words], words, strict=False)]  # fmt: skip
     # The copy's own library: the checkout may change meanwhile.
     environment = os.environ | {"PYTHONPATH": str(folder / "workflow")}
     process = subprocess.Popen([PROGRAMS / "caploc", *words], cwd=folder, env=environment,

@@ -10,7 +10,7 @@ import yaml
 from caploc.config import check
 from caploc.estimate.devices import DEVICES, device_named
 from caploc.estimate.run import of_plan
-from caploc.estimate.whole import levers, stages
+from caploc.estimate.whole import levers, measured, stages
 from caploc.jobs.run import Run
 from caploc.records import DataError
 
@@ -84,6 +84,20 @@ def test_levers_name_settings_that_halve_the_stage():
         for p in (plan, Run(config))
     ]
     assert seconds[1] / seconds[0] == pytest.approx(left)
+
+
+def test_a_run_that_was_made_says_what_it_took(tmp_path):
+    plan = plan_of("test")
+    folder = plan.root / "timings/train_model"
+    folder.mkdir(parents=True)
+    (folder / "tiny.jsonl").write_text('{"s": 3.0}\n{"s": 7.5}\n')
+    settings = plan.root / "config.json"
+    for text, expected in ((plan.shown() + "\n", 7.5), ("{}", None)):
+        settings.write_text(text)
+        found = {stage.name: stage for stage in measured(plan, stages(plan))}
+        assert found["train_model"].measured == expected
+        assert found["erase_neurons"].measured is None
+    assert measured(plan, stages(plan)) == stages(plan)
 
 
 def test_two_models_are_added_up():

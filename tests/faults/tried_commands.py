@@ -36,7 +36,7 @@ TESTED = {
     ".venv/bin/snakemake --unlock --configfile mine.yaml":
         "tests/faults/test_operations.py::test_a_killed_snakemake_and_two_runs_at_once",
     ".venv/bin/caploc compare default full":
-        "tests/comparison/test_compare.py::test_the_same_question_of_two_models_stands_in_one_row",
+        "tests/commands/test_compare.py::test_the_same_question_of_two_models_stands_in_one_row",
     ".venv/bin/caploc apply --model results/default/models/embedded/hf --out enhanced --delta "
     "results/default/deltas/embedded/code-writing/cnl/s3.safetensors":
         "tests/commands/test_apply.py::test_trained_slices_are_put_in_and_nothing_else_changes",

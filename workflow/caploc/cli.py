@@ -11,81 +11,77 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Sequence
 from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 from caploc import plugins
 from caploc.jobs.job import Job
 from caploc.jobs.locks import alone
 from caploc.records import DataError
 
-__all__ = ["main", "read_job"]
+__all__ = ["main"]
 
 _TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{30,}\b")
 _FORMAT, _TIME = "%(asctime)s %(message)s", "%H:%M:%S"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one stage or command; 0 on success, 2 with one line for a bad file or setting."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] == ["verify"]:
-        from caploc.jobs.verification import command
+    """Run one stage or command.
 
-        return command(arguments[1:], read_job)
-    if arguments[:1] and arguments[0] in plugins.names("commands"):
-        return _command(arguments[0], arguments[1:])
-    options = _parser().parse_args(arguments)
+    Returns:
+        0 on success; 2 with one line for a bad file or setting; 1 for a failure that should not
+        be, or where `caploc verify` finds something.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    called = arguments[0] if arguments else ""
+    is_command = called in plugins.names("commands")
+    command = plugins.load("commands", called) if is_command else None
+    parser = _parser() if command is None else _command_parser(called, command)
+    options = parser.parse_args(arguments[1:] if is_command else arguments)
     terminal = logging.StreamHandler()
     terminal.setFormatter(_Discreet(_FORMAT, _TIME))
-    if "CAPLOC_PROGRESS" in os.environ:  # Snakemake's logger draws there, see stages/_progress
-        terminal.setLevel(logging.WARNING)
-        os.environ["CAPLOC_LOG"] = str(options.log)
     logging.basicConfig(level=logging.INFO, handlers=[terminal])
     log = logging.getLogger("caploc")
-    # Thread pools read these when their library is loaded, so they are set before any import.
-    os.environ["OMP_NUM_THREADS"] = str(options.threads)
-    # Waiting threads that spin starve each other on a shared machine (measured: 4 times slower).
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ["POLARS_MAX_THREADS"] = str(options.threads)
     try:
-        _log_to(options.log)
+        if command is not None:
+            return command.run(options) or 0
+        _prepare(options, terminal)
         _run(_job(options))
     except DataError as error:
-        log.error("caploc %s: error: %s", options.stage, error)
+        log.error("caploc %s: error: %s", called, error)
         return 2
     except Exception as error:
         remedy = _remedy(error)
         if remedy is None:
-            log.exception("caploc %s failed", options.stage)
+            log.exception("caploc %s failed", called)
             return 1
-        log.error("caploc %s: error: %s; %s", options.stage, " ".join(str(error).split()), remedy)
+        log.error("caploc %s: error: %s; %s", called, " ".join(str(error).split()), remedy)
         return 2
     return 0
 
 
-def _command(name: str, arguments: Sequence[str]) -> int:
-    """Run a command for people; 0 on success, 2 with one line for a bad file or option."""
-    command = plugins.load("commands", name)
+def _command_parser(name: str, command: ModuleType) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"caploc {name}", description=command.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     command.add_arguments(parser)
-    options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format=_FORMAT, datefmt=_TIME)
-    try:
-        command.run(options)
-    except DataError as error:
-        logging.getLogger("caploc").error("caploc %s: error: %s", name, error)
-        return 2
-    return 0
+    return parser
 
 
-def read_job(arguments: Sequence[str]) -> Job:
-    """The job that `caploc` with these arguments would run."""
-    return _job(_parser().parse_args(list(arguments)))
+def _prepare(options: argparse.Namespace, terminal: logging.Handler) -> None:
+    """Threads and logs of a stage."""
+    if "CAPLOC_PROGRESS" in os.environ:  # Snakemake's logger draws there, see jobs/progress
+        terminal.setLevel(logging.WARNING)
+        os.environ["CAPLOC_LOG"] = str(options.log)
+    # Thread pools read these when their library is loaded, so they are set before any import.
+    os.environ["OMP_NUM_THREADS"] = str(options.threads)
+    # Waiting threads that spin starve each other on a shared machine (measured: 4 times slower).
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ["POLARS_MAX_THREADS"] = str(options.threads)
+    _log_to(options.log)
 
 
 def _job(options: argparse.Namespace) -> Job:

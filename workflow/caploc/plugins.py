@@ -18,7 +18,7 @@ __all__ = ["constants", "declared", "experiments", "load", "module_name", "names
 # Folder of each kind of plug-in, where it is not called like the kind.
 _FOLDERS = {"families": "models/families"}
 # Public modules of an experiment that are no stage.
-_PARTS = ("settings", "jobs", "table", "report")
+_PARTS = ("settings", "jobs", "table", "report", "cost")
 
 
 def names(kind: str) -> list[str]:

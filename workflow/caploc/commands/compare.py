@@ -10,17 +10,27 @@ are written, <out>.html and <out>.csv.
 
 import argparse
 import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
-from caploc.comparison.page import as_csv, as_page
-from caploc.comparison.runs import read_run
-from caploc.comparison.side_by_side import tables
-from caploc.files import store
+import jinja2
+import polars as pl
+from markupsafe import Markup
+
+from caploc.files import store, tables
+from caploc.jobs.run import Run
 from caploc.records import DataError
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["FinishedRun", "add_arguments", "differing_settings", "read_run", "run", "side_by_side"]
 
 _LOG = logging.getLogger(__name__)
+_NUMBERS = ("value", "ci_low", "ci_high", "n")
+_NEEDED = ("model", "metric", "value")
+_MOST = 200
+"""Rows of a table on the page; more are in the CSV alone."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,14 +52,248 @@ def run(options: argparse.Namespace) -> None:
     for one in (a, b):
         for table, remedy in one.missing.items():
             _LOG.warning("run %s has no table %s: %s", one.name, table, remedy)
-    matched = tables(a, b)
+    matched = side_by_side(a, b)
     if not matched:
         raise DataError(
             f"{a.folder} and {b.folder} have no table in common; make one in each: snakemake "
             "--cores all tables, with the --configfile of that run"
         )
+    rows = [f.with_columns(pl.lit(name).alias("table")) for name, f in matched.items()]
+    numbers = [f"{name}_{side}" for side in "ab" for name in _NUMBERS]
+    every = pl.concat(rows, how="diagonal_relaxed").drop("primary")
+    every = every.select("table", pl.exclude("table", *numbers, "difference"), *numbers,
+                         "difference")  # fmt: skip
     out = options.out or Path(f"compare-{a.name}-{b.name}")
-    for ending, text in ((".html", as_page(a, b, matched)), (".csv", as_csv(matched))):
+    for ending, text in ((".html", _page(a, b, matched)), (".csv", every.write_csv())):
         path = out.with_name(out.name + ending)
         store.write_text(text, path)
         _LOG.info("wrote %s", path)
+
+
+# A finished run ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """Settings and tables of one run.
+
+    Attributes:
+        folder: of the run.
+        config: checked configuration it ran with.
+        tables: by name.
+        missing: table -> how to make it.
+    """
+
+    folder: Path
+    config: dict[str, Any]
+    tables: dict[str, pl.DataFrame]
+    missing: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """As the configuration calls it."""
+        return self.config["run"]["name"]
+
+
+def read_run(given: str) -> FinishedRun:
+    """Read a run by its folder, or by its name under ``results``.
+
+    Raises:
+        DataError: no such run, not a folder of a run, or one that another version wrote.
+    """
+    folder = next((p for p in (Path(given), Path("results") / given) if p.is_dir()), None)
+    if folder is None:
+        names = sorted(p.parent.name for p in Path("results").glob("*/config.json"))
+        raise DataError(
+            f"{given}: no such folder, and no run of that name under results/; there are: "
+            f"{', '.join(names) or 'none'}"
+        )
+    if not (folder / "config.json").is_file():
+        raise DataError(
+            f"{folder}: not the folder of a run (no config.json in it); expected results/<name>, "
+            "as snakemake makes it"
+        )
+    config = store.read_json(folder / "config.json")
+    try:
+        wanted = Run(config).tables
+    except (KeyError, TypeError):
+        raise DataError(
+            f"{folder / 'config.json'}: not the settings of a run of this version; run snakemake "
+            "once more with the --configfile of that run, which writes them anew"
+        ) from None
+    paths = {table: folder / "tables" / f"{table}.parquet" for table in wanted}
+    remedy = "snakemake --cores all tabulate_{} (with the --configfile of run {})"
+    return FinishedRun(
+        folder, config,
+        {table: _read(path, table) for table, path in paths.items() if path.is_file()},
+        {table: remedy.format(table, config["run"]["name"])
+         for table, path in paths.items() if not path.is_file()},
+    )  # fmt: skip
+
+
+def _read(path: Path, table: str) -> pl.DataFrame:
+    frame = tables.read(path)
+    lacking = [name for name in _NEEDED if name not in frame.columns]
+    if lacking:
+        raise DataError(
+            f"{path}: no column {lacking[0]!r}, so another version of caploc wrote it; make it "
+            f"anew: snakemake --cores all --forcerun tabulate_{table}, with the --configfile of "
+            "that run"
+        )
+    return frame
+
+
+# Side by side ------------------------------------------------------------------------------------
+
+
+def side_by_side(a: FinishedRun, b: FinishedRun) -> dict[str, pl.DataFrame]:
+    """Every table that both runs have, in the order of the first.
+
+    Returns:
+        By table: what identifies a number (a model, method or sigma that differs is ``a | b``),
+        then value, interval and n as ``value_a`` ... ``n_b``, null where a run has no such row,
+        ``difference`` (second minus first) and ``primary``.
+    """
+    return {name: _matched(name, a, b) for name in a.tables if name in b.tables}
+
+
+def _matched(name: str, a: FinishedRun, b: FinishedRun) -> pl.DataFrame:
+    sides = [
+        run.tables[name].with_columns(pl.lit(side).alias("side"), *_kept_apart(run, other, name))
+        for side, run, other in (("a", a, b), ("b", b, a))
+    ]
+    both = pl.concat(sides, how="diagonal_relaxed")
+    # A single neuron of one model is no counterpart of the same number in another.
+    both = both.filter(pl.col("neuron").is_null()).drop("neuron") if "neuron" in both else both
+    lacking = [pl.lit(None).alias(c) for c in (*_NUMBERS, "role") if c not in both.columns]
+    both = both.with_columns(lacking)
+    named = {c for run in (a, b) for c in _identifying(run.tables[name])} & set(both.columns)
+    columns = [c for c in both.columns if c in named]
+    apart = [c for c in ("model", "method", "sigma") if c in named]
+    found = both.group_by(
+        *(c for c in columns if c not in apart),
+        *(c for c in both.columns if c.startswith("same_")),
+        maintain_order=True,
+    ).agg(
+        *(pl.col(c).map_elements(_text, pl.String)
+          .unique(maintain_order=True).str.join(" | ") for c in apart),
+        *(pl.col(c).filter(pl.col("side") == side).last().alias(f"{c}_{side}")
+          for side in "ab" for c in _NUMBERS),
+        (pl.col("role") == "primary").any().alias("primary"),
+    )  # fmt: skip
+    difference = (pl.col("value_b") - pl.col("value_a")).alias("difference")
+    return found.with_columns(difference).select(
+        *columns, *(f"{c}_{side}" for side in "ab" for c in _NUMBERS), "difference", "primary"
+    )
+
+
+def _identifying(table: pl.DataFrame) -> list[str]:
+    return table.columns[: table.columns.index("value")]
+
+
+def _kept_apart(run: FinishedRun, other: FinishedRun, table: str) -> Iterator[pl.Expr]:
+    """Models and methods by which rows are matched: null where each run has only one.
+
+    The id of a mask stands for its sigma, which need not agree.
+    """
+    for column, key in (("model", "models"), ("method", "methods")):
+        if column not in run.tables[table].columns:
+            continue
+        only, others = run.config["run"][key], other.config["run"][key]
+        known = pl.col(column).is_in(only if len(only) == len(others) == 1 else [])
+        yield pl.when(~known).then(pl.col(column)).alias(f"same_{column}")
+
+
+def differing_settings(a: FinishedRun, b: FinishedRun) -> list[tuple[str, str, str]]:
+    """(key, value in the first, value in the second) of every setting that differs."""
+    one, two = dict(_flat(_used(a.config))), dict(_flat(_used(b.config)))
+    return [
+        (key, _text(one.get(key)), _text(two.get(key)))
+        for key in dict.fromkeys([*one, *two])
+        if one.get(key) != two.get(key)
+    ]
+
+
+def _used(config: dict[str, Any]) -> dict[str, Any]:
+    """Without the items of catalogues that the run does not use."""
+    run, used = config["run"], dict(config)
+    for kind in ("models", "tasks", "methods", "masks"):
+        wanted = [*run[kind], *([run["neutral"]] if kind == "tasks" and run["neutral"] else [])]
+        used[kind] = {name: config[kind][name] for name in wanted}
+    used["experiments"] = {name: config["experiments"][name] for name in run["experiments"]}
+    used.pop("facts", None)
+    return used
+
+
+def _flat(value: Any, where: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _flat(inner, f"{where}.{key}".lstrip("."))
+    else:
+        yield where, value
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        return ", ".join(map(_text, value)) or "none"
+    return str(value)
+
+
+# The page ----------------------------------------------------------------------------------------
+
+
+def _page(a: FinishedRun, b: FinishedRun, matched: dict[str, pl.DataFrame]) -> str:
+    """The page as HTML text; needs nothing else."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("caploc", "commands"), autoescape=True, trim_blocks=True,
+        lstrip_blocks=True, undefined=jinja2.StrictUndefined,
+    )  # fmt: skip
+    style = files("caploc.report").joinpath("page.css").read_text(encoding="utf-8")
+    return environment.get_template("compare.html.jinja").render(
+        a=a, b=b, style=Markup(style), settings=differing_settings(a, b), only=_only(a, b),
+        tables=[_shown(name, table) for name, table in matched.items()],
+    )  # fmt: skip
+
+
+def _only(a: FinishedRun, b: FinishedRun) -> list[str]:
+    """Tables that the settings of one run alone ask for."""
+    return [
+        f"Table {table} is of run {run.name} alone: add its experiment to run.experiments of "
+        f"{other.name} and run snakemake again."
+        for run, other in ((a, b), (b, a))
+        for table in sorted({*run.tables, *run.missing} - {*other.tables, *other.missing})
+    ]
+
+
+def _shown(name: str, table: pl.DataFrame) -> dict[str, Any]:
+    """Rows of a table as texts: all, or the primary ones of a long table, or the first."""
+    rows, kind = table, "all"
+    if len(table) > _MOST:
+        primary = table.filter("primary")
+        rows, kind = (table, "the first") if primary.is_empty() else (primary, "the primary ones")
+    rows = rows.head(_MOST)
+    keys = rows.columns[: rows.columns.index("value_a")]
+    used = [c for c in keys if not (rows[c].cast(pl.String).fill_null("") == "").all()]
+    return {
+        "name": name, "columns": used, "kind": kind, "left_out": len(table) - len(rows),
+        "rows": [
+            {
+                "key": ["" if row[c] is None else _text(row[c]) for c in used],
+                "a": _number(row, "a"), "b": _number(row, "b"),
+                "difference": "" if row["difference"] is None else f"{row['difference']:+.4g}",
+            }
+            for row in rows.iter_rows(named=True)
+        ],
+    }  # fmt: skip
+
+
+def _number(row: dict[str, Any], side: str) -> str:
+    value, low, high = (row[f"{name}_{side}"] for name in ("value", "ci_low", "ci_high"))
+    if value is None:
+        return "–"
+    span = "" if low is None or high is None else f" ({low:.4g} to {high:.4g})"
+    return f"{value:.4g}{span}"

@@ -17,7 +17,7 @@ from typing import Any
 from caploc.config import check
 from caploc.estimate.devices import DEVICES, Device, device_named
 from caploc.estimate.run import of_plan
-from caploc.estimate.whole import Lever, levers, stages
+from caploc.estimate.whole import Lever, levers, measured, stages
 from caploc.estimate.work import Stage
 from caploc.jobs.run import Run as Plan
 from caploc.records import DataError
@@ -52,6 +52,8 @@ def run(options: argparse.Namespace) -> None:
     cuda = any(r.cuda for r in of_plan(plan))
     device = device_named(options.device or ("a100-80" if cuda else "cpu"), options.flops)
     found = stages(plan)
+    if options.device is None and options.flops is None:
+        found = measured(plan, found)
     worst = max(found, key=lambda stage: stage.seconds(device))
     saving = levers(plan, worst.name, device)
     if options.json:
@@ -120,6 +122,9 @@ def _lines(
         shortest = max(total / at_once, seconds[worst.name] / max(jobs, 1))
         lines.append(f"{at_once} jobs at once: {_hours(shortest)} hours at best.")
     lines += _warnings(found, device, accelerator)
+    known = sum(stage.measured is not None for stage in found)
+    if known:
+        lines.append(f"Hours of {known} stages are those of the run that was made already.")
     sources = {x.source for r in of_plan(plan) for x in r.lengths.values()}
     lines.append(f"Lengths of samples: {', '.join(sorted(sources))}. See docs/scaling.md.")
     return lines
@@ -174,7 +179,8 @@ def _as_json(plan: Plan, found: list[Stage], device: Device, saving: list[Lever]
         "stages": [
             {
                 "name": s.name, "jobs": s.jobs, "operations": s.operations,
-                "seconds": s.seconds(device), "accelerator_bytes": s.accelerator,
+                "seconds": s.seconds(device), "measured": s.measured is not None,
+                "accelerator_bytes": s.accelerator,
                 "host_bytes": s.host, "disk_bytes": s.disk, "scratch_bytes": s.scratch,
             }
             for s in found

@@ -31,7 +31,6 @@ class Device:
         narrow: hidden size at which half of the efficiency is left; narrow products are slower.
         start_up: seconds until a job has loaded its libraries and a small model.
         start_up_numbers: the same for a job that needs neither torch nor a model.
-        values: values in a second that stages of numbers read.
         efficiency: share of `rate` by kind of work.
     """
 
@@ -44,7 +43,6 @@ class Device:
     narrow: float = 0.0
     start_up: float = 5.5
     start_up_numbers: float = 1.0
-    values: float = 5e7
     efficiency: dict[str, float] = field(
         default_factory=lambda: {"rows": 0.75, "passes": 0.75, "training": 0.6, "generation": 0.5}
     )

@@ -1,6 +1,7 @@
 """One run as the estimates see it: size of a model, lengths of its samples."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,6 +66,10 @@ class Run:
         """Samples of a split, or the first `most` of them."""
         n = self.config["tasks"][task.removesuffix(".shuffled")]["samples"][split]
         return n if most is None else min(n, most)
+
+    def n_facts(self, sets: Iterable[str]) -> int:
+        """Facts of these sets."""
+        return sum(self.config["facts"][name]["n"] for name in sets)
 
     def length(self, task: str) -> Lengths:
         """Of a task or of its shuffled reference."""

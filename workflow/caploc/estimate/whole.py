@@ -1,18 +1,23 @@
 """All stages of a run, what dominates, and which setting would halve it."""
 
 import copy
+import json
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from caploc.estimate import enhancement, facts, tasks
+from caploc import plugins
 from caploc.estimate.devices import Device
 from caploc.estimate.passes import numbers
 from caploc.estimate.run import of_plan
 from caploc.estimate.work import Stage
 from caploc.jobs.run import Run as Plan
 
-__all__ = ["Lever", "levers", "stages"]
+__all__ = ["Lever", "levers", "measured", "stages"]
 
 # Once for the run, whatever the number of models.
 _ONCE = ("prepare_samples", "shuffle_answers", "check_splits", "prepare_facts", "prepare_pairs")
@@ -37,7 +42,7 @@ def stages(plan: Plan) -> list[Stage]:
     """
     found: dict[str, Stage] = {}
     for run in of_plan(plan):
-        for stage in [*tasks.stages(run), *facts.stages(run), *enhancement.stages(run)]:
+        for stage in [stage for module in _cost_modules() for stage in module.cost(run)]:
             if stage.name not in found:
                 found[stage.name] = stage
             elif stage.name not in _ONCE:
@@ -46,6 +51,37 @@ def stages(plan: Plan) -> list[Stage]:
         found[f"tabulate_{table}"] = numbers(f"tabulate_{table}", 1, disk=_TABLE)
     found["write_report"] = numbers("write_report", 1, disk=_REPORT)
     return [replace(stage, disk=stage.disk + _FILES * stage.jobs) for stage in found.values()]
+
+
+def measured(plan: Plan, found: list[Stage]) -> list[Stage]:
+    """Stages with the seconds they took, where this very configuration was run before.
+
+    Args:
+        plan: of a checked configuration; its ``timings`` are Snakemake's.
+        found: its stages.
+    """
+    told = plan.root / "config.json"
+    if not told.is_file() or told.read_text(encoding="utf-8") != plan.shown() + "\n":
+        return found
+    timed = {}
+    for stage in found:
+        files = list((plan.root / "timings" / stage.name).rglob("*.jsonl"))
+        if len(files) == stage.jobs:
+            last = [path.read_text(encoding="utf-8").splitlines()[-1:] for path in files]
+            timed[stage.name] = sum(json.loads(line)["s"] for (line,) in filter(None, last))
+    return [replace(stage, measured=timed.get(stage.name)) for stage in found]
+
+
+@cache
+def _cost_modules() -> tuple[ModuleType, ...]:
+    """Who says what stages cost: the module `cost` beside them."""
+    root = Path(plugins.__file__).parent
+    folders = ["stages", *(f"experiments/{name}" for name in plugins.experiments())]
+    return tuple(
+        import_module(f"caploc.{folder.replace('/', '.')}.cost")
+        for folder in folders
+        if (root / folder / "cost.py").is_file()
+    )
 
 
 def _both(one: Stage, other: Stage) -> Stage:
@@ -113,34 +149,21 @@ def _halved(plan: Plan) -> Iterator[tuple[str, Any, Any, dict[str, Any]]]:
 
 
 def _numbers(plan: Plan) -> Iterator[tuple[str, ...]]:
-    """Paths of settings that take time in proportion, at least about."""
-    for method in plan.settings["methods"]:
-        for key in ("steps", "max_answer_tokens"):
-            if key in plan.config["methods"][method]:
-                yield "methods", method, key
-    of = {
-        "erasure": ("samples", "draws", "exploratory_draws", "answered", "dose_draws"),
-        "cross_erasure": ("samples", "draws"),
-        "enhancement": ("draws", "rates", "epochs", "train_samples", "test_samples", "arms"),
-        "decoupling": ("pairs", "kn"),
-        "fidelity": ("kn", "circuit", "rome"),
-        "reliability": ("draws", "rome"),
-    }
-    inner = ("steps", "noise_samples", "fluency_tokens", "batch_facts", "texts")
-    for experiment in plan.settings["experiments"]:
-        settings = plan.config["experiments"][experiment]
-        for key in of.get(experiment, ()):
-            if isinstance(settings[key], dict):
-                yield from (
-                    ("experiments", experiment, key, name)
-                    for name in inner
-                    if name in settings[key]
-                )
-            elif settings[key] is not None and key != "arms":
-                yield "experiments", experiment, key
-    used = {
-        name
-        for experiment in ("fidelity", "reliability") if experiment in plan.settings["experiments"]
-        for name in plan.config["experiments"][experiment]["facts"]
-    }  # fmt: skip
-    yield from (("facts", name, "n") for name in sorted(used))
+    """Paths of all numbers, and lists of numbers, that stages may take time for."""
+    used = {name for e in plan.settings["experiments"]
+            for name in plan.config["experiments"][e].get("facts", ())}  # fmt: skip
+    roots = [("methods", name) for name in plan.settings["methods"]]
+    roots += [("experiments", name) for name in plan.settings["experiments"]]
+    roots += [("facts", name) for name in sorted(used)]
+    for kind, name in roots:
+        yield from _paths(plan.config[kind][name], (kind, name))
+
+
+def _paths(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _paths(inner, (*path, key))
+    elif type(value) is int or (
+        isinstance(value, list) and all(isinstance(x, int | float) for x in value)
+    ):
+        yield path

@@ -18,9 +18,8 @@ _TWO_THREADS = 1.3
 
 __all__ = ["Kind", "Stage", "Work"]
 
-Kind = Literal["rows", "passes", "training", "generation", "numbers"]
-"""Attribution; forward passes of many tokens; forward, backward and step; one token after another;
-arithmetic on files, whose operations are values read."""
+Kind = Literal["rows", "passes", "training", "generation"]
+"""Attribution; forward passes of many tokens; forward, backward and step; token after token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,7 @@ class Work:
 
     Attributes:
         kind: see `Kind`.
-        operations: floating-point operations; for numbers, values read.
+        operations: floating-point operations.
         calls: calls of the whole model, a backward pass counts as two.
         blocks: decoder blocks in a call.
         weights: bytes of the weights that a call reads.
@@ -47,8 +46,6 @@ class Work:
 
     def seconds(self, device: Device) -> float:
         """Time on one device."""
-        if self.kind == "numbers":
-            return self.operations / device.values
         wide = 1 / (1 + device.narrow / self.hidden)
         busy = self.operations / (device.rate * device.efficiency[self.kind] * wide)
         waiting = self.calls * self.weights / device.bandwidth
@@ -68,6 +65,7 @@ class Stage:
         host: bytes of memory at most.
         disk: bytes that stay.
         scratch: further bytes of disk while it runs.
+        measured: seconds that all its jobs took in an earlier run, where that is known.
     """
 
     name: str
@@ -77,13 +75,16 @@ class Stage:
     host: float = 0.0
     disk: float = 0.0
     scratch: float = 0.0
+    measured: float | None = None
 
     @property
     def operations(self) -> float:
         """Floating-point operations of all jobs."""
-        return sum(w.operations for w in self.work if w.kind != "numbers")
+        return sum(w.operations for w in self.work)
 
     def seconds(self, device: Device) -> float:
         """Time of all jobs, one after another."""
+        if self.measured is not None:
+            return self.measured
         start = device.start_up if self.accelerator is not None else device.start_up_numbers
         return self.jobs * start + sum(w.seconds(device) for w in self.work)

@@ -1,16 +1,11 @@
-"""`caploc verify`: is every file of a run undamaged, and what today's settings and code would make?
+"""Is every file of a run undamaged, and what today's settings and code would make?
 
-The jobs come from Snakemake itself: a dry run told to run everything prints the command of each
-job, with its settings, the digest of its code, its inputs and its outputs. The files are compared
-with the receipts that their jobs left, so that nothing depends on the folder ``.snakemake``.
+The files are compared with the receipts that their jobs left.
 """
 
-import argparse
 import json
 import shlex
-import subprocess
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,11 +15,10 @@ from caploc.jobs.job import Job
 from caploc.jobs.receipts import named_files, read_receipt, receipt_of
 from caploc.records import DataError
 
-__all__ = ["BAD", "Finding", "command", "findings", "remedies"]
+__all__ = ["BAD", "Finding", "findings", "remedies"]
 
 BAD = ("damaged", "foreign", "stale")
 """Kinds of findings that must be mended; "left over" is only in the way."""
-_COMMAND = "Shell command: "
 # More files than this are named by their rules in the command that mends them.
 _MANY = 40
 # Written by Snakemake, or with times in them: no job's output.
@@ -49,48 +43,6 @@ class Finding:
     reason: str
     job: Job | None = None
     follows: bool = False
-
-
-def command(arguments: Sequence[str], read_job: Callable[[Sequence[str]], Job]) -> int:
-    """Check the run of a configuration and print what is wrong.
-
-    Args:
-        arguments: of ``caploc verify``.
-        read_job: reads the arguments of a stage.
-
-    Returns:
-        0 if every file that is there is right, 1 if one is not, 2 if nothing could be checked.
-    """
-    parser = argparse.ArgumentParser(
-        prog="caploc verify",
-        description="Check that the files of a run are undamaged and are what today's settings and "
-        "code would make. Run it where Snakemake runs. Status 0: all is well; 1: something is "
-        "listed that must be mended; 2: the run could not be checked.",
-    )
-    parser.add_argument("--configfile", nargs="+", default=[], help="as given to snakemake")
-    options = parser.parse_args(list(arguments))
-    try:
-        jobs = [read_job(words) for words in _planned(options.configfile)]
-        found = findings(jobs)
-    except DataError as error:
-        sys.stderr.write(f"caploc verify: error: {error}\n")
-        return 2
-    outputs = [path for job in jobs for path in job.outputs.values()]
-    missing = sum(not path.is_file() for path in outputs)
-    bad = {finding.path for finding in found if finding.kind in BAD}
-    lines = [
-        f"{finding.kind:<9} {finding.path}: {finding.reason}"
-        for finding in found
-        if not finding.follows
-    ]
-    followers = sum(finding.follows for finding in found)
-    if followers:
-        lines.append(f"stale     {followers} more files, made from those above")
-    right = len(outputs) - missing - len(bad & set(outputs))
-    lines.append(f"{right} of {len(outputs)} files are right, {missing} are not there yet")
-    lines += remedies(found, options.configfile)
-    sys.stdout.write("\n".join(lines) + "\n")
-    return int(bool(bad))
 
 
 def remedies(found: Iterable[Finding], configfiles: Sequence[str] = ()) -> list[str]:
@@ -267,19 +219,3 @@ def _stranger(path: Path) -> Finding:
         return Finding(path, "foreign", "no job of this configuration made it")
     reason = f"made by {receipt['stage']}, no job of today's configuration makes it"
     return Finding(path, "left over", reason)
-
-
-def _planned(configfiles: Sequence[str]) -> Iterator[list[str]]:
-    """Arguments of every stage that a run from nothing would call."""
-    words = [sys.executable, "-m", "snakemake", "--dry-run", "--forceall", "--printshellcmds"]
-    words += ["--rerun-incomplete", "--cores", "1", "--nocolor"]
-    words += ["--configfile", *configfiles] if configfiles else []
-    done = subprocess.run(words, capture_output=True, text=True)
-    if done.returncode != 0:
-        last = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()][-3:]
-        raise DataError(f"snakemake cannot plan this run: {' '.join(last)}")
-    for line in (done.stdout + done.stderr).splitlines():
-        if line.startswith(_COMMAND):
-            found = shlex.split(line.removeprefix(_COMMAND))
-            if "caploc" in found:
-                yield found[found.index("caploc") + 1 :]

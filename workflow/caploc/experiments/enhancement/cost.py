@@ -1,4 +1,4 @@
-"""The stage that trains neurons: how often, and what it keeps meanwhile."""
+"""Passes of enhancement: how often neurons are trained, and what is kept meanwhile."""
 
 from dataclasses import replace
 from math import ceil
@@ -8,7 +8,7 @@ from caploc.estimate.run import Run
 from caploc.estimate.work import Stage, Work
 from caploc.experiments.enhancement import jobs as planned
 
-__all__ = ["stages"]
+__all__ = ["cost"]
 
 _DRAWN = ("layer", "uniform")
 _CROSSED = ("located", "layer")
@@ -20,12 +20,12 @@ _BYTES_A_VALUE = 20
 _BATCH = 64
 
 
-def stages(run: Run) -> list[Stage]:
+def cost(run: Run) -> list[Stage]:
     """`enhance_task`, where the run has the experiment."""
     return [_enhance(run)] if run.has("enhancement") else []
 
 
-def trainings(run: Run) -> list[tuple[str, int, int]]:
+def _trainings(run: Run) -> list[tuple[str, int, int]]:
     """(arm, trainings of it, trainings of it that are tested) of one task.
 
     Of several rates, every arm trains with each to choose; then every run trains with the rate that
@@ -57,7 +57,7 @@ def _enhance(run: Run) -> Stage:
         n = run.samples(task, "train", settings["train_samples"])
         steps = max(n // settings["batch"], 1) * epochs[-1]
         state = 0.0
-        for arm, trained, tested in trainings(run):
+        for arm, trained, tested in _trainings(run):
             share = 1.0 if arm in _LARGE else _LOCATED
             work += [training(run, lengths, steps * trained, settings["batch"], share)]
             # Values and two moments, and the values of every epoch that is tested.
@@ -65,13 +65,13 @@ def _enhance(run: Run) -> Stage:
             work += _tests(run, task, tested * len(epochs))
             answers += tested * len(epochs) * run.samples(task, "test", settings["test_samples"])
         if len(settings["rates"]) > 1:
-            n_validation = sum(trained for _, trained, _ in trainings(run))
+            n_validation = sum(trained for _, trained, _ in _trainings(run))
             read = n_validation * run.samples(task, "validation") * lengths.total
             work.append(reading(run, read, read / 2, _BATCH * lengths.total))
         targets, n_masks = planned.targets(run.plan, task), len(planned.masks(run.plan))
         work += [piece for target in targets for piece in _tests(run, target, 1)]
         for target in targets[1:]:
-            crossed = sum(t for a, _, t in trainings(run) if a in _CROSSED)
+            crossed = sum(t for a, _, t in _trainings(run) if a in _CROSSED)
             work += _tests(run, target, len(settings["sets"]) * crossed / n_masks)
         kept = max(kept, state)
     every = [run.length(task) for task in tasks]

@@ -1,16 +1,51 @@
 """Two runs side by side: rows that belong together, and what is not there."""
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
+import yaml
 
 from caploc.cli import main
-from caploc.comparison.runs import read_run
-from caploc.comparison.side_by_side import differing_settings, tables
+from caploc.commands.compare import differing_settings, read_run, side_by_side
+from caploc.config import check
 from caploc.files import store
-from conftest import ERASURE
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+ERASURE = [
+    {"model": "m", "dataset": "emotions", "mask": "s6", "sigma": 6.0, "control": "", "neuron": None,
+     "metric": "accuracy", "value": 0.5, "ci_low": 0.4, "ci_high": 0.6, "n": 40, "role": "primary"},
+    {"model": "m", "dataset": "reviews", "mask": "s6", "sigma": 6.0, "control": "", "neuron": None,
+     "metric": "accuracy", "value": 0.75, "ci_low": None, "ci_high": None, "n": 40, "role": ""},
+    {"model": "m", "dataset": "reviews", "mask": "s6", "sigma": 6.0, "control": "", "neuron": 7,
+     "metric": "score", "value": 0.1, "ci_low": None, "ci_high": None, "n": None, "role": ""},
+]  # fmt: skip
+
+
+@pytest.fixture
+def finish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """``finish(name, model, rows, sigma=6.0)``: a run with the table erasure, or without any."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(
+        name: str, model: str, rows: list[dict[str, Any]] | None = None, sigma: float = 6.0
+    ) -> Path:
+        config = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
+        config["run"] |= {"name": name, "models": [model], "experiments": ["erasure"]}
+        config["models"][model] = {"family": "llama", "path": f"/models/{model}"}
+        config["masks"]["s6"]["sigma"] = sigma
+        folder = Path("results") / name
+        store.write_json(check(config), folder / "config.json")
+        if rows is not None:
+            told = [row | {"model": model, "sigma": sigma} for row in rows]
+            table = pa.Table.from_pylist(told)
+            store.write_table(table, folder / "tables" / "erasure.parquet", {})
+        return folder
+
+    return make
 
 
 def changed(**values):
@@ -25,21 +60,33 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 def test_the_same_question_of_two_models_stands_in_one_row(finish):
     finish("one", "a", ERASURE)
     finish("two", "b", changed(value=0.625), sigma=3.0)
-    (table,) = tables(read_run("one"), read_run("results/two"))
-    emotions, reviews = table.rows
-    assert emotions.key["model"] == "a | b" and emotions.key["sigma"] == "6 | 3"
-    assert (emotions.a["value"], emotions.b["value"], emotions.difference) == (0.5, 0.625, 0.125)
-    assert emotions.primary and not reviews.primary
-    assert reviews.difference == 0
+    table = side_by_side(read_run("one"), read_run("results/two"))["erasure"]
+    emotions, reviews = table.rows(named=True)
+    assert emotions["model"] == "a | b" and emotions["sigma"] == "6 | 3"
+    values = (emotions["value_a"], emotions["value_b"], emotions["difference"])
+    assert values == (0.5, 0.625, 0.125)
+    assert emotions["primary"] and not reviews["primary"]
+    assert reviews["difference"] == 0
+
+
+def test_models_are_matched_by_name_where_a_run_has_several(finish):
+    finish("one", "a", ERASURE)
+    folder = finish("two", "b", ERASURE)
+    config = store.read_json(folder / "config.json")
+    config["run"]["models"].append("c")
+    store.write_json(config, folder / "config.json")
+    table = side_by_side(read_run("one"), read_run("two"))["erasure"]
+    assert table["model"].to_list() == ["a", "a", "b", "b"]
+    assert table["difference"].null_count() == 4
 
 
 def test_a_row_of_one_run_alone_stays(finish):
     finish("one", "a", ERASURE)
     finish("two", "b", ERASURE[1:])
-    (table,) = tables(read_run("one"), read_run("two"))
-    (emotions,) = [row for row in table.rows if row.key["dataset"] == "emotions"]
-    assert emotions.b["value"] is None and emotions.difference is None
-    assert emotions.key["model"] == "a"
+    table = side_by_side(read_run("one"), read_run("two"))["erasure"]
+    (emotions,) = (row for row in table.rows(named=True) if row["dataset"] == "emotions")
+    assert emotions["value_b"] is None and emotions["difference"] is None
+    assert emotions["model"] == "a"
 
 
 def test_settings_that_differ(finish):

@@ -1,1 +1,0 @@
-"""Two runs side by side: their settings, and every number that both have."""
