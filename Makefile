@@ -7,7 +7,7 @@ SOURCES := workflow/caploc workflow/snakemake_logger_plugin_caploc tests benchma
 
 PLUGIN := $(VENV)/slurm
 
-.PHONY: demo test test-fast slurm-test check format schema bench clean
+.PHONY: demo test test-fast slurm-test check format schema snapshot bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed  ## train, locate, report: the whole default run
@@ -50,6 +50,10 @@ format: $(VENV)/.installed-dev  ## rewrite the sources in house style
 schema: $(VENV)/.installed  ## write workflow/schemas/config.schema.yaml from the settings classes
 	$(BIN)/python -c "from caploc.config import schema_text; print(schema_text(), end='')" \
 	  >workflow/schemas/config.schema.yaml
+
+snapshot: $(VENV)/.installed-dev  ## write tests/workflow/golden: what reruns after a change, what runs
+	SNAPSHOT=write HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q tests/workflow/test_invalidation_matrix.py \
+	  tests/workflow/test_run_configs.py -k "reruns or planned_jobs"
 
 bench: $(VENV)/.installed-dev  ## measure; writes benchmarks/results
 	$(BIN)/python benchmarks/run.py

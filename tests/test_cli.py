@@ -23,7 +23,7 @@ def called(monkeypatch, tmp_path):
         (tmp_path / name).touch()
 
     def call(*arguments, run=jobs.append):
-        monkeypatch.setattr(plugins, "load", lambda kind, name: SimpleNamespace(run=run))
+        monkeypatch.setattr(cli, "import_module", lambda name: SimpleNamespace(run=run))
         for name in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS"):
             monkeypatch.setenv(name, "0")
         return cli.main(["build_mask", *arguments]), jobs
@@ -127,7 +127,7 @@ def test_an_unknown_stage_lists_the_stages():
 def test_help_lists_the_stages_without_loading_them():
     done = caploc("--help")
     assert done.returncode == 0
-    for name in plugins.names("stages"):
+    for name in plugins.stages():
         assert name in done.stdout.replace("\n", " ")
 
 

@@ -131,8 +131,7 @@ def test_the_number_of_questions_that_is_enough():
     config["run"] |= mine["run"]
     for kind in ("models", "tasks"):
         config[kind] |= mine[kind]
-    schema = read_schema(REPOSITORY / "workflow/schemas/config.schema.yaml")
-    checked = check(config, schema)
+    checked = check(config)
     wanted = checked["tasks"]["questions"]["samples"]
     assert list(wanted.values()) == [1000, 1000, 200, 500]
     enough = [all(len(cut(n, wanted)[s]) >= 20 for s in ("locate", "train", "test"))
