@@ -83,7 +83,7 @@ def third_party(module: str, *, lazy: bool = True) -> set[str]:
 
 
 def unit(module: str) -> str:
-    return (module.split(".") + [""])[1]
+    return [*module.split("."), ""][1]
 
 
 def folder(module: str) -> str:

@@ -61,6 +61,7 @@ def test_every_public_module_of_an_experiment_is_a_stage_or_a_part():
 
 def test_listing_loads_no_plugin():
     code = "import sys; from caploc import plugins; before = set(sys.modules); "
-    code += f"[plugins.names(kind) for kind in {KINDS!r}]; plugins.stages(); print(*(set(sys.modules) - before))"
+    code += f"[plugins.names(kind) for kind in {KINDS!r}]; plugins.stages(); "
+    code += "print(*(set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

@@ -40,7 +40,7 @@ def shared() -> Path:
 
 @pytest.fixture
 def snapshot() -> Callable[[str, str], None]:
-    """Compare a text with the one that is kept, or with SNAPSHOT=write keep it (`make snapshot`)."""
+    """Compare a text with the one that is kept; `make snapshot` keeps it."""
 
     def compare(name: str, found: str) -> None:
         path = Path(__file__).parent / f"golden/{name}.txt"

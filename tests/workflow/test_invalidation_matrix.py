@@ -17,9 +17,9 @@ from caploc import plugins
 
 HERE = Path(__file__).parent
 HEAD = """\
-# What a change reruns, made by `make snapshot`: a setting or a module, and the rules whose jobs are
-# told something else or run other code. Rules after those rerun because their inputs were made anew.
-# write_report stands nowhere among the settings: it reruns for each, since the page prints them all.
+# What a change reruns, made by `make snapshot`: a setting or a module, and the rules whose jobs
+# are told something else or run other code. Rules after those rerun for their new inputs.
+# write_report stands nowhere among the settings: the page prints them all.
 """
 # Consumed by no rule but the report, which prints every setting: each with the reason.
 SHOWN_ONLY = {
