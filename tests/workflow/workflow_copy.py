@@ -4,12 +4,12 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from warm import programs
+
 REPOSITORY = Path(__file__).resolve().parents[2]
-SNAKEMAKE = Path(sys.executable).parent / "snakemake"
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Workflow:
 
     def call(self, *arguments: str, config: str | None = "config/test.yaml", **environment: str):
         """Run snakemake with a bare PATH and no activated environment."""
-        command = [str(SNAKEMAKE), "--cores", "2", *arguments]
+        command = [str(programs() / "bin/snakemake"), "--cores", "2", *arguments]
         if config is not None:
             command += ["--configfile", config]
         return subprocess.run(
