@@ -8,7 +8,7 @@ import sys
 import polars as pl
 import pytest
 import yaml
-from workflow_copy import REPOSITORY
+from workflow_copy import REPOSITORY, Workflow
 
 from caploc.config import check
 from caploc.files.masks import read_mask
@@ -66,7 +66,7 @@ def own(tmp_path_factory, fresh):
              "PYTHONPATH": str(folder / "workflow")},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
-    return type(fresh)(folder)
+    return Workflow(folder)
 
 
 @pytest.fixture(scope="module")

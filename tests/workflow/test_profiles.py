@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from workflow_copy import REPOSITORY
+from workflow_copy import REPOSITORY, Workflow
 from workflow_rules import read_rules
 
 PROFILES = {
@@ -71,6 +71,7 @@ def test_no_group_waits_for_itself(fresh, need):
     """Snakemake refuses a group that one of its own jobs has to wait for outside of it."""
     plugin = Path(sys.prefix) / "slurm"
     need("slurm", plugin.is_dir(), "no Slurm plug-in of Snakemake (make .venv/.installed-dev)")
+    fresh = Workflow(fresh.folder, programs=Path(sys.prefix))  # it looks for plug-ins when loaded
     path = {"PYTHONPATH": f"{fresh.folder / 'workflow'}:{plugin}"}
     options = ("--dry-run", "--workflow-profile", "profiles/slurm")
     assert "Group job tables" in fresh.run(*options, **path)

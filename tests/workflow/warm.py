@@ -1,9 +1,9 @@
 """A process that has loaded the libraries once, and forks for every command that it is sent.
 
 A start of `caploc` or Snakemake takes seconds, nearly all of them imports. `programs()` is a folder
-like that of a virtual environment whose `bin/caploc` and `bin/snakemake` hand their arguments, folder,
-environment and open files to the process here; a fork of it runs the command. Nothing of this
-project is loaded before the fork, so that a copy with edits runs its own code. Tests of kills, of a
+like that of a virtual environment whose `bin/caploc` and `bin/snakemake` hand their arguments,
+folder, environment and open files to the process here; a fork of it runs the command. Nothing of
+caploc is loaded before the fork, so that a copy with edits runs its own code. Tests of kills, of a
 newcomer and of Slurm start the real programs.
 """
 
