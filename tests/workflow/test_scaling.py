@@ -40,11 +40,6 @@ def test_settings():
     check(config)
 
 
-def test_files_named_exist():
-    for path in re.findall(r"`((?:workflow|benchmarks|config)/[\w/.-]*)`", TEXT):
-        assert (REPOSITORY / path).exists(), path
-
-
 def test_the_share_of_the_peak_is_the_one_of_the_table():
     assert f"times {DEVICES['h100'].efficiency['rows']:g}" in TEXT
 
