@@ -43,10 +43,12 @@ def extended(tmp_path_factory, fresh):
     for page, text in PAGES.items():
         for name, content in named_blocks(page, "python"):
             assert not (folder / name).exists(), f"{name} is there already: choose another example"
-            (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text(content)
         for name, content in named_blocks(page, "json"):
             (folder / name).write_text(content)
+        for name, content in named_blocks(page, "diff"):
+            for old, new in re.findall(r"((?:^-.*\n)+)((?:^\+.*\n)+)", content, flags=re.M):
+                _replace(folder / name, *(re.sub(r"(?m)^[-+]", "", t)[:-1] for t in (old, new)))
         for content in re.findall(r"^```yaml\n(.*?)^```$", text, flags=re.M | re.S):
             config = merged(config, yaml.safe_load(content))
     (folder / "extended.yaml").write_text(yaml.safe_dump(config))
@@ -55,11 +57,17 @@ def extended(tmp_path_factory, fresh):
     return folder / "results/extended"
 
 
+def _replace(path, old, new):
+    text = path.read_text()
+    assert text.count(old) == 1, f"{path.name} holds {old!r} {text.count(old)} times"
+    path.write_text(text.replace(old, new))
+
+
 def test_every_block_of_the_pages_is_understood():
     kinds = {kind for text in PAGES.values() for kind in re.findall(r"^```(\w+)$", text, re.M)}
-    assert kinds == {"python", "json", "yaml"}
+    assert kinds == {"python", "json", "diff", "yaml"}
     for page, text in PAGES.items():
-        for kind in ("python", "json"):
+        for kind in ("python", "json", "diff"):
             assert len(named_blocks(page, kind)) == text.count(f"```{kind}\n"), (page, kind)
 
 
