@@ -92,7 +92,7 @@ def test_matrices_that_do_not_fit_are_refused_as_ever(other):
 IN_A_PROCESS = """
 import torch, warnings
 warnings.simplefilter("error")
-from caploc.forward import products
+from caploc.attribution import products
 calls, own = [], products._onednn
 products._onednn = lambda *a: calls.append(1) or own(*a)
 products.use_onednn(); products.use_onednn()

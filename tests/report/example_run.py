@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from caploc.experiments.decoupling.table import DECOUPLING
 from caploc.experiments.reliability.table import RELIABILITY
-from caploc.files import _old_tables as _tables
 from caploc.files import store
+from caploc.files import tables as _tables
 from caploc.jobs.digests import file_digest
 from caploc.jobs.job import Job
 

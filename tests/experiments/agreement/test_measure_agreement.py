@@ -7,8 +7,8 @@ import pytest
 
 from caploc.experiments.agreement import measure_agreement
 from caploc.files import store
-from caploc.files._old_tables import AGREEMENT
 from caploc.files.scores import read_scores
+from caploc.files._old_tables import AGREEMENT
 from caploc.stages import aggregate_scores
 
 IDS = {"model": "m", "task": "sums", "method": "cnl", "mask": "s2"}
