@@ -1,4 +1,4 @@
-"""The same rules on real records and on a really pretrained model, down to masks, agreement and erasure."""
+"""The same rules on real records and a really pretrained model: masks, agreement, erasure."""
 
 import json
 import shutil
