@@ -7,7 +7,7 @@ SOURCES := workflow/caploc workflow/snakemake_logger_plugin_caploc tests benchma
 
 PLUGIN := $(VENV)/slurm
 
-.PHONY: demo test test-fast slurm-test check format schema bench clean
+.PHONY: demo test test-all test-fast slurm-test check format schema snapshot bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed  ## train, locate, report: the whole default run
@@ -15,17 +15,19 @@ demo: $(VENV)/.installed  ## train, locate, report: the whole default run
 	@echo
 	@echo "Open the report: file://$(CURDIR)/results/default/report.html"
 
-# Tests in one process can run side by side; those that start Snakemake want the cores themselves.
-LONG := workflow or slurm or shared
-FAST_TESTS := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 -m "not ($(LONG))"
-LONG_TESTS := HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m "$(LONG)"
+# Two at a time; what shares a finished run or a file of long tests stays in one process.
+PYTEST := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+TESTS := $(PYTEST) -n 2 --dist loadgroup
 
-test: $(VENV)/.installed-dev check  ## the whole test suite; never runs the demo
-	@$(FAST_TESTS); fast=$$?; $(LONG_TESTS); long=$$?; \
-	  echo "fast tests: exit $$fast, long tests: exit $$long (0: passed)"; exit $$((fast || long))
+test: $(VENV)/.installed-dev check  ## a quarter of an hour: all but Slurm; never runs the demo
+	$(TESTS) -m "not slurm"
 
-test-fast: $(VENV)/.installed-dev  ## below 5 minutes: all but the workflow, Slurm and real data
-	$(FAST_TESTS)
+test-all: $(VENV)/.installed-dev check  ## `test`, then the workflow on a throwaway Slurm cluster
+	@$(TESTS) -m "not slurm"; most=$$?; $(PYTEST) -m slurm; slurm=$$?; \
+	  echo "tests: exit $$most, Slurm: exit $$slurm (0: passed)"; exit $$((most || slurm))
+
+test-fast: $(VENV)/.installed-dev  ## 3 minutes: all but the workflow, Slurm and real data
+	$(TESTS) -m "not (workflow or slurm or shared)"
 
 slurm-test: $(VENV)/.installed-dev  ## the workflow on a throwaway Slurm cluster of two nodes
 	@PATH="$$PATH:/usr/sbin:/sbin"; for program in munged slurmctld slurmd sbatch; do \
@@ -50,6 +52,10 @@ format: $(VENV)/.installed-dev  ## rewrite the sources in house style
 schema: $(VENV)/.installed  ## write workflow/schemas/config.schema.yaml from the settings classes
 	$(BIN)/python -c "from caploc.config import schema_text; print(schema_text(), end='')" \
 	  >workflow/schemas/config.schema.yaml
+
+snapshot: $(VENV)/.installed-dev  ## write tests/workflow/golden: what reruns after a change, what runs
+	SNAPSHOT=write HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q tests/workflow/test_invalidation_matrix.py \
+	  tests/workflow/test_run_configs.py -k "reruns or planned_jobs"
 
 bench: $(VENV)/.installed-dev  ## measure; writes benchmarks/results
 	$(BIN)/python benchmarks/run.py

@@ -46,8 +46,8 @@ import pyarrow as pa
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-from caploc import store
-from caploc.jobs.digests import Job
+from caploc.files import store
+from caploc.jobs.job import Job
 from caploc.stages import attribute_shard
 folder, n = Path(sys.argv[1]), int(sys.argv[2])
 words = ["<unk>", "one", "two", "three", "four", "=", "+"]

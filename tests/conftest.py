@@ -18,6 +18,35 @@ from caploc.jobs.job import Job
 settings.register_profile("suite", derandomize=True, deadline=None)
 settings.load_profile("suite")
 
+# Groups of long tests run first, the longest in front: two processes then end at about one time.
+LONGEST = ("test_kills", "finished", "test_real_input", "undisturbed", "test_newcomer")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What shares an expensive fixture stays in one process of `pytest -n 2 --dist loadgroup`."""
+
+    def group(item: pytest.Item) -> str:
+        if item.get_closest_marker("workflow") is None:
+            return ""
+        shared = [name for name in ("finished", "undisturbed") if name in _fixtures(item)]
+        name = item.path.stem
+        return name if name == "test_kills" or not shared else shared[-1]
+
+    def place(item: pytest.Item) -> tuple[int, str]:
+        name = group(item)
+        rank = LONGEST.index(name) if name in LONGEST else len(LONGEST) + (not name)
+        return rank, name
+
+    for item in items:
+        if name := group(item):
+            item.add_marker(pytest.mark.xdist_group(name))
+    items.sort(key=place)
+
+
+def _fixtures(item: pytest.Item) -> list[str]:
+    return getattr(item, "fixturenames", [])
+
+
 ShardWriter = Callable[..., Path]
 Need = Callable[[str, bool, str], None]
 

@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import yaml
+from workflow_rules import read_rules
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 ENVS = REPOSITORY / "envs"
@@ -34,11 +35,8 @@ def test_conda_gives_jobs_the_pinned_packages_without_snakemake():
 
 
 def test_every_rule_names_an_environment_that_exists():
-    for path in (REPOSITORY / "workflow/rules").glob("*.smk"):
-        text = path.read_text()
-        assert text.count("\n    conda:\n") == text.count("\nrule ")
-        for name in re.findall(r"conda:\n +\"(.+)\"", text):
-            assert (path.parent / name).is_file(), f"{path.name}: {name}"
+    for rule in read_rules().values():
+        assert (REPOSITORY / "workflow/rules" / str(rule.conda_env)).is_file(), rule.name
 
 
 def test_every_pin_is_among_the_constraints():

@@ -1,104 +1,47 @@
-"""Which module may import which: arrows point to lower layers only."""
+"""Which module may import which: arrows point to lower layers, and into no other room's drawers."""
 
 import ast
+import re
 import subprocess
 import sys
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+import yaml
+from workflow_copy import REPOSITORY, copy_repository
 
 import caploc
+from caploc import plugins
 from caploc.jobs.digests import imported_modules
 
 ROOT = Path(caploc.__file__).parent
-# A folder or module imports from itself and from lines above its own.
+# A module imports from its own folder and from what stands before it.
 ORDER = (
-    {"records", "atomic", "syntax"},
-    {"store", "provenance", "plugins", "exclusive"},
-    {"config", "plan", "receipts", "unfinished"},
-    {"verification", "reuse"},
-    {"statistics", "masks", "agreement", "aggregation", "shards"},
-    {
-        "scores",
-        "effects",
-        "crossing",
-        "located",
-        "fidelity",
-        "decoupling",
-        "reliability",
-        "budgets",
-    },
-    {"models", "tasks"},
-    {"facts"},
-    {"training"},
-    {"attribution"},
-    {"locators"},
-    {"interventions"},
-    {"evaluation"},
-    {"candidates"},
-    {"planting"},
-    {"estimate"},
-    {"report", "comparison"},
-    {"stages"},
-    {"commands"},
-    {"cli"},
-)
-RANK = {unit: rank for rank, units in enumerate(ORDER) for unit in units}
-NUMBERS = (
-    "statistics",
-    "effects",
-    "crossing",
-    "masks",
-    "agreement",
-    "aggregation",
-    "shards",
-    "scores",
-    "located",
-    "fidelity",
-    "decoupling",
-    "reliability",
-    "budgets",
-)
-NUMBER_STAGES = (
-    "aggregate_scores",
-    "aggregate_mixture",
-    "build_mask",
-    "measure_agreement",
-    "measure_overlap",
-    "tabulate_agreement",
-    "tabulate_neurons",
-    "tabulate_base",
-    "tabulate_samples",
-    "tabulate_completeness",
-    "tabulate_enhancement",
-    "measure_fidelity",
-    "measure_kn_on_tasks",
-    "tabulate_fidelity",
-    "tabulate_tracing",
-    "tabulate_erasure",
-    "tabulate_cross_erasure",
-    "tabulate_cross_overlap",
-    "measure_reliability",
-    "measure_ablation",
-    "tabulate_reliability",
-    "measure_decoupling",
-    "tabulate_decoupling",
-    "rank_plant",
-    "tabulate_known_answer",
-)
+    "records", "settings", "plugins", "signatures", "locator_settings", "catalogues", "config",
+    "measures", "files", "jobs", "samples", "models", "forward", "attribution", "locating",
+    "locators", "interventions", "tasks", "facts", "training", "report", "stages", "experiments",
+    "estimate", "commands", "cli",
+)  # fmt: skip
 ENGINE = ("models", "attribution", "locators", "interventions")
-HEAVY = {"torch", "transformers", "polars", "datasets", "pandas", "altair"}
+LOADS_MODELS = {"torch", "transformers", "datasets", "pandas", "altair"}
 
 
 def module_name(path: Path) -> str:
-    return ".".join(("caploc", *path.relative_to(ROOT).with_suffix("").parts))
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(("caploc", *(parts if parts[-1] != "__init__" else parts[:-1])))
 
 
 MODULES = {module_name(path): path for path in sorted(ROOT.rglob("*.py"))}
 
 
-def imports(module: str, *, lazy: bool = True) -> set[str]:
-    """Dotted names that a module imports; without `lazy` only those outside functions."""
+@cache
+def imported(module: str, *, lazy: bool = True) -> frozenset[tuple[str, str]]:
+    """(module, name in it) that a module imports; without `lazy` only those outside functions.
+
+    The name is empty where the module itself is imported.
+    """
     tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
     inside = {
         node
@@ -106,17 +49,23 @@ def imports(module: str, *, lazy: bool = True) -> set[str]:
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         for node in ast.walk(function)
     }
-    found: set[str] = set()
+    found: set[tuple[str, str]] = set()
     for node in ast.walk(tree):
         if node in inside and not lazy:
             continue
         if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
+            found.update((alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{module}: relative import"
-            names = {f"{node.module}.{alias.name}" for alias in node.names}
-            found.update(name if name in MODULES else str(node.module) for name in names)
-    return found
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                found.add((full, "") if full in MODULES else (str(node.module), alias.name))
+    return frozenset(found)
+
+
+def ours(module: str) -> list[tuple[str, str]]:
+    """What a module imports from this library."""
+    return sorted(found for found in imported(module) if found[0].split(".")[0] == "caploc")
 
 
 def third_party(module: str, *, lazy: bool = True) -> set[str]:
@@ -125,7 +74,7 @@ def third_party(module: str, *, lazy: bool = True) -> set[str]:
     while todo:
         current = todo.pop()
         seen.add(current)
-        for name in imports(current, lazy=lazy):
+        for name, _ in imported(current, lazy=lazy):
             top = name.partition(".")[0]
             if name in MODULES:
                 todo += [name] if name not in seen else []
@@ -135,63 +84,132 @@ def third_party(module: str, *, lazy: bool = True) -> set[str]:
 
 
 def unit(module: str) -> str:
-    return module.split(".")[1]
+    return [*module.split("."), ""][1]
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if m != "caploc.__init__"])
-def test_imports_go_to_lower_layers(module):
-    assert unit(module) in RANK, f"give {unit(module)!r} its place in ORDER"
-    for name in imports(module):
-        if name.startswith("caploc."):
-            assert unit(name) == unit(module) or RANK[unit(name)] < RANK[unit(module)], (
-                f"{module} imports {name}"
-            )
+def folder(module: str) -> str:
+    """The package that a module lies in; a package lies in itself."""
+    return module if MODULES[module].name == "__init__.py" else module.rpartition(".")[0]
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if m != "caploc.__init__"])
+def below(name: str) -> tuple[str, ...]:
+    return ORDER[: ORDER.index(name)] if name in ORDER else ORDER
+
+
+def in_units(*units: str) -> list[str]:
+    return [module for module in MODULES if unit(module) in units]
+
+
+def test_every_unit_has_its_place():
+    assert {unit(module) for module in MODULES} - {""} <= set(ORDER)
+
+
+def test_imports_go_to_lower_layers():
+    wrong = {
+        f"{module} imports {name}"
+        for module in MODULES
+        for name, _ in ours(module)
+        if unit(name) not in (unit(module), *below(unit(module)))
+    }
+    assert not wrong, "\n".join(sorted(wrong))
+
+
+def test_no_module_imports_itself_on_some_way():
+    """Lazy imports count; a package counts where it says something itself."""
+    graph = {module: {name for name, _ in ours(module)} - {module} for module in MODULES}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as circle:
+        pytest.fail(" -> ".join(circle.args[1]))
+
+
+def test_what_begins_with_an_underscore_is_used_in_its_own_folder():
+    """Modules by any way of importing them, and names of any module."""
+    wrong = [
+        f"{module} uses {name}{'.' if item else ''}{item}"
+        for module in MODULES
+        for name, item in ours(module)
+        if item.startswith("_")
+        or (name.rpartition(".")[2].startswith("_") and folder(name) != folder(module))
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_an_experiment_is_found_by_its_place():
+    """Nobody outside its folder names it, but other experiments what its jobs make."""
+
+    def experiment(module: str) -> str:
+        return ".".join(module.split(".")[:3]) if unit(module) == "experiments" else ""
+
+    wrong = [
+        f"{module} imports {name}"
+        for module in MODULES
+        for name, _ in ours(module)
+        if experiment(name).count(".") == 2
+        and experiment(name) != experiment(module)
+        and not (experiment(module) and name == f"{experiment(name)}.jobs")
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m != "caploc"])
 def test_the_lazy_exports_are_for_people(module):
     """`from caploc import outliers` would hide a module from the code digest."""
-    assert "caploc" not in imports(module)
+    assert "caploc" not in {name for name, _ in imported(module)}
 
 
-@pytest.mark.parametrize(
-    "module", ["records", "provenance", "plugins", "syntax", "plan.__init__", "plan.spine"]
-)
-def test_the_snakefile_reads_the_standard_library_alone(module):
-    assert third_party(f"caploc.{module}") == set()
+def test_a_dry_run_loads_no_library_of_numbers(tmp_path):
+    """They cost more than all the rest; Snakemake would import pandas to look at parameters."""
+    copy_repository(tmp_path / "copy")
+    code = (
+        "import sys; from snakemake.cli import main\n"
+        "try: main(['--dry-run', '--quiet'])\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "names = ('torch', 'transformers', 'polars', 'pyarrow', 'pandas')\n"
+        "print('heavy:', *(name for name in names if sys.modules.get(name)))"
+    )
+    assert run(code, cwd=tmp_path / "copy").splitlines()[-1] == "heavy:"
+
+
+@pytest.mark.parametrize("module", ["caploc.records", "caploc.settings", "caploc.plugins"])
+def test_what_everything_stands_on_needs_the_standard_library_alone(module):
+    assert third_party(module) == set()
 
 
 def test_the_config_needs_only_its_schema():
     assert third_party("caploc.config") == {"jsonschema", "yaml"}
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if unit(m) in ENGINE])
+@pytest.mark.parametrize("module", in_units(*ENGINE))
 def test_the_engine_imports_with_torch_transformers_and_numpy_alone(module):
     # These come with transformers.
     carried = {"huggingface_hub", "safetensors", "tokenizers"}
     assert third_party(module, lazy=False) <= {"torch", "transformers", "numpy"} | carried
 
 
-@pytest.mark.parametrize("module", NUMBERS)
-def test_numbers_need_numpy_and_pyarrow_alone(module):
-    assert third_party(f"caploc.{module}") <= {"numpy", "pyarrow"}
+@pytest.mark.parametrize("module", in_units("measures"))
+def test_measures_need_no_files_and_no_torch(module):
+    assert third_party(module) <= {"numpy", "polars"}
+    assert "caploc.files" not in {".".join(name.split(".")[:2]) for name, _ in ours(module)}
 
 
-@pytest.mark.parametrize("stage", NUMBER_STAGES)
-def test_stages_for_numbers_start_fast(stage):
-    assert not third_party(f"caploc.stages.{stage}") & HEAVY
+def number_stages() -> list[str]:
+    """Stages that the Slurm profile gathers in groups: minutes of numbers, no model."""
+    profile = yaml.safe_load((REPOSITORY / "profiles/slurm/profile.yaml").read_text())
+    drawing = {"write_report", "write_known_answer"}
+    return sorted(plugins.stages()[name] for name in profile["groups"].keys() - drawing)
 
 
-@pytest.mark.parametrize("command", ["plan", "compare"])
-def test_commands_about_runs_start_fast(command):
-    assert not third_party(f"caploc.commands.{command}") & HEAVY
+@pytest.mark.parametrize("module", [*number_stages(), "caploc.commands.plan",
+                                    "caploc.commands.compare"])  # fmt: skip
+def test_what_handles_numbers_starts_fast(module):
+    assert not third_party(module) & LOADS_MODELS
 
 
 def test_a_process_of_numbers_loads_nothing_heavy():
     """The same at run time, for what other packages might bring in."""
-    names = ", ".join(f"caploc.stages.{stage}" for stage in NUMBER_STAGES)
-    code = f"import sys, {names}; print(*sorted({HEAVY!r} & set(sys.modules)))"
-    assert run(code) == ""
+    code = f"import sys, {', '.join(number_stages())}; "
+    assert run(code + f"print(*sorted({LOADS_MODELS!r} & set(sys.modules)))") == ""
 
 
 def test_importing_the_package_loads_nothing():
@@ -200,16 +218,25 @@ def test_importing_the_package_loads_nothing():
     assert run(code) == ""
 
 
-def run(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+def run(code: str, cwd: Path | None = None) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=cwd
+    )
     return done.stdout.strip()
 
 
 def test_the_reader_of_imports_sees_what_the_digest_follows():
     """Two independent readings of the same files agree on a stage with lazy and plain imports."""
-    found, todo = set(), ["caploc.experiments.agreement.measure_agreement"]
+    start = plugins.stages()["measure_agreement"]
+    found, todo = set(), [start]
     while todo:
         module = todo.pop()
         found.add(module)
-        todo += [n for n in imports(module) if n in MODULES and n not in found]
-    assert found == imported_modules("caploc.experiments.agreement.measure_agreement")
+        todo += [n for n, _ in imported(module) if n in MODULES and n not in found]
+    packages = {m for m, path in MODULES.items() if path.name == "__init__.py"}
+    assert found - packages == imported_modules(start) - packages
+
+
+def test_every_rule_has_a_stage_and_every_stage_a_rule():
+    rules = "".join(p.read_text() for p in (REPOSITORY / "workflow/rules").glob("*.smk"))
+    assert set(re.findall(r"command\(\"(\w+)\"\)", rules)) == plugins.stages().keys()

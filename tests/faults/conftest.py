@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from documented import type_in
+from warm import programs
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY / "benchmarks"))
@@ -16,8 +18,8 @@ import faults  # noqa: E402 - the benchmark of twenty kills and these tests shar
 def undisturbed(tmp_path_factory) -> Path:
     """A finished run, never disturbed."""
     folder = faults.copy_workflow(tmp_path_factory.mktemp("undisturbed") / "caploc")
-    (folder / ".venv").symlink_to(sys.prefix)
-    status, text = faults.call(folder)
+    (folder / ".venv").symlink_to(programs())
+    status, text = type_in(folder, ".venv/bin/snakemake --cores 2 --configfile mine.yaml")
     assert status == 0, text
     return folder
 

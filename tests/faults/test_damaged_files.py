@@ -4,13 +4,14 @@
 """
 
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from safetensors.numpy import save_file
 
-from caploc import cli, plugins
+from caploc import cli
 from caploc.files import shards, store
 from caploc.interventions.delta import read_delta
 from caploc.jobs import receipts
@@ -67,7 +68,7 @@ def test_no_stage_begins_with_a_damaged_input(made, tmp_path, monkeypatch, caplo
     (folder / name).write_bytes(damaged)
     for variable in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS"):
         monkeypatch.setenv(variable, "1")
-    monkeypatch.setattr(plugins, "load", lambda *a: type("Stage", (), {"run": accepted}))
+    monkeypatch.setattr(cli, "import_module", lambda name: SimpleNamespace(run=accepted))
     status = cli.main(
         ["build_mask", "--input", f"samples={folder}/locate.parquet",
          "--input", f"manifest={folder}/manifest.json", "--output", f"mask={folder}/mask"]

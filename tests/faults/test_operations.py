@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import documented
 import pytest
 from documented import SECTIONS, shows, type_in
 
 import faults
-from caploc import cli, plugins
+from caploc import cli
 
 pytestmark = pytest.mark.workflow
 SCORES = "results/mine/scores/tiny/emotions/cnl.parquet"
@@ -214,7 +215,8 @@ def test_changed_settings(finished):
 
 AS_NOBODY = """
 import os, sys
-from caploc import cli, receipts
+from caploc import cli
+from caploc.jobs import receipts
 from caploc.stages import tabulate_neurons
 if os.getuid() == 0:
     os.setgid(65534)
@@ -268,7 +270,7 @@ def test_out_of_memory(tmp_path, monkeypatch, caplog, kind):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         torch.empty(2**55, dtype=torch.uint8)
 
-    monkeypatch.setattr(plugins, "load", lambda *a: type("Stage", (), {"run": fail}))
+    monkeypatch.setattr(cli, "import_module", lambda name: SimpleNamespace(run=fail))
     for variable in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS"):
         monkeypatch.setenv(variable, "1")
     assert cli.main(["build_mask", "--output", f"mask={tmp_path}/mask"]) == 2

@@ -110,7 +110,7 @@ def test_metadata_that_is_no_json_leaves_no_file(tmp_path):
 
 def test_a_killed_writer_leaves_no_file_under_the_name(tmp_path):
     code = (
-        "import os, signal, sys; from pathlib import Path; from caploc import store\n"
+        "import os, signal, sys; from pathlib import Path; from caploc.files import store\n"
         "with store.atomic_path(Path(sys.argv[1])) as temporary:\n"
         "    temporary.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
     )

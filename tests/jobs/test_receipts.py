@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from caploc import cli, plugins
+from caploc import cli
 from caploc.files import store
 from caploc.jobs import receipts
 from caploc.jobs.digests import file_digest
@@ -25,7 +25,7 @@ def call(monkeypatch, tmp_path):
         monkeypatch.setenv(name, "1")
 
     def run(stage=lambda job: store.write_text("made", job.outputs["out"])):
-        monkeypatch.setattr(plugins, "load", lambda kind, name: SimpleNamespace(run=stage))
+        monkeypatch.setattr(cli, "import_module", lambda name: SimpleNamespace(run=stage))
         return cli.main(
             ["build_mask", "--spec", '{"sigma": 3}', "--code", "c0de",
              "--input", f"in={tmp_path}/in", "--output", f"out={tmp_path}/out"]

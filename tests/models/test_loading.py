@@ -58,8 +58,8 @@ def test_gptj_width_is_four_times_hidden_unless_said() -> None:
 
 def test_every_family_is_named_as_its_file() -> None:
     architectures: list[str] = []
-    for name in plugins.names("models"):
-        family = plugins.load("models", name).FAMILY
+    for name in plugins.names("families"):
+        family = plugins.load("families", name).FAMILY
         assert isinstance(family, Family) and family.name == name
         assert all(family_of(a) is family for a in family.architectures)
         architectures += family.architectures

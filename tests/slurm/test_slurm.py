@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from cluster import Cluster, missing_programs
-from workflow_copy import REPOSITORY, SNAKEMAKE, Workflow, copy_repository, copy_with_results
+from workflow_copy import REPOSITORY, Workflow, copy_repository, copy_with_results
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slurm]
 
@@ -89,7 +89,7 @@ class Master:
         self.log = workflow.folder / "master.log"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [str(SNAKEMAKE), *arguments, *OPTIONS],
+                [Path(sys.executable).parent / "snakemake", *arguments, *OPTIONS],
                 cwd=workflow.folder,
                 env=cluster.environment
                 | {

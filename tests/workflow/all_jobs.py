@@ -9,10 +9,10 @@ import yaml
 
 import caploc.jobs.run
 from caploc import plugins
-from caploc.config import check
+from caploc.config import check, schema
 from caploc.experiments.known_answer import jobs as known_answer
 from caploc.jobs.digests import imported_modules
-from caploc.jobs.run import Run
+from caploc.jobs.run import Run, jobs_of
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIG = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
@@ -57,15 +57,14 @@ def checked(config=CONFIG):
     return check(copy.deepcopy(config))
 
 
-def leaves(schema=None, where=()):
+def leaves(part=None, where=()):
     """Dotted names of all settings; `*` is an id, `[]` an item of a list."""
-    if "$ref" in schema:
-        schema = SCHEMA["$defs"][schema["$ref"].rsplit("/", 1)[1]] | schema
+    part = schema() if part is None else part
     found = []
-    for key, inner in schema.get("properties", {}).items():
+    for key, inner in part.get("properties", {}).items():
         found += leaves(inner, (*where, key))
-    for key, inner in (("*", schema.get("additionalProperties")), ("[]", schema.get("items"))):
-        if isinstance(inner, dict) and (key == "*" or "properties" in inner or "$ref" in inner):
+    for key, inner in (("*", part.get("additionalProperties")), ("[]", part.get("items"))):
+        if isinstance(inner, dict) and (key == "*" or "properties" in inner):
             found += leaves(inner, (*where, key))
     return found or [".".join(where)]
 
@@ -81,9 +80,9 @@ def jobs(plan):
         "plant": list(experiments["known_answer"]["plants"]), "seed": ["0"],
         "extent": list(known_answer.EXTENTS),
     }  # fmt: skip
-    for stage in plugins.names("stages"):
-        function = next(getattr(f, stage) for f in caploc.jobs.run._FAMILIES if hasattr(f, stage))
-        names = [name for name in inspect.signature(function).parameters if name != "plan"]
+    for stage in plugins.stages():
+        function = getattr(jobs_of(stage), stage)
+        names = list(inspect.signature(function).parameters)[1:]  # the first is the run
         own = values | {
             "train_model": {"model": plan.trained_models},
             "fetch_model": {"model": [m for m in run["models"] if m not in plan.trained_models]},

@@ -1,5 +1,8 @@
 """The workflow, run once on the small config for all tests here."""
 
+import difflib
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,3 +36,26 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip("the folder ../shared with real records and models is not there")
     return folder
+
+
+@pytest.fixture
+def snapshot() -> Callable[[str, str], None]:
+    """Compare a text with the one that is kept; `make snapshot` keeps it."""
+
+    def compare(name: str, found: str) -> None:
+        path = Path(__file__).parent / f"golden/{name}.txt"
+        if os.environ.get("SNAPSHOT") == "write":
+            path.write_text(found)
+        kept = path.read_text()
+        changes = [
+            line
+            for line in difflib.unified_diff(
+                kept.splitlines(), found.splitlines(), n=0, lineterm=""
+            )
+            if not line.startswith(("---", "+++", "@@"))
+        ]
+        assert not changes, "\n".join(
+            [f"{path.name} is no longer true; if that is meant: make snapshot", *changes]
+        )
+
+    return compare

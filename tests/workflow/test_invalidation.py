@@ -22,7 +22,12 @@ def test_a_new_sigma_runs_masks_and_later_only(copy_of_finished):
 
 
 def test_a_comment_and_a_docstring_run_nothing(copy_of_finished):
-    for name in ("masks.py", "attribution/engine.py", "tasks/emotions.py", "store.py"):
+    for name in (
+        "measures/masks.py",
+        "attribution/engine.py",
+        "tasks/emotions.py",
+        "files/store.py",
+    ):
         path = copy_of_finished.folder / "workflow/caploc" / name
         lines = path.read_text().split("\n")
         path.write_text(
@@ -32,7 +37,7 @@ def test_a_comment_and_a_docstring_run_nothing(copy_of_finished):
 
 
 def test_an_edit_of_the_mask_rule_keeps_attributions(copy_of_finished):
-    copy_of_finished.edit("workflow/caploc/masks.py", "\ndef ", "\n_ADDED = 1\n\n\ndef ")
+    copy_of_finished.edit("workflow/caploc/measures/masks.py", "\ndef ", "\n_ADDED = 1\n\n\ndef ")
     planned = copy_of_finished.planned()
     assert planned["build_mask"] == 6
     assert not {"train_model", "prepare_samples", "attribute_shard", "aggregate_scores"} & set(

@@ -1,4 +1,8 @@
-"""For every setting and every module: exactly the rules that rerun."""
+"""For every setting and every module: exactly the rules that rerun.
+
+`golden/reruns.txt` says what a change reruns, as it is now; after a change that is meant, write it
+anew with `make snapshot` and read the difference.
+"""
 
 import re
 import shutil
@@ -10,53 +14,18 @@ import yaml
 from all_jobs import CONFIG, REPOSITORY, changed, checked, leaves, stages_of_modules, told
 
 from caploc import plugins
-from caploc.jobs.digests import _sources
 
 HERE = Path(__file__).parent
-LOADING = {
-    "ablate_units",
-    "attribute_shard",
-    "cross_erase",
-    "edit_facts",
-    "enhance_task",
-    "erase_neurons",
-    "evaluate_base",
-    "locate_facts",
-    "locate_pairs",
-    "recall_facts",
-    "score_converged",
-    "sum_keys",
-    "validate_circuit",
-    "validate_kn",
-    "weigh_neurons",
-}
-EVERY = set(plugins.stages())
-
-
-def table(part):
-    """Rules by setting or module, from the text."""
-    text = (HERE / "invalidation_table.txt").read_text().partition(f"== {part}\n")[2]
-    text = re.sub(r"#.*", "", text.partition("\n== ")[0])
-    found = {}
-    for rules, keys in re.findall(r"^(\w[\w\s]*?):\n((?:    .*\n)+)", text, flags=re.M):
-        named = set(rules.split())
-        stages = named - {"none", "loading", "every"}
-        stages |= (LOADING if "loading" in named else set()) | (
-            EVERY if "every" in named else set()
-        )
-        assert stages <= EVERY, stages - EVERY
-        for key in keys.split():
-            assert key not in found, f"{key} stands twice in the table"
-            found[key] = stages
-    return found
-
-
-SETTINGS, MODULES = table("settings"), table("modules")
+HEAD = """\
+# What a change reruns, made by `make snapshot`: a setting or a module, and the rules whose jobs
+# are told something else or run other code. Rules after those rerun for their new inputs.
+# write_report stands nowhere among the settings: the page prints them all.
+"""
 # Consumed by no rule but the report, which prints every setting: each with the reason.
 SHOWN_ONLY = {
     "run.name": "another folder: nothing there yet, so everything runs and nothing reruns",
     "run.title": "heading of the page",
-    "run.reuse.[]": "where equal files may be copied from: no result depends on it",
+    "run.reuse": "where equal files may be copied from: no result depends on it",
     "run.pairs.[].name": "rows of the page, from the table of all pairs",
     "run.pairs.[].a": "rows of the page, from the table of all pairs",
     "run.pairs.[].b": "rows of the page, from the table of all pairs",
@@ -70,10 +39,9 @@ SHOWN_ONLY = {
 CHOOSING = {
     "run.models", "run.shuffled", "run.mixture", "run.experiments", "experiments.enhancement.tasks",
     "experiments.fidelity.facts", "experiments.fidelity.locators", "experiments.reliability.facts",
-    "experiments.decoupling.families", "experiments.known_answer.quick.plants",
-    "experiments.known_answer.quick.seeds", "experiments.known_answer.full.plants",
-    "experiments.known_answer.full.seeds", "experiments.known_answer.tried.plants",
-    "experiments.known_answer.tried.seeds",
+    "experiments.decoupling.families",
+    *(f"experiments.known_answer.{extent}.{what}" for extent in ("quick", "full", "tried")
+      for what in ("plants", "seeds")),
 }  # fmt: skip
 
 
@@ -82,34 +50,40 @@ def before():
     return told(checked())
 
 
-def test_every_setting_of_the_schema_stands_in_the_table():
-    assert set(leaves()) == SETTINGS.keys()
+@cache
+def settings():
+    """Rules that rerun by the setting that has another value, the report left out."""
+    found = {}
+    for key in sorted(leaves()):
+        after = told(changed(key))
+        rerun = {job[0] for job, text in after.items() if before().get(job) != text}
+        assert "write_report" in rerun, key
+        found[key] = rerun - {"write_report"}
+    return found
+
+
+def rows(found):
+    """A line for each key; nearly all rules are told by those that are missing."""
+    every = set(plugins.stages())
+    for key, rules in sorted(found.items()):
+        text = " ".join(sorted(rules)) or "none"
+        if len(every - rules) <= 10:
+            text = " ".join(["every", *(f"-{name}" for name in sorted(every - rules))])
+        yield f"{key}: {text}"
+
+
+def test_what_a_change_reruns(monkeypatch, snapshot):
+    modules = {
+        name.removeprefix("caploc."): rules
+        for name, rules in stages_of_modules(monkeypatch).items()
+        if rules != {name.rpartition(".")[2]}  # a stage and its own rule
+    }
+    lines = ["", "settings", *rows(settings()), "", "modules", *rows(modules)]
+    snapshot("reruns", HEAD + "\n".join(lines) + "\n")
 
 
 def test_a_setting_that_no_rule_consumes_is_named_with_the_reason():
-    assert {key for key, rules in SETTINGS.items() if not rules} == SHOWN_ONLY.keys() | CHOOSING
-
-
-@pytest.mark.parametrize("key", sorted(SETTINGS))
-def test_a_setting_reruns_exactly_its_rules(key):
-    after = told(changed(key))
-    rerun = {job[0] for job, text in after.items() if before().get(job) != text}
-    assert rerun - {"write_report"} == SETTINGS[key]
-    assert "write_report" in rerun
-
-
-def test_every_module_reruns_exactly_its_rules(monkeypatch):
-    found = {
-        name.removeprefix("caploc."): rules
-        for name, rules in stages_of_modules(monkeypatch).items()
-    }
-    own = {f"stages.{rule}": {rule} for rule in EVERY}
-    wanted = own | MODULES
-    for name in sorted(_sources()):
-        short = name.removeprefix("caploc.")
-        assert short in wanted, f"{short}: write into the table which rules run it"
-        assert found.get(short, set()) == wanted[short], short
-    assert wanted.keys() == {name.removeprefix("caploc.") for name in _sources()}
+    assert {k for k, rules in settings().items() if not rules} == SHOWN_ONLY.keys() | CHOOSING
 
 
 # The same from Snakemake, on stages that write a few bytes ----------------------------------------
@@ -137,10 +111,10 @@ def reasons(workflow, overlay):
         place[last] = value
     (workflow.folder / "overlay.yaml").write_text(yaml.safe_dump(test))
     text = workflow.run("--dry-run", config="overlay.yaml")
-    rows = re.findall(
+    found_rows = re.findall(
         r"^    ([a-z][^\n]*):\n        (\w[^\n]*)$", text.partition("\nReasons:")[2], flags=re.M
     )
-    found = {reason: set(rules.split(", ")) - {"all"} for reason, rules in rows}
+    found = {reason: set(rules.split(", ")) - {"all"} for reason, rules in found_rows}
     return {reason: rules for reason, rules in found.items() if rules}
 
 
@@ -171,7 +145,7 @@ FILES = "set of input files has changed since last execution"
 def test_snakemake_agrees(stubbed, overlay, files):
     found = reasons(stubbed, overlay)
     (key,) = overlay
-    told_anew = SETTINGS[key.replace(".s3.", ".*.")] | {"write_report"}
+    told_anew = settings()[key.replace(".s3.", ".*.")] | {"write_report"}
     # A rule that reruns for a new input too is printed under that reason alone.
     assert found.get(PARAMS, set()) <= told_anew <= set().union(*found.values())
     assert found.get(FILES, set()) == files

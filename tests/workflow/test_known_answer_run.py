@@ -1,7 +1,6 @@
 """Planted models in miniature, through the workflow: both targets, in under two minutes."""
 
 import json
-import re
 
 import polars as pl
 import pytest
@@ -23,8 +22,6 @@ def finished_plants(tmp_path_factory):
 
 
 def test_every_rule_of_the_file_ran(finished_plants):
-    text = (REPOSITORY / "workflow/rules/known_answer.smk").read_text()
-    assert set(re.findall(r"^rule (\w+):", text, flags=re.M)) == RULES
     ran = {path.name for path in (finished_plants.folder / "logs/test").iterdir()}
     assert ran >= RULES
 

@@ -8,7 +8,7 @@ import sys
 import polars as pl
 import pytest
 import yaml
-from workflow_copy import REPOSITORY
+from workflow_copy import REPOSITORY, Workflow
 
 from caploc.config import check
 from caploc.files.masks import read_mask
@@ -66,7 +66,7 @@ def own(tmp_path_factory, fresh):
              "PYTHONPATH": str(folder / "workflow")},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
-    return type(fresh)(folder)
+    return Workflow(folder)
 
 
 @pytest.fixture(scope="module")
@@ -131,8 +131,7 @@ def test_the_number_of_questions_that_is_enough():
     config["run"] |= mine["run"]
     for kind in ("models", "tasks"):
         config[kind] |= mine[kind]
-    schema = read_schema(REPOSITORY / "workflow/schemas/config.schema.yaml")
-    checked = check(config, schema)
+    checked = check(config)
     wanted = checked["tasks"]["questions"]["samples"]
     assert list(wanted.values()) == [1000, 1000, 200, 500]
     enough = [all(len(cut(n, wanted)[s]) >= 20 for s in ("locate", "train", "test"))

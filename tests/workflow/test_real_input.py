@@ -1,4 +1,4 @@
-"""The same rules on real records and on a really pretrained model, down to masks and agreement."""
+"""The same rules on real records and a really pretrained model: masks, agreement, erasure."""
 
 import json
 import shutil
@@ -64,6 +64,7 @@ def real(tmp_path_factory, fresh, shared):
             "headline_mask": "s3",
             "neutral": "stories",
             "pairs": [],
+            "experiments": ["erasure"],
             "shard_size": 40,
         },
         "models": {

@@ -2,15 +2,14 @@
 
 import csv
 import json
-import re
 import subprocess
-import sys
-from pathlib import Path
 
 import polars as pl
 import pytest
 from safetensors.numpy import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from warm import programs
+from workflow_rules import read_rules
 
 pytestmark = pytest.mark.workflow
 
@@ -39,10 +38,9 @@ def test_every_table_is_written_in_both_formats(results):
 
 
 def test_every_rule_ran(finished):
-    rules = set(re.findall(r"^rule (\w+):", _rule_text(finished.folder), flags=re.M))
     ran = {path.name.removesuffix(".log") for path in (finished.folder / "logs/test").iterdir()}
     # tests/workflow/test_real_input.py fetches, test_known_answer_run.py plants.
-    assert ran == rules - {"fetch_model"} - PLANTING
+    assert ran == read_rules().keys() - {"fetch_model"} - PLANTING
 
 
 def test_the_model_is_an_ordinary_hugging_face_folder(results):
@@ -77,14 +75,6 @@ def test_a_second_call_has_nothing_to_do(finished):
     assert "Nothing to be done" in finished.run()
 
 
-def test_a_dry_run_imports_no_library_of_numbers(finished):
-    """They cost more than all the rest; Snakemake imports pandas to look at parameters."""
-    told = finished.call("--dry-run", PYTHONPROFILEIMPORTTIME="1").stderr
-    imported = set(re.findall(r"^import time:.*\| +(\w+)$", told, flags=re.M))
-    assert {"snakemake", "caploc"} <= imported
-    assert not imported & {"pandas", "polars", "pyarrow", "torch", "transformers"}
-
-
 def test_tables_are_targets_of_their_own(fresh):
     assert "tabulate_neurons" in fresh.planned("tabulate_neurons")
     planned = fresh.planned("results/test/tables/agreement.csv")
@@ -105,16 +95,11 @@ def test_the_default_config_plans_every_job(fresh):
     assert planned["measure_agreement"] == 30
 
 
-def _rule_text(folder):
-    """Rules that have jobs; those of the Snakefile itself are names of targets."""
-    return "\n".join(path.read_text() for path in (folder / "workflow/rules").glob("*.smk"))
-
-
 def test_a_run_compared_with_itself_has_every_row_once(finished, tmp_path):
     """Also: the identifying columns of every table tell all its rows apart."""
     run = finished.folder / "results/test"
     done = subprocess.run(
-        [Path(sys.executable).parent / "caploc", "compare", run, run, "--out", tmp_path / "both"],
+        [programs() / "bin/caploc", "compare", run, run, "--out", tmp_path / "both"],
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -3,10 +3,9 @@
 The golden lists hold every rule with its number of jobs and, of a few rules, the wildcards of every
 job. After a change that is meant, write them anew and read the difference:
 
-    GOLDEN=write .venv/bin/python -m pytest tests/workflow/test_run_configs.py
+    make snapshot
 """
 
-import os
 import re
 from pathlib import Path
 
@@ -16,7 +15,6 @@ import yaml
 from caploc.config import check
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-GOLDEN = Path(__file__).parent / "golden"
 BASE = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
 # Complete in themselves: what config.yaml says of a run does not reach them.
 COMPLETE = ["gptj-6b", "llama2-13b", "llama2-7b", "modern", "small-hub"]
@@ -89,12 +87,8 @@ def test_every_model_has_a_shape(name):
 
 @pytest.mark.workflow
 @pytest.mark.parametrize("name", COMPLETE)
-def test_planned_jobs(fresh, name):
-    found = listed(fresh.run("--dry-run", config=f"config/{name}.yaml"))
-    path = GOLDEN / f"{name}.txt"
-    if os.environ.get("GOLDEN") == "write":
-        path.write_text(found)
-    assert found == path.read_text(), f"{path} holds other jobs; see the top of this file"
+def test_planned_jobs(fresh, snapshot, name):
+    snapshot(name, listed(fresh.run("--dry-run", config=f"config/{name}.yaml")))
 
 
 def listed(text: str) -> str:

@@ -4,11 +4,11 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from warm import programs
 
 from caploc.config import check
 from caploc.estimate.devices import DEVICES
@@ -26,7 +26,7 @@ PLANS += re.findall(r"`(caploc plan [^`]+)`", TEXT)
 def test_plans(line):
     program, *words = shlex.split(line)
     done = subprocess.run(
-        [Path(sys.executable).parent / program, *words], cwd=REPOSITORY, capture_output=True,
+        [programs() / "bin" / program, *words], cwd=REPOSITORY, capture_output=True,
         text=True, env=os.environ | {"HF_HUB_OFFLINE": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -38,11 +38,6 @@ def test_settings():
     config = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
     config["models"] |= yaml.safe_load(example)["models"]
     check(config)
-
-
-def test_files_named_exist():
-    for path in re.findall(r"`((?:workflow|benchmarks|config)/[\w/.-]*)`", TEXT):
-        assert (REPOSITORY / path).exists(), path
 
 
 def test_the_share_of_the_peak_is_the_one_of_the_table():
@@ -61,7 +56,7 @@ def test_samples_then_plan_then_compare(finished, tmp_path):
     for line in ("caploc plan config/test.yaml --json", compare):
         words = shlex.split(line.replace("compare-test", str(tmp_path / "compare-test")))
         done = subprocess.run(
-            [Path(sys.executable).parent / words[0], *words[1:]], cwd=finished.folder,
+            [programs() / "bin" / words[0], *words[1:]], cwd=finished.folder,
             capture_output=True, text=True,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr

@@ -1,4 +1,7 @@
-"""A wrong setting ends in one line that names the key, before any job starts."""
+"""A wrong setting ends in one line that names the key, before any job starts.
+
+What the line says of every kind of mistake: tests/test_config.py; here, what YAML makes of values.
+"""
 
 import pytest
 import yaml
@@ -10,17 +13,12 @@ pytestmark = pytest.mark.workflow
     ("overlay", "message"),
     [
         ("run: {sead: 1}", "config run: unknown key 'sead'; allowed: converged_samples, "),
-        ("run: {splits: two}", "config run.splits: found \"two\", expected integer"),
-        ("run: {tasks: [gsm8]}", 'config run.tasks: found "gsm8"; allowed: '),
-        ("methods: {cnl: {rule: simpson}}", 'config methods.cnl.rule: found "simpson"; allowed: '),
         ("masks: {s3: {sigma: 1e-4}}", "write 1.0e-4, without quotes"),
         ("masks: {no: {sigma: 1.0}}", "key false is not text"),
         ("run: {tasks: [no]}", "put text in quotes"),
         ("masks: {S3: {sigma: 1.0}}", 'config masks: found "S3", expected text matching'),
         ("models: {tiny: {repo: a/b}}", "config models.tiny: found train and repo; exactly one"),
-        ("models: {tiny: {family: lama}}", 'config models.tiny.family: found "lama"; allowed: '),
         ("tasks: {mixture: {plugin: generic}}", "reserved name"),
-        ("tasks: {x: {plugin: gsm}}", 'config tasks.x.plugin: found "gsm"; allowed: '),
     ],
 )  # fmt: skip
 def test_wrong_settings(fresh, tmp_path, overlay, message):

@@ -4,10 +4,10 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 
 import pytest
 from tried_commands import TYPED
+from warm import programs
 from workflow_copy import REPOSITORY, copy_repository
 
 pytestmark = pytest.mark.workflow
@@ -18,7 +18,7 @@ def folder(tmp_path_factory):
     """A finished run as documentation supposes it: .venv, mine.yaml; the smallest configuration."""
     workflow = copy_repository(tmp_path_factory.mktemp("typed") / "caploc")
     copy = workflow.folder
-    (copy / ".venv").symlink_to(sys.prefix)
+    (copy / ".venv").symlink_to(programs())
     small = (REPOSITORY / "tests/workflow/small.yaml").read_text()
     (copy / "config/test.yaml").write_text(small.replace("name: small", "name: test"))
     shutil.copy(copy / "config/test.yaml", copy / "mine.yaml")

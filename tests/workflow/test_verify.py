@@ -3,9 +3,9 @@
 import os
 import shutil
 import subprocess
-import sys
 
 import pytest
+from warm import programs
 
 pytestmark = pytest.mark.workflow
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.workflow
 def verify(workflow):
     """Status and text of `caploc verify` in a copy of the workflow."""
     done = subprocess.run(
-        [sys.executable, "-m", "caploc.cli", "verify", "--configfile", "config/test.yaml"],
+        [programs() / "bin/caploc", "verify", "--configfile", "config/test.yaml"],
         cwd=workflow.folder, capture_output=True, text=True,
         env=os.environ | {"PYTHONPATH": str(workflow.folder / "workflow")},
     )  # fmt: skip
@@ -54,7 +54,7 @@ def test_without_snakemakes_records_changes_are_still_found_and_mended(copy_of_f
 def test_a_wrong_configuration_is_one_line(fresh, tmp_path):
     (fresh.folder / "wrong.yaml").write_text("run: {sead: 1}")
     done = subprocess.run(
-        [sys.executable, "-m", "caploc.cli", "verify", "--configfile", "wrong.yaml"],
+        [programs() / "bin/caploc", "verify", "--configfile", "wrong.yaml"],
         cwd=fresh.folder, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 2

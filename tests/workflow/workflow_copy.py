@@ -4,23 +4,29 @@ import os
 import re
 import shutil
 import subprocess
-import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from warm import programs
+
 REPOSITORY = Path(__file__).resolve().parents[2]
-SNAKEMAKE = Path(sys.executable).parent / "snakemake"
 
 
 @dataclass(frozen=True)
 class Workflow:
-    """One copy of the repository and ways to call Snakemake in it."""
+    """One copy of the repository and ways to call Snakemake in it.
+
+    Attributes:
+        folder: of the copy.
+        programs: folder of `bin/snakemake`; that of the environment starts it anew each time.
+    """
 
     folder: Path
+    programs: Path = field(default_factory=programs)
 
     def call(self, *arguments: str, config: str | None = "config/test.yaml", **environment: str):
         """Run snakemake with a bare PATH and no activated environment."""
-        command = [str(SNAKEMAKE), "--cores", "2", *arguments]
+        command = [str(self.programs / "bin/snakemake"), "--cores", "2", *arguments]
         if config is not None:
             command += ["--configfile", config]
         return subprocess.run(

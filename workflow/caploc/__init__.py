@@ -13,7 +13,7 @@ _EXPORTS = {
     "iou": "caploc.measures.agreement",
     "overlap": "caploc.measures.agreement",
     "outliers": "caploc.measures.masks",
-    "read_mask": "caploc.measures.masks",
+    "read_mask": "caploc.files.masks",
     "load_model": "caploc.models.loading",
     "encode": "caploc.models.tokens",
     "attribute": "caploc.attribution.public",
