@@ -65,8 +65,14 @@ def finished(make_job, write_shard, save_model, tmp_path):
     splits = {name: [write_samples(tmp_path / name, 8, i)]
               for i, name in enumerate(("locate", "test", "train", "neutral"))}  # fmt: skip
     weights = tmp_path / "weights"
-    spec = {"model": "m", "tasks": ["t"], "neutral": "n", "samples": 5, "seed": 0,
-            "locators": ["activation-size", "gradient-activation", "task-neurons"]} | PLACE
+    spec = {
+        "model": "m",
+        "tasks": ["t"],
+        "neutral": "n",
+        "samples": 5,
+        "seed": 0,
+        "locators": ["activation-size", "gradient-activation", "task-neurons"],
+    } | PLACE
     inputs = {"manifest": [manifest], "samples": splits["locate"], "neutral": splits["neutral"]}
     weigh_neurons.run(make_job("weigh_neurons", spec, inputs, {"weights": weights}))
     spec = PLACE | SETTINGS | {

@@ -121,6 +121,6 @@ def estimated(value: float, draws: NDArray[np.float64], n: int, **columns: Any) 
         n: samples, or tasks, behind it.
         columns: what the row is about.
     """
-    ends = (round(x, 12) + 0.0 for x in (value, *percentile_interval(draws)))
-    found = of_estimates([Estimate(*ends, n)])
+    middle, low, high = (round(x, 12) + 0.0 for x in (value, *percentile_interval(draws)))
+    found = of_estimates([Estimate(middle, low, high, n)])
     return found.with_columns(**{name: pl.lit(x) for name, x in columns.items()})

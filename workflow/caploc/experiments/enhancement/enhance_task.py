@@ -112,7 +112,7 @@ def _masks(
 def _crossed(job: Job, told: EnhanceTask) -> tuple[dict[str, NDArray[np.bool_]], dict[str, str]]:
     """Sets of the task beyond its own mask, by the name in the answers, and why others are not."""
     kinds = [kind for kind in told.sets if kind != "own"]
-    if not kinds:
+    if not kinds or told.cross_mask is None:
         return {}, {}
     located, reasons = read_located(told.sources, job.inputs["crossing"])
     sets = crossed_sets(located) if located else {}

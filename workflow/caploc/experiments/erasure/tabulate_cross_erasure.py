@@ -71,14 +71,16 @@ def _rows(
         for kind, sizes in metadata["sizes"].items()
         for source, n in sizes.items()
     ]
-    table = pl.concat(scored) if scored else None
+    if not scored:
+        return found
+    falls = pl.concat(scored)
     for kind in metadata["sizes"]:
         for effect in ("logprob", "relative"):
             found += [
                 rows.with_columns(sets=pl.lit(kind))
                 for rows in (
-                    *_crossed.cells(table, kind, effect, told.seed),
-                    *_crossed.contrasts(table, kind, effect, types, told.seed),
+                    *_crossed.cells(falls, kind, effect, told.seed),
+                    *_crossed.contrasts(falls, kind, effect, types, told.seed),
                 )
             ]
-    return [*found, *_crossed.unchanged(table, told.seed)]
+    return [*found, *_crossed.unchanged(falls, told.seed)]
