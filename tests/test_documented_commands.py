@@ -36,7 +36,7 @@ def test_commands_of_operations_are_run_by_its_tests():
 
 
 def test_no_other_kind_of_block_holds_commands():
-    known = {"sh", "python", "yaml", "json", "text", "diff", ""}
+    known = {"sh", "python", "yaml", "json", "text", "diff", "jinja", ""}
     kinds = {k for text in PAGES.values() for k in re.findall(r"^```(\w+)$", text, flags=re.M)}
     assert kinds <= known
 

@@ -16,7 +16,9 @@ from caploc.records import DataError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 GOLDEN = REPOSITORY / "tests/workflow/golden"
-NAMES = sorted(path.stem for path in GOLDEN.glob("*.txt"))
+NAMES = sorted(
+    p.stem for p in (REPOSITORY / "config").glob("*.yaml") if (GOLDEN / f"{p.stem}.txt").is_file()
+)
 
 
 def merged(base, over):

@@ -92,6 +92,7 @@ def specs(chosen):
     ("change", "stages"),
     [
         ({"run__seed": 7}, {
+            "weigh_neurons",
             "train_model", "prepare_samples", "shuffle_answers", "attribute_shard",
             "score_converged",
             "aggregate_scores", "aggregate_mixture", "prepare_facts", "recall_facts",
@@ -224,3 +225,19 @@ def test_parsing_imports_neither_torch_nor_polars():
         cwd=REPOSITORY, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("text", "older"),
+    [(None, False), ("{}", True), ('{"layout": 2}', False), ("[", False), ('{"layout": 1}', True)],
+)
+def test_a_folder_of_an_older_layout_is_told_in_one_line(tmp_path, monkeypatch, text, older):
+    monkeypatch.chdir(tmp_path)
+    run = plan()
+    if text is not None:
+        run.root.mkdir(parents=True)
+        (run.root / "config.json").write_text(text)
+    line = run.older_layout()
+    assert bool(line) == older and "\n" not in line
+    if older:
+        assert line.startswith(f"{run.root} was made by an older version of caploc")

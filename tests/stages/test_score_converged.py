@@ -7,6 +7,7 @@ import pytest
 from caploc.attribution.engine import attribute
 from caploc.experiments.agreement import measure_agreement
 from caploc.files import store
+from caploc.files.scores import write_not_computed
 from caploc.models.loading import load_model
 from caploc.models.tokens import encode
 from caploc.stages import attribute_shard, score_converged
@@ -85,12 +86,14 @@ def test_masks_are_compared(world, make_job, tmp_path):
     common = (located["method"] & located["converged"]).sum()
     error = np.abs(grids["method"] - grids["converged"]).sum() / np.abs(grids["converged"]).sum()
     spec = {"model": "tiny", "method": "cnl", "mask": "m", "arm": "located", "rule": rule}
+    scores = tmp_path / "scores"
+    write_not_computed(scores, 24, "no sample", {"n_samples": 0})
     for task in ROWS:
         job = make_job("measure_agreement", spec | {"task": task},
-                       {"scores": [], "converged": [folder / "both"]},
+                       {"scores": [scores], "converged": [folder / "both"]},
                        {"part": tmp_path / task})  # fmt: skip
         measure_agreement.run(job)
-    rows = store.read_table(tmp_path / "sums").to_pylist()
+    rows = [r for r in store.read_table(tmp_path / "sums").to_pylist() if r["reference"]]
     assert {(r["comparison"], r["dataset"], r["reference"]) for r in rows} == {
         ("converged-mask", "sums", "sums.converged")
     }
@@ -99,5 +102,5 @@ def test_masks_are_compared(world, make_job, tmp_path):
     assert found["iou"] == (pytest.approx(common / union), 2)
     assert found["located_count_converged"] == (located["converged"].sum(), 2)
     assert found["score_error"] == (pytest.approx(error), 2) and error > 0.01
-    (row,) = store.read_table(tmp_path / "none").to_pylist()
+    row = store.read_table(tmp_path / "none").to_pylist()[-1]
     assert (row["value"], row["n"], row["interval"]) == (None, 0, "not computed: no sample")

@@ -15,6 +15,8 @@ try:
     RUN = Run(check(config))
 except DataError as error:
     sys.exit(f"caploc: {error}")
+if older := RUN.older_layout():
+    logger.warning(f"caploc: {older}")
 
 R = RUN.root.as_posix()
 LOGS = f"logs/{RUN.settings['name']}"

@@ -10,6 +10,7 @@ needs is asked of the module `jobs` in its folder, which has
 - ``page_inputs`` (optional): of a `Run`, further files that its section of the page reads, by name.
 """
 
+import json
 import math
 from functools import cache
 from importlib import import_module
@@ -24,6 +25,8 @@ __all__ = ["SPLITS", "Run", "jobs_of"]
 
 SPLITS = ("locate", "train", "validation", "test")
 SHUFFLED = ".shuffled"
+LAYOUT = 2
+"""Of the code: results of another one have other digests, though settings may be equal."""
 # Tables of every run.
 _TABLES = ("agreement", "neurons", "base", "samples", "completeness")
 
@@ -61,8 +64,22 @@ class Run:
         self.root = Path("results") / self.settings["name"]
 
     def shown(self) -> str:
-        """The whole checked configuration as canonical JSON."""
-        return canonical_json(self.config)
+        """The whole checked configuration as canonical JSON, and which layout the run has."""
+        return canonical_json(self.config | {"layout": LAYOUT})
+
+    def older_layout(self) -> str:
+        """One line if the folder of the run was made by a version with another layout, else ""."""
+        try:
+            found = json.loads((self.root / "config.json").read_text(encoding="utf-8"))
+            layout = found.get("layout", 1)
+        except (OSError, ValueError, AttributeError):
+            return ""
+        if layout == LAYOUT:
+            return ""
+        return (
+            f"{self.root} was made by an older version of caploc, whose digests differ: all of it "
+            "is made again. Go on with that version to keep it, or name another run"
+        )
 
     # Which items run -----------------------------------------------------------------------------
 

@@ -45,7 +45,7 @@ def run(job: Job) -> None:
     """
     told = job.told(MeasureAgreement)
     rule = asdict(told.rule)
-    (scores,) = (_read(path) for path in job.inputs["scores"])
+    scores = _read(job.input("scores"))
     found = [_named(_halves(scores, rule), told.task, told.arm, "halves")]
     for path in job.inputs.get("shuffled", []):
         other, shuffled = f"{told.task}.shuffled", _read(path)
