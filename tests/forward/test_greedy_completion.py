@@ -1,12 +1,16 @@
 """Greedy completions, compared with a loop over single prompts without a cache."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
+from tokenizers.processors import TemplateProcessing
+from transformers import GenerationConfig
 
 from caploc.forward.generation import complete, first_answer
 from caploc.forward.silencing import Erasure, Erasures
-from caploc.models.language_model import wrap_model
+from caploc.models.language_model import LanguageModel, wrap_model
 from caploc.training.optimisation import Architecture, build_model, optimise
 from caploc.training.packing import pack
 from caploc.training.tokenizer import build_tokenizer
@@ -119,3 +123,82 @@ def test_bad_arguments(model):
         next(complete(model, ["a", "b"], ["c"], 1))
     with pytest.raises(ValueError, match="batch 0"):
         next(complete(model, ["a"], ["c"], 0))
+
+
+@pytest.mark.parametrize(
+    "leak",
+    [
+        {"repetition_penalty": 9.0},
+        {"suppress_tokens": list(range(4, 9))},
+        {"bad_words_ids": [[5], [6], [7]]},
+        {"forced_eos_token_id": 4},
+        {"guidance_scale": 3.0},
+        {"stop_strings": ["c"]},
+        {"prompt_lookup_num_tokens": 3},
+        {"do_sample": True, "temperature": 9.0},
+        {"min_new_tokens": 9},
+    ],
+)
+def test_what_a_model_folder_wants_of_generation_changes_nothing(model, leak):
+    expected = dict(complete(model, PROMPTS, ANSWERS, 2))
+    own = model.model.generation_config
+    model.model.generation_config = changed = copy.deepcopy(own)
+    changed.update(**leak)
+    try:
+        assert dict(complete(model, PROMPTS, ANSWERS, 2)) == expected
+        assert model.model.generation_config is changed
+    finally:
+        model.model.generation_config = own
+
+
+def test_a_neighbour_takes_nobodys_room(model):
+    """Beside a prompt that nearly fills the context an answer has its whole length."""
+    long = " ".join(["a b c d e f g"] * 3) + " a"
+    assert len(model.tokenizer(long)["input_ids"]) >= model.context - 2
+    alone = dict(complete(model, [PROMPTS[3]], [ANSWERS[3]], 1))[0]
+    for prompts in ([PROMPTS[3], long], [long, PROMPTS[3]]):
+        answers = [ANSWERS[3] if p == PROMPTS[3] else " a" for p in prompts]
+        found = dict(complete(model, prompts, answers, 8))
+        assert found[prompts.index(PROMPTS[3])] == alone
+    # Nor does a neighbour with a long answer give more.
+    short, beside = " b", " ".join("abcdefg" * 2)
+    alone = dict(complete(model, [PROMPTS[4]], [short], 1))[0]
+    assert dict(complete(model, [PROMPTS[4], "c"], [short, f"\n{beside}"], 8))[0] == alone
+
+
+@pytest.mark.parametrize("settings", [{}, {"eos": True}, {"pad": True}, {"stored": True}])
+def test_the_habits_of_a_tokenizer_change_nothing(model, settings):
+    """An end token that it appends, a padding token without embedding, stored padding and cuts."""
+    expected = dict(complete(model, PROMPTS, ANSWERS, 2))
+    tokenizer = copy.deepcopy(model.tokenizer)
+    inner = tokenizer.backend_tokenizer
+    if settings.get("eos"):
+        end = tokenizer.eos_token
+        inner.post_processor = TemplateProcessing(
+            single=f"{tokenizer.bos_token} $A {end}",
+            special_tokens=[
+                (tokenizer.bos_token, tokenizer.bos_token_id),
+                (end, tokenizer.eos_token_id),
+            ],
+        )
+        assert tokenizer("a")["input_ids"][-1] == tokenizer.eos_token_id
+    if settings.get("pad"):
+        tokenizer.add_special_tokens({"pad_token": "[PAD]"})
+        assert tokenizer.pad_token_id >= len(model.model.get_input_embeddings().weight)
+    if settings.get("stored"):
+        inner.enable_padding(length=16)
+        inner.enable_truncation(1)
+    lm = LanguageModel(model.model, tokenizer, model.family, model.n_layers, model.n_neurons)
+    assert dict(complete(lm, PROMPTS, ANSWERS, 2)) == expected
+    assert lm.encode("a b", " c d") == model.encode("a b", " c d")
+
+
+def test_without_any_end_token_a_completion_ends_at_its_limit(model):
+    tokenizer, own = copy.deepcopy(model.tokenizer), model.model.generation_config
+    tokenizer.eos_token = None
+    lm = LanguageModel(model.model, tokenizer, model.family, model.n_layers, model.n_neurons)
+    model.model.generation_config = GenerationConfig()
+    try:
+        assert set(dict(complete(lm, PROMPTS, ANSWERS, 2))) == set(range(5))
+    finally:
+        model.model.generation_config = own

@@ -2,10 +2,12 @@
 
 import json
 import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import peft
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -228,3 +230,76 @@ def test_a_hub_id_is_looked_up(save_model: SaveModel, monkeypatch: pytest.Monkey
     monkeypatch.setattr(_loading, "snapshot", snapshot)
     assert load_model("owner/name", revision="v1").n_layers == 3
     assert asked == [("owner/name", "v1")]
+
+
+def test_weights_that_belong_to_no_part(save_model: SaveModel) -> None:
+    folder = save_model()
+    edit_config(folder, num_hidden_layers=2)
+    refused(folder, r"9 weights belong to no part of LlamaForCausalLM .* model\.layers\.2\.")
+
+
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module.", "base_model.model."])
+def test_weights_saved_inside_a_wrapping(save_model: SaveModel, prefix: str) -> None:
+    folder = save_model()
+    path = folder / "model.safetensors"
+    save_file({prefix + k: v for k, v in load_file(path).items()}, path, {"format": "pt"})
+    refused(folder, rf"names of its weights begin with '{prefix}'.*save the model itself")
+
+
+def test_an_adapter_beside_the_weights(save_model: SaveModel) -> None:
+    folder = save_model()
+    (folder / "adapter_config.json").write_text("{}")
+    refused(folder, r"holds an adapter \(adapter_config\.json\) beside the model; merge it")
+
+
+@pytest.mark.parametrize("change", [{"return_dict": False}, {"output_attentions": True}])
+def test_what_a_model_returns_beside_logits_plays_no_part(
+    save_model: SaveModel, change: dict[str, Any]
+) -> None:
+    folder = save_model()
+    expected = load_model(folder).model(torch.tensor([[3, 4]])).logits
+    edit_config(folder, **change)
+    assert torch.equal(load_model(folder).model(torch.tensor([[3, 4]])).logits, expected)
+
+
+@pytest.mark.parametrize("change", [{"hidden_size": 17}, {"hidden_act": "nonsense"}])
+def test_a_config_that_contradicts_itself_is_one_line(
+    save_model: SaveModel, change: dict[str, Any]
+) -> None:
+    folder = save_model()
+    edit_config(folder, **change)
+    with pytest.raises(DataError) as caught:
+        load_model(folder)
+    assert str(folder) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_models_in_a_wrapping_name_the_model_inside(save_model: SaveModel) -> None:
+    model = load_model(save_model()).model
+    lora = peft.LoraConfig(r=2, target_modules=["lm_head"], init_lora_weights=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # theirs
+        compiled, adapted = torch.compile(model), peft.get_peft_model(model, lora)
+    with pytest.raises(DataError, match=r"give model\._orig_mod"):
+        wrap_model(compiled)
+    with pytest.raises(DataError, match=r"give model\.merge_and_unload\(\)"):
+        wrap_model(adapted)
+    # The model inside has its head wrapped, too.
+    with pytest.raises(DataError, match=r"the output head .* does not give its weight times"):
+        wrap_model(model)
+
+
+def test_a_hook_on_the_head(save_model: SaveModel) -> None:
+    model = load_model(save_model()).model
+    handle = model.lm_head.register_forward_hook(lambda m, a, out: 2 * out)
+    with pytest.raises(DataError, match=r"an adapter or a hook stands on it"):
+        wrap_model(model)
+    handle.remove()
+    wrap_model(model)
+
+
+def test_weights_of_inference_mode() -> None:
+    sizes = {"hidden_size": 8, "intermediate_size": 8, "vocab_size": 8, "num_attention_heads": 2}
+    with torch.inference_mode():
+        model = LlamaForCausalLM(LlamaConfig(num_hidden_layers=1, **sizes))
+    with pytest.raises(DataError, match=r"inference_mode.*load it outside"):
+        wrap_model(model)

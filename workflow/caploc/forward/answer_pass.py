@@ -12,7 +12,6 @@ from torch import Tensor
 from caploc.forward.batch import Batch, Pair, batch_of, gold
 from caploc.forward.hooks import neurons_passed
 from caploc.models.language_model import LanguageModel
-from caploc.models.tokens import encode
 from caploc.records import Dropped, Sample
 
 __all__ = ["AnswerPass", "answer_pass", "answer_passes"]
@@ -108,7 +107,7 @@ def answer_passes(
     encoded = {}
     for i, sample in enumerate(samples):
         try:
-            encoded[i] = encode(lm.tokenizer, sample.prompt, sample.answer, context=lm.context)
+            encoded[i] = lm.encode(sample.prompt, sample.answer)
         except Dropped as reason:
             yield i, reason
     order = sorted(encoded, key=lambda i: (sum(map(len, encoded[i])), i))

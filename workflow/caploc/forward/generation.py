@@ -9,6 +9,7 @@ from transformers import GenerationConfig
 from caploc.forward.batch import padded
 from caploc.forward.silencing import Erasures, erased
 from caploc.models.language_model import LanguageModel
+from caploc.models.tokens import encode_text
 
 __all__ = ["Completion", "complete", "continue_text", "first_answer"]
 
@@ -58,12 +59,13 @@ def complete(
     if erasures is not None and (which is None or len(which) != len(prompts)):
         raise ValueError(f"{len(prompts)} prompts need as many indices of erasures, found {which}")
     tokenizer = model.tokenizer
-    ids = [tokenizer(prompt)["input_ids"] for prompt in prompts]
-    n_gold = [len(tokenizer(answer, add_special_tokens=False)["input_ids"]) for answer in answers]
-    order = sorted(range(len(prompts)), key=lambda i: (len(ids[i]), i))
-    for start in range(0, len(order), batch):
-        chosen = order[start : start + batch]
-        limit = int(max(n_gold[i] for i in chosen) * _SLACK_SHARE) + _SLACK_TOKENS
+    ids = [encode_text(tokenizer, prompt)[0] for prompt in prompts]
+    limits = [
+        _limit(len(encode_text(tokenizer, answer, special=False)[0]), model.context - len(prompt))
+        for answer, prompt in zip(answers, ids, strict=True)
+    ]
+    for chosen in _batches(ids, limits, batch, model.context):
+        limit = max(limits[i] for i in chosen)
         acting: AbstractContextManager[None] = nullcontext()
         if erasures is not None and which is not None:
             rows = torch.tensor([which[i] for i in chosen], device=model.device)
@@ -71,10 +73,32 @@ def complete(
         with acting:
             new = _generate(model, [ids[i] for i in chosen], limit)
         for i, tokens in zip(chosen, new, strict=True):
+            # A neighbour with a longer answer gives nobody more room.
+            tokens = tokens[: limits[i]]
             # Decoding the prompt with it keeps the space that some tokenizers attach to words.
             whole = tokenizer.decode(ids[i] + tokens, skip_special_tokens=True)
             told = tokenizer.decode(ids[i], skip_special_tokens=True)
             yield i, first_answer(whole[len(told) :], answers[i])
+
+
+def _limit(n_gold: int, room: int) -> int:
+    """Most tokens of a completion."""
+    return max(0, min(int(n_gold * _SLACK_SHARE) + _SLACK_TOKENS, room))
+
+
+def _batches(
+    ids: Sequence[Sequence[int]], limits: Sequence[int], most: int, context: int
+) -> Iterator[list[int]]:
+    """Prompts of similar length that fit the context together, each with its own room."""
+    chosen: list[int] = []
+    for i in sorted(range(len(ids)), key=lambda i: (len(ids[i]), i)):
+        room = max(limits[j] for j in [*chosen, i])
+        if chosen and (len(chosen) == most or len(ids[i]) + room > context):
+            yield chosen
+            chosen = []
+        chosen.append(i)
+    if chosen:
+        yield chosen
 
 
 def first_answer(completion: str, answer: str) -> Completion:
@@ -131,26 +155,29 @@ def continue_text(
 def _generate(model: LanguageModel, prompts: list[list[int]], limit: int) -> list[list[int]]:
     """New token ids of each prompt, without padding and end-of-text."""
     width = max(len(p) for p in prompts)
-    limit = min(limit, model.context - width)
     if limit < 1:
         return [[] for _ in prompts]
-    tokenizer = model.tokenizer
-    ends = model.model.generation_config.eos_token_id
-    ends = [tokenizer.eos_token_id] if ends is None else ends if isinstance(ends, list) else [ends]
-    padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else ends[0]
-    ids = torch.full((len(prompts), width), padding)
+    inner, tokenizer = model.model, model.tokenizer
+    ends = inner.generation_config.eos_token_id
+    ends = tokenizer.eos_token_id if ends is None else ends
+    ends = ends if isinstance(ends, list) else [] if ends is None else [ends]
+    # Any token will do: padding is masked, and the tokenizer's own may have no embedding.
+    ids = torch.zeros((len(prompts), width), dtype=torch.long)
     mask = torch.zeros_like(ids)
     for row, prompt in enumerate(prompts):
         ids[row, width - len(prompt) :] = torch.tensor(prompt)
         mask[row, width - len(prompt) :] = 1
-    settings = GenerationConfig(
-        max_new_tokens=limit, do_sample=False, num_beams=1, eos_token_id=ends, pad_token_id=padding
-    )
-    found = model.model.generate(
-        input_ids=ids.to(model.device),
-        attention_mask=mask.to(model.device),
-        generation_config=settings,
-    )
+    # What a model's own generation_config.json wants (penalties, suppressed tokens, ...) is not
+    # greedy: only its end tokens are taken over.
+    clean = GenerationConfig(
+        max_new_tokens=limit, do_sample=False, num_beams=1, eos_token_id=ends or None,
+        pad_token_id=0,
+    )  # fmt: skip
+    own, inner.generation_config = inner.generation_config, clean
+    try:
+        found = inner.generate(input_ids=ids.to(model.device), attention_mask=mask.to(model.device))
+    finally:
+        inner.generation_config = own
     return [_until(row, ends) for row in found[:, width:].tolist()]
 
 

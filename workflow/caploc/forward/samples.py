@@ -8,7 +8,6 @@ from typing import Any
 from caploc.files import store
 from caploc.models.language_model import LanguageModel
 from caploc.models.loading import load_model
-from caploc.models.tokens import encode
 from caploc.records import DataError, Dropped, Sample
 
 __all__ = ["Encoded", "encoded", "model_of", "samples_of", "with_shots"]
@@ -83,7 +82,7 @@ def encoded(lm: LanguageModel, samples: Sequence[Sample]) -> Encoded:
     found = Encoded([], [], [], [])
     for sample in samples:
         try:
-            prompt, answer = encode(lm.tokenizer, sample.prompt, sample.answer, context=lm.context)
+            prompt, answer = lm.encode(sample.prompt, sample.answer)
         except Dropped as reason:
             found.dropped.append([sample.sample_id, str(reason)])
             continue

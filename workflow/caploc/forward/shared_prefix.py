@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from caploc.forward.batch import Batch
 from caploc.forward.hooks import Hooks
 from caploc.forward.silencing import Erasures, erased
-from caploc.models.language_model import LanguageModel, matrix
+from caploc.models.language_model import LanguageModel, check_linear, matrix
 
 __all__ = ["Unchanged", "record_unchanged"]
 
@@ -150,7 +150,15 @@ class Unchanged:
 
 
 def record_unchanged(lm: LanguageModel, batch: Batch, erasures: Erasures) -> Unchanged:
-    """Run the unchanged model once and keep what rows of any of the erasures need of it."""
+    """Run the unchanged model once and keep what rows of any of the erasures need of it.
+
+    Raises:
+        DataError: an adapter or a hook stands on the output projection of a silenced FFN.
+    """
+    # What silenced neurons wrote is read off the weight.
+    silenced = set(erasures.first) & set(range(lm.n_layers)) if not lm.family.experts else ()
+    for layer in silenced:
+        check_linear(lm.projections[layer], f"{lm.family.ffn_out} of block {layer}")
     calls = [_Call() for _ in range(lm.n_layers)]
     output: list[Tensor] = []
 

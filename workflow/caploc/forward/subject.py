@@ -1,11 +1,12 @@
 """Where the subject of a fact stands among the tokens of its prompt."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from caploc.models.language_model import LanguageModel
-from caploc.models.tokens import encode
+from caploc.models.tokens import encode_text
 from caploc.records import Dropped, Sample
 
 __all__ = ["Tokens", "sample_of", "tokens_of"]
@@ -55,14 +56,14 @@ def tokens_of(lm: LanguageModel, sample: Sample) -> Tokens:
     subject = sample.meta.get("subject", "").strip()
     if not subject:
         raise Dropped("no subject")
-    start = sample.prompt.find(subject)
+    # As a word of its own: "time" does not stand in "sentiment".
+    found = re.search(rf"(?<!\w){re.escape(subject)}(?!\w)", sample.prompt)
+    start = found.start() if found else sample.prompt.find(subject)
     if start < 0:
         raise Dropped("subject not found in the prompt")
     end = start + len(subject)
-    prompt, answer = encode(lm.tokenizer, sample.prompt, sample.answer, context=lm.context)
-    spans = lm.tokenizer(
-        sample.prompt + sample.answer, add_special_tokens=True, return_offsets_mapping=True
-    )["offset_mapping"]
+    prompt, answer = lm.encode(sample.prompt, sample.answer)
+    _, spans = encode_text(lm.tokenizer, sample.prompt + sample.answer)
     inside = [i for i, (a, b) in enumerate(spans) if a < end and b > start]
     if not inside:
         raise Dropped("subject has no token of its own")

@@ -1,7 +1,6 @@
 """A fact beside the same sentence about something else, as token ids."""
 
 from caploc.models.language_model import LanguageModel
-from caploc.models.tokens import encode
 from caploc.records import Dropped, Sample
 
 __all__ = ["METRICS", "contrast_of", "tokens_of"]
@@ -28,7 +27,7 @@ def tokens_of(lm: LanguageModel, sample: Sample) -> tuple[list[int], list[int], 
 
 
 def _encoded(lm: LanguageModel, prompt: str, answer: str) -> tuple[list[int], list[int]]:
-    return encode(lm.tokenizer, prompt, answer, context=lm.context)
+    return lm.encode(prompt, answer)
 
 
 def contrast_of(lm: LanguageModel, sample: Sample, answer: list[int], metric: str) -> int | None:

@@ -25,7 +25,7 @@ from caploc.locators._edge_scores import score_edges
 from caploc.locators._nodes import graph_of
 from caploc.measures.budgets import Units, descending
 from caploc.models.language_model import LanguageModel
-from caploc.models.tokens import encode
+from caploc.models.tokens import encode_text
 from caploc.records import Dropped, Sample
 from caploc.settings import Count, FixedPath, Rule, Share
 
@@ -209,7 +209,7 @@ def run(
         raise ValueError(f"unknown ablation {ablation!r}; available: {', '.join(ABLATIONS)}")
     mean = None
     if ablation == "mean":
-        encoded = [lm.tokenizer(text)["input_ids"][: lm.context] for text in texts]
+        encoded = [encode_text(lm.tokenizer, text)[0][: lm.context] for text in texts]
         mean = mean_outputs(lm, [ids for ids in encoded if ids])
     reference = mean
     results: list[Alone | Dropped] = []
@@ -219,9 +219,7 @@ def run(
                 clean, corrupt, answer = tokens_of(lm, sample)
                 reference = reference_outputs(lm, [*corrupt, *answer[:-1]])
             else:
-                clean, answer = encode(
-                    lm.tokenizer, sample.prompt, sample.answer, context=lm.context
-                )
+                clean, answer = lm.encode(sample.prompt, sample.answer)
         except Dropped as reason:
             results.append(reason)
             continue

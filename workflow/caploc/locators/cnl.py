@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from caploc.attribution.engine import Attribution, attribute
 from caploc.locating import Given, stacked
 from caploc.models.language_model import LanguageModel
-from caploc.models.tokens import encode
 from caploc.records import Dropped, Sample
 from caploc.settings import AnyPath, Count, Positive
 
@@ -58,7 +57,7 @@ def locate(
     kept, prompts, answers = [], [], []
     for i, sample in enumerate(samples):
         try:
-            prompt, answer = encode(lm.tokenizer, sample.prompt, sample.answer, context=lm.context)
+            prompt, answer = lm.encode(sample.prompt, sample.answer)
         except Dropped as reason:
             dropped[i] = reason
             continue

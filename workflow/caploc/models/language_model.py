@@ -11,10 +11,11 @@ from transformers.pytorch_utils import Conv1D
 from caploc import plugins
 from caploc.models._experts import restore_experts, routed_experts
 from caploc.models.family import Family
-from caploc.models.placement import device_of
+from caploc.models.placement import device_of, held_weight_and_bias
+from caploc.models.tokens import encode
 from caploc.records import DataError
 
-__all__ = ["LanguageModel", "family_of", "matrix", "release_model", "wrap_model"]
+__all__ = ["LanguageModel", "check_linear", "family_of", "matrix", "release_model", "wrap_model"]
 
 _DIFFERENTIABLE = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 _UNQUANTISED = "no gradient passes through that, expected float weights of 16 bits or more"
@@ -105,6 +106,15 @@ class LanguageModel:
         z = self.head(hidden)
         return z if self.softcap is None else self.softcap * torch.tanh(z / self.softcap)
 
+    def encode(self, prompt: str, answer: str) -> tuple[list[int], list[int]]:
+        """Token ids of prompt and answer that fit the model; see `caploc.models.tokens.encode`.
+
+        Raises:
+            Dropped: no answer tokens, an empty prompt, too long, or a token that the model has not.
+        """
+        known = len(self.model.get_input_embeddings().weight)
+        return encode(self.tokenizer, prompt, answer, context=self.context, vocabulary=known)
+
     @property
     def device(self) -> torch.device:
         """Where logits are computed; rows live there between blocks."""
@@ -174,6 +184,7 @@ def wrap_model(model: Any, tokenizer: Any = None) -> LanguageModel:
         DataError: unknown architecture, quantised weights, a part is missing, or the width of a
             layer disagrees with the config.
     """
+    _refuse_wrapping(model)
     architecture = type(model).__name__
     family = family_of(architecture)
     _check_weights(model)
@@ -189,7 +200,9 @@ def wrap_model(model: Any, tokenizer: Any = None) -> LanguageModel:
         else:
             found = matrix(projection).shape[1]
         check_width(architecture, family, found, wanted)
-    return LanguageModel(model, tokenizer, family, len(blocks), wanted)
+    lm = LanguageModel(model, tokenizer, family, len(blocks), wanted)
+    check_linear(lm.head, "the output head")
+    return lm
 
 
 def release_model(lm: LanguageModel) -> None:
@@ -197,6 +210,46 @@ def release_model(lm: LanguageModel) -> None:
     if lm.family.experts:
         for block in lm.blocks:
             restore_experts(block.get_submodule(lm.family.ffn_out))
+
+
+def _refuse_wrapping(model: Any) -> None:
+    """A model in a wrapping, and one made in inference mode, cannot be scored."""
+    inner = {"_orig_mod": "model._orig_mod", "merge_and_unload": "model.merge_and_unload()"}
+    for attribute, remedy in inner.items():
+        if hasattr(model, attribute):
+            raise DataError(
+                f"{type(model).__name__}: a compiled model, or one with an adapter; expected the "
+                f"transformers model inside: give {remedy}"
+            )
+    if any(p.is_inference() for p in model.parameters()):
+        raise DataError(
+            f"{type(model).__name__}: its weights were made under torch.inference_mode, where no "
+            "gradient can go; load it outside"
+        )
+
+
+@torch.no_grad()
+def check_linear(part: nn.Module, what: str) -> None:
+    """Is calling a linear map its weight times its input, as whoever reads the weight assumes?
+
+    Args:
+        part: the map.
+        what: its name, for the message.
+
+    Raises:
+        DataError: an adapter or a hook changes what the map gives.
+    """
+    weight, bias = held_weight_and_bias(cast(nn.Linear, part))
+    weight = weight.T if isinstance(part, Conv1D) else weight
+    x = torch.linspace(-1, 1, weight.shape[1], dtype=weight.dtype, device=weight.device)[None]
+    expected = nn.functional.linear(x, weight, bias)
+    found = part(x.to(device_of(part))).to(expected.device)
+    scale = weight.abs().sum(1).max() + (0 if bias is None else bias.abs().max())
+    if (found - expected).abs().max() > 64 * torch.finfo(weight.dtype).eps * scale:
+        raise DataError(
+            f"{what} ({type(part).__name__}) does not give its weight times its input: an adapter "
+            "or a hook stands on it; merge it (merge_and_unload of peft) or remove the hook"
+        )
 
 
 def _part(module: Any, path: str, architecture: str) -> Any:

@@ -32,6 +32,8 @@ __all__ = ["LanguageModel", "check_shape", "load_model", "read_architecture"]
 
 _LOG = logging.getLogger(__name__)
 _DTYPES = {name: getattr(torch, name) for name in ("float32", "float64", "bfloat16", "float16")}
+# In front of the names of weights that were saved from inside something.
+_WRAPPINGS = ("_orig_mod.", "module.", "base_model.model.")
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
@@ -58,14 +60,10 @@ def load_model(
         raise DataError(f"unknown dtype {dtype!r}; available: {', '.join(_DTYPES)}")
     folder = _folder(path, revision)
     config, family = read_architecture(folder)
+    _refuse_adapters(folder)
     _check_weights(folder, config, family)
-    model, info = _from_pretrained(folder, _DTYPES[dtype], family)
-    wrong = sorted(info["missing_keys"]) or [str(key) for key in info["mismatched_keys"]]
-    if wrong:
-        raise DataError(
-            f"{folder}: {len(wrong)} weights of {type(model).__name__} are missing or of another "
-            f"shape, the first is {wrong[0]}; copy the folder again, all files of it"
-        )
+    model, info = _from_pretrained(folder, config, _DTYPES[dtype], family)
+    _check_keys(folder, type(model).__name__, info)
     language_model = wrap_model(_place(model, device), _tokenizer(folder))
     _LOG.info(
         "%s: %s, %d layers of %d neurons, %s on %s", folder.name, type(model).__name__,
@@ -82,10 +80,11 @@ def read_architecture(folder: Path) -> tuple[Any, Family]:
     """
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
+    # A config that contradicts itself ends in many types of errors, some of several lines.
+    except Exception as error:
         raise DataError(
-            f"{folder}: no usable config.json ({str(error).splitlines()[0]}); expected the folder "
-            "of a transformers model"
+            f"{folder}: no usable config.json ({' '.join(str(error).split())}); expected the "
+            "folder of a transformers model"
         ) from None
     if not config.architectures:
         raise DataError(f"{folder}/config.json: `architectures` is missing; expected one name")
@@ -98,6 +97,40 @@ def read_architecture(folder: Path) -> tuple[Any, Family]:
             "weight)"
         )
     return config, family_of(config.architectures[0])
+
+
+def _check_keys(folder: Path, name: str, info: Mapping[str, Any]) -> None:
+    """Every weight of the files belongs to the model, and the other way round."""
+    missing, unexpected = sorted(info["missing_keys"]), sorted(info["unexpected_keys"])
+    wrapped = [p for p in _WRAPPINGS if any(key.startswith(p) for key in unexpected)]
+    if wrapped:
+        raise DataError(
+            f"{folder}: the names of its weights begin with {wrapped[0]!r}: it was saved inside a "
+            "wrapping (compiled, parallel or with an adapter); save the model itself, unwrapped or "
+            "merged, with save_pretrained"
+        )
+    if missing or info["mismatched_keys"]:
+        wrong = missing or [str(key) for key in info["mismatched_keys"]]
+        raise DataError(
+            f"{folder}: {len(wrong)} weights of {name} are missing or of another shape, the first "
+            f"is {wrong[0]}; copy the folder again, all files of it"
+        )
+    if unexpected:
+        raise DataError(
+            f"{folder}: {len(unexpected)} weights belong to no part of {name} as config.json "
+            f"describes it, the first is {unexpected[0]}; config.json and the weights are not of "
+            "the same model: copy the folder again"
+        )
+
+
+def _refuse_adapters(folder: Path) -> None:
+    """Transformers would load an adapter beside the weights without a word."""
+    found = sorted(folder.glob("adapter_*"))
+    if found:
+        raise DataError(
+            f"{folder}: holds an adapter ({found[0].name}) beside the model; merge it "
+            "(merge_and_unload of peft, then save_pretrained), or take its files out of the folder"
+        )
 
 
 def check_shape(folder: Path, shape: Mapping[str, Any], where: str) -> None:
@@ -181,7 +214,10 @@ def _weight_files(folder: Path) -> list[str]:
     return [_SINGLE]
 
 
-def _from_pretrained(folder: Path, dtype: torch.dtype, family: Family) -> Any:
+def _from_pretrained(folder: Path, config: Any, dtype: torch.dtype, family: Family) -> Any:
+    # What a model returns beside its logits is no property of it.
+    config.return_dict, config.output_hidden_states = True, False
+    config._output_attentions = False
     # The default for experts, a grouped product, knows no float64.
     experts = (
         {"experts_implementation": "eager"} if family.experts and dtype == torch.float64 else {}
@@ -190,6 +226,7 @@ def _from_pretrained(folder: Path, dtype: torch.dtype, family: Family) -> Any:
         with _quiet_unless_watched():
             return AutoModelForCausalLM.from_pretrained(
                 folder,
+                config=config,
                 dtype=dtype,
                 attn_implementation=family.attention,
                 trust_remote_code=False,
@@ -198,9 +235,11 @@ def _from_pretrained(folder: Path, dtype: torch.dtype, family: Family) -> Any:
                 output_loading_info=True,
                 **experts,
             )
-    except (OSError, RuntimeError, ValueError) as error:
+    # A config that does not fit ends in many types of errors, all with the same remedy.
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(
-            f"{folder}: the weights cannot be loaded ({str(error).splitlines()[0]}); config.json "
+            f"{folder}: the weights cannot be loaded ({reason}); config.json "
             "and the weights may not be of the same model: copy the folder again"
         ) from None
 
