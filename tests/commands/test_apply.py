@@ -100,6 +100,11 @@ def test_trained_slices_are_put_in_and_nothing_else_changes(folder, delta, tmp_p
     AutoModelForCausalLM.from_pretrained(out)
 
 
+def test_what_a_trainer_leaves_beside_the_weights_is_none_of_them(folder, mask, tmp_path):
+    (folder / "training_args.bin").write_bytes(b"pickled settings")
+    assert call("--model", folder, "--mask", mask(), "--out", tmp_path / "out") == 0
+
+
 def refused(caplog, tmp_path, *arguments):
     caplog.clear()
     before = {p.name for p in tmp_path.iterdir()}

@@ -31,7 +31,7 @@ def results(finished):
 
 def test_every_table_is_written_in_both_formats(results):
     for name in TABLES:
-        csv = pl.read_csv(results / f"tables/{name}.csv", infer_schema_length=None)
+        csv = pl.read_csv(results / f"tables/{name}.csv")
         parquet = pl.read_parquet(results / f"tables/{name}.parquet")
         assert csv.columns == parquet.columns
         assert len(csv) == len(parquet) > 0

@@ -264,7 +264,7 @@ def test_the_stages_from_a_model_to_the_table(tmp_path, make_job, save_model):
     tabulate_fidelity.run(make_job("tabulate_fidelity", {}, {"parts": [part]}, outputs))
     table = pl.read_parquet(outputs["parquet"])
     assert one(table, comparison="rewrite", metric="overlap", facts="all")["n"] == 4
-    assert len(pl.read_csv(outputs["csv"], infer_schema_length=None)) == len(table)
+    assert len(pl.read_csv(outputs["csv"])) == len(table)
 
 
 def test_knowledge_neurons_of_task_samples(tmp_path, make_job, write_shard):

@@ -83,9 +83,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _weights(folder: Path) -> str:
-    suffixes = (".safetensors", ".bin")
-    files = {p.name: file_digest(p) for p in sorted(folder.iterdir()) if p.suffix in suffixes}
-    return weights_digest(files)
+    return weights_digest({p.name: file_digest(p) for p in folder.glob("*.safetensors")})
 
 
 def _stored_dtype(folder: Path) -> str:

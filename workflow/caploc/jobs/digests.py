@@ -70,9 +70,9 @@ def weights_digest(files: Mapping[str, str]) -> str:
     Raises:
         DataError: none of the files holds weights.
     """
-    weights = sorted(n for n in files if n.endswith((".safetensors", ".bin")))
+    weights = sorted(n for n in files if n.endswith(".safetensors"))
     if not weights:
-        raise DataError(f"no weight file among {sorted(files)}; expected *.safetensors or *.bin")
+        raise DataError(f"no weight file among {sorted(files)}; expected *.safetensors")
     text = "".join(f"{name}:{files[name]}\n" for name in weights)
     return hashlib.sha256(text.encode()).hexdigest()
 
