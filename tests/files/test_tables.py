@@ -62,5 +62,5 @@ def test_a_column_of_another_type_names_file_and_both_types(tmp_path):
     tables.write_part(pl.DataFrame({"p": ["1"]}), tmp_path / "x.parquet", {})
     with pytest.raises(DataError, match=r"x\.parquet: column 'p' is String, expected Float64"):
         tables.read(tmp_path / "x.parquet", {"p": TESTED["p"]})
-    with pytest.raises(DataError, match=r"column 'value' is missing"):
+    with pytest.raises(DataError, match=r"column 'metric' is missing"):
         tables.read(tmp_path / "x.parquet", ESTIMATE)

@@ -1,5 +1,6 @@
 """Digests change when behaviour can change, and only then."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -7,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from caploc.jobs import digests as provenance
+from caploc.jobs import digests
+from caploc.jobs._memory import memory
 from caploc.jobs.digests import (
     canonical_json,
     code_digest,
+    content_digest,
     file_digest,
     imported_modules,
     weights_digest,
@@ -32,7 +35,7 @@ FILES = {
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     """A small package in place of our own, whose files can be edited."""
-    monkeypatch.setattr(provenance, "_ROOT", tmp_path)
+    monkeypatch.setattr(digests, "_ROOT", tmp_path)
     for name, text in FILES.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -43,7 +46,7 @@ def package(tmp_path, monkeypatch):
 
 def clear():
     for remembered in ("_sources", "_facts", "_imports", "_modules_hash"):
-        getattr(provenance, remembered).cache_clear()
+        getattr(digests, remembered).cache_clear()
 
 
 def digest_after(package: Path, name: str, text: str, module: str = "caploc.folder.stage") -> str:
@@ -176,7 +179,7 @@ def test_other_pythons_give_the_same_digests(version):
     if python is None or subprocess.run([python, "-c", ""], capture_output=True).returncode:
         pytest.skip(f"no python{version} on this machine")
     code = "from caploc.jobs.digests import code_digest as f; print(f('caploc.stages.build_mask'))"
-    folder = Path(provenance.__file__).parents[2]
+    folder = Path(digests.__file__).parents[2]
     done = subprocess.run([python, "-c", code], cwd=folder, capture_output=True, text=True)
     assert done.stdout.strip() == code_digest("caploc.stages.build_mask"), done.stderr
 
@@ -226,3 +229,35 @@ def test_a_model_is_known_by_its_weight_files_alone():
     assert found != weights_digest({"model-1.safetensors": "bb", "model-2.safetensors": "aa"})
     with pytest.raises(DataError, match=r"no weight file among \['config.json'\]; expected"):
         weights_digest({"config.json": "cc"})
+
+
+def test_the_content_of_what_a_user_edits(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".snakemake").mkdir()
+    memory.cache_clear()
+    folder = tmp_path / "data"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "a").write_text("1")
+    (folder / "deep" / "b").write_text("2")
+    file, flat, deep = (
+        content_digest(folder / "a"), content_digest(folder), content_digest(folder, deep=True)
+    )  # fmt: skip
+    assert len({file, flat, deep}) == 3
+    assert content_digest(folder / "none") == content_digest(folder / "none", deep=True) == ""
+    # A copy with other times is the same; other content or another name is not.
+    shutil.copytree(folder, tmp_path / "copy")
+    assert content_digest(tmp_path / "copy", deep=True) == deep
+    (tmp_path / "copy" / "deep" / "b").write_text("3")
+    assert content_digest(tmp_path / "copy") == flat
+    assert content_digest(tmp_path / "copy", deep=True) != deep
+    os.rename(folder / "a", folder / "c")
+    assert content_digest(folder) != flat and content_digest(folder / "c") == file
+
+
+def test_large_files_are_read_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    memory.cache_clear()
+    (tmp_path / "a").write_text("1")
+    first = content_digest(tmp_path / "a")
+    monkeypatch.setattr(digests, "file_digest", lambda path: pytest.fail("read again"))
+    assert content_digest(tmp_path / "a") == first

@@ -5,20 +5,16 @@ Snakemake's own records, under the digest of the file's bytes: an edited file is
 """
 
 import ast
-import atexit
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Source", "read_source"]
+from caploc.jobs._memory import memory
 
-# In Snakemake's folder of the working directory; without that folder nothing is remembered.
-_MEMORY = Path(".snakemake") / "caploc-sources.json"
-_MOST = 2_000
+__all__ = ["Source", "read_source"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +38,11 @@ def read_source(path: Path) -> Source:
     """
     content = path.read_bytes()
     key = hashlib.sha256(_own_bytes() + content).hexdigest()
-    known = _memory()
+    known = memory("sources")
     if key not in known:
         tree = ast.parse(content, filename=str(path))
         digest = hashlib.sha256(json.dumps(_plain(tree)).encode()).hexdigest()
         known[key] = [digest, *sorted(_imports(tree))]
-        _save_at_exit()
     digest, *imports = known[key]
     return Source(frozenset(imports), digest)
 
@@ -67,31 +62,6 @@ def _imports(tree: ast.Module) -> set[str]:
 def _own_bytes() -> bytes:
     """This file: what was remembered by another version of it is not used."""
     return Path(__file__).read_bytes()
-
-
-@cache
-def _memory() -> dict[str, list[str]]:
-    try:
-        known = json.loads(_MEMORY.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return known if isinstance(known, dict) and len(known) < _MOST else {}
-
-
-@cache
-def _save_at_exit() -> None:
-    atexit.register(_save)
-
-
-def _save() -> None:
-    if not _MEMORY.parent.is_dir():
-        return
-    temporary = _MEMORY.with_name(f".{_MEMORY.name}.{os.getpid()}.part")
-    try:
-        temporary.write_text(json.dumps(_memory()), encoding="utf-8")
-        os.replace(temporary, _MEMORY)
-    except OSError:  # a folder that cannot be written costs time only
-        temporary.unlink(missing_ok=True)
 
 
 def _plain(node: Any) -> Any:

@@ -14,12 +14,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from caploc.jobs._memory import memory
 from caploc.jobs._syntax import Source, read_source
 from caploc.records import DataError
 
 __all__ = [
     "canonical_json",
     "code_digest",
+    "content_digest",
     "file_digest",
     "imported_modules",
     "weights_digest",
@@ -56,6 +58,37 @@ def _digest(path: Path, inode: int, size: int, time: int) -> str:
     """Digest of a file in this state: a job asks several times for the same large inputs."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def content_digest(path: Path, *, deep: bool = False) -> str:
+    """Digest of a file or folder that a user may edit, for settings of jobs that read it.
+
+    Files are not read again while inode, size and time stay the same, so a dry run stays fast
+    beside gigabytes of weights. What a job reads is digested by `file_digest`, which forgets.
+
+    Args:
+        path: a file, or a folder whose files count by name and content; ``~`` is expanded.
+        deep: also files of folders in it.
+
+    Returns:
+        16 hexadecimal digits; "" if nothing is there.
+    """
+    path = path.expanduser()
+    inside = path.rglob("*") if deep else path.glob("*")
+    files = sorted(p for p in inside if p.is_file()) if path.is_dir() else [path]
+    total = hashlib.sha256()
+    for file in files:
+        try:
+            status = file.stat()
+        except OSError:
+            return ""
+        state = f"{file.resolve()}:{status.st_ino}:{status.st_size}:{status.st_mtime_ns}"
+        known = memory("contents")
+        if state not in known:
+            known[state] = file_digest(file)
+        name = file.relative_to(path).as_posix() if path.is_dir() else ""
+        total.update(f"{name}:{known[state]}\n".encode())
+    return total.hexdigest()[:16] if files else ""
 
 
 def weights_digest(files: Mapping[str, str]) -> str:
