@@ -281,3 +281,9 @@ def test_the_example_of_the_documentation_runs(
     assert "(3, 24)" in capsys.readouterr().out
     scores = names["found"].scores
     assert abs(scores[names["layer"], names["neuron"]]) == np.abs(scores).max() > 0
+
+
+def test_rounding_that_nobody_asked_for_is_refused(lm: LanguageModel) -> None:
+
+    with torch.autocast("cpu", torch.bfloat16), pytest.raises(DataError, match="autocast"):
+        attribute(lm.model, [1, 2], [3])

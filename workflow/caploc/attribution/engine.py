@@ -21,6 +21,7 @@ from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from caploc.attribution.adaptive import FIRST, Adaptive
@@ -122,6 +123,11 @@ def attribute(
     """
     if site not in SITES:
         raise DataError(f"unknown site {site!r}; available: {', '.join(SITES)}")
+    if torch.is_autocast_enabled(lm.device.type):
+        raise DataError(
+            "scores under torch.autocast are rounded where nobody sees it; call outside of it, and "
+            "choose the number format when the model is loaded"
+        )
     path = _path(rule, steps, tolerance)
     names = names or [str(i) for i in range(len(prompt_ids))]
     chosen = [
