@@ -21,7 +21,7 @@ from caploc.forward.samples import model_of
 from caploc.jobs.job import Job
 from caploc.jobs.progress import tracked
 from caploc.locators import circuit
-from caploc.locators._random_edges import random_circuit
+from caploc.locators.circuit import random_circuit
 from caploc.models.language_model import LanguageModel
 from caploc.records import Dropped
 
