@@ -13,6 +13,7 @@ sys.modules.setdefault("pandas", None)
 
 try:
     RUN = Run(check(config))
+    RUN.check_files()
 except DataError as error:
     sys.exit(f"caploc: {error}")
 if older := RUN.older_layout():

@@ -20,6 +20,7 @@ from typing import Any
 
 from caploc import locator_settings, plugins
 from caploc.jobs.digests import canonical_json, code_digest
+from caploc.jobs.named_files import check_files
 
 __all__ = ["SPLITS", "Run", "jobs_of"]
 
@@ -66,6 +67,11 @@ class Run:
     def shown(self) -> str:
         """The whole checked configuration as canonical JSON, and which layout the run has."""
         return canonical_json(self.config | {"layout": LAYOUT})
+
+    def check_files(self) -> None:
+        """Every local file that the run reads is there; see `named_files.check_files`."""
+        sections = (self.config["experiments"].get(e, {}) for e in self.settings["experiments"])
+        check_files(self.config, sorted({f for s in sections for f in s.get("facts", ())}))
 
     def older_layout(self) -> str:
         """One line if the folder of the run was made by a version with another layout, else ""."""

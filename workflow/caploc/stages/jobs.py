@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caploc import locator_settings, plugins
+from caploc.jobs.digests import content_digest
+from caploc.jobs.named_files import named_files
 
 if TYPE_CHECKING:
     from caploc.jobs.run import Run
@@ -29,12 +31,14 @@ def fetch_model(run: "Run", model: str) -> dict[str, Any]:
     entry = run.config["models"][model]
     spec = {"model": model, "repo": entry.get("repo"), "path": entry.get("path")}
     spec |= {key: entry[key] for key in ("family", "revision", "dtype")}
-    return spec | ({"shape": entry["shape"]} if "shape" in entry else {})
+    spec |= {"shape": entry["shape"]} if "shape" in entry else {}
+    return spec | ({"content": content_digest(Path(entry["path"]))} if "path" in entry else {})
 
 
 def prepare_samples(run: "Run", task: str) -> dict[str, Any]:
     entry = {k: v for k, v in run.config["tasks"][task].items() if k not in _SHOWN}
-    return entry | {"task": task, "seed": run.settings["seed"]}
+    content = {name: content_digest(Path(name)) for name in named_files(entry.get("files"))}
+    return entry | {"task": task, "seed": run.settings["seed"]} | _edited(content)
 
 
 def shuffle_answers(run: "Run", task: str) -> dict[str, Any]:
@@ -153,7 +157,15 @@ def located_shards(run: "Run", model: str, facts: str, locator: str) -> list[str
 
 def prepare_facts(run: "Run", facts: str) -> dict[str, Any]:
     entry = {k: v for k, v in run.config["facts"][facts].items() if k != "title"}
-    return entry | {"facts": facts, "seed": run.settings["seed"]}
+    content = {
+        name: content_digest(Path(name), deep=True) for name in named_files(entry.get("files"))
+    }
+    return entry | {"facts": facts, "seed": run.settings["seed"]} | _edited(content)
+
+
+def _edited(content: dict[str, str]) -> dict[str, Any]:
+    """What a user may edit beside the configuration: another content is another setting."""
+    return {"content": content} if content else {}
 
 
 def recall_facts(run: "Run", model: str, facts: str) -> dict[str, Any]:

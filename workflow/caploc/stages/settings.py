@@ -20,6 +20,7 @@ class FetchModel:
         revision: of the repository; null: the newest
         dtype: of the weights
         shape: what the configuration says of its size
+        content: digest of the local folder, so that another content is fetched anew
     """
 
     model: str
@@ -29,6 +30,7 @@ class FetchModel:
     family: str | None = None
     revision: str | None = None
     shape: dict[str, Any] | None = None
+    content: str = ""
 
 
 @dataclass(frozen=True, slots=True)
