@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import yaml
 
 from caploc.config import check
 from caploc.jobs.run import Run
+from caploc.records import DataError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIG = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
@@ -241,3 +243,40 @@ def test_a_folder_of_an_older_layout_is_told_in_one_line(tmp_path, monkeypatch, 
     assert bool(line) == older and "\n" not in line
     if older:
         assert line.startswith(f"{run.root} was made by an older version of caploc")
+
+
+def test_an_edited_file_changes_the_settings_of_who_reads_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = copy.deepcopy(CONFIG)
+    config["tasks"]["mine"] = {"plugin": "generic", "files": {"train": "a.jsonl", "test": ["b"]},
+                               "format": "jsonl", "prompt": "{q}", "answer": "{a}"}  # fmt: skip
+    config["facts"] = {**config.get("facts", {}), "own": {"plugin": "lre", "files": "facts"}}
+    config["models"]["local"] = {"family": "llama", "path": "model"}
+    config["run"] |= {"tasks": [*config["run"]["tasks"], "mine"], "models": ["local"]}
+    for name in ("a.jsonl", "b", "facts/deep/x.json", "model/config.json", "model/w.safetensors"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    own = {
+        "a.jsonl": ("prepare_samples", {"task": "mine"}),
+        "b": ("prepare_samples", {"task": "mine"}),
+        "facts/deep/x.json": ("prepare_facts", {"facts": "own"}),
+        "model/w.safetensors": ("fetch_model", {"model": "local"}),
+    }
+
+    def told():
+        run = Run(check(config))
+        run.check_files()
+        return {name: run.spec(stage, **wildcards) for name, (stage, wildcards) in own.items()}
+
+    before = told()
+    for name, (stage, _) in own.items():
+        os.utime(tmp_path / name, (1, 1))
+        assert told() == before, "another time is no other content"
+        (tmp_path / name).write_text('{"more": 1}')
+        after = told()
+        changed = {n for n in own if after[n] != before[n]}
+        assert changed == {n for n in own if own[n][0] == stage}
+        before = after
+    (tmp_path / "b").unlink()
+    with pytest.raises(DataError, match=r"config tasks\.mine\.files: b: no such file or folder"):
+        Run(check(config)).check_files()
