@@ -13,32 +13,38 @@ or another task; every prompt comes in two forms, so that no prompt is compared 
 Source: Huang et al., Capability Localization, ICLR 2025, section 3.3; `P_s` is not defined there.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial, reduce
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caploc.measures.random_sets import draw_in_blocks
+from caploc.measures.statistics import Estimate, percentile_interval
 
 __all__ = [
     "CELLS",
     "EFFECTS",
+    "NAMES",
     "Matched",
     "bootstrap_effects",
     "chance_all",
     "chance_pairs",
     "coincidence",
+    "common",
     "compact",
+    "compared",
     "counts_by_layer",
     "curve",
     "draw_like",
     "effects",
     "matched",
-    "pair_coincidence",
     "two_way",
 ]
 
+T = TypeVar("T")
 Units = NDArray[np.int32]
 Grid = NDArray[np.bool_]
 Values = NDArray[np.float64]
@@ -48,24 +54,27 @@ CELLS = (
     "other main part, same task", "other main part, other task",
 )  # fmt: skip
 EFFECTS = ("main part", "task", "interaction")
+NAMES = ("10", "11", "20", "21")
+"""Prompts of a pair: part and form."""
 _COLUMNS = 1 << 13
 """Columns multiplied at once."""
+
+
+def compared(groups: Sequence[Sequence[T]]) -> list[Sequence[T]]:
+    """Sets that a rate intersects: the k-th ones of two lists (C12), or all of one (C11, C22)."""
+    return list(zip(*groups, strict=True)) if len(groups) == 2 else list(groups)
+
+
+def common(sets: Sequence[Units]) -> Units:
+    """Units that all of at least one set have."""
+    return reduce(partial(np.intersect1d, assume_unique=True), sets)
 
 
 def coincidence(sets: Sequence[Units]) -> float | None:
     """c(A_1, ..., A_m) of sets of unit indices; None if one is empty (or there is none)."""
     if not sets or any(len(units) == 0 for units in sets):
         return None
-    common = sets[0]
-    for units in sets[1:]:
-        common = np.intersect1d(common, units, assume_unique=True)
-    return len(common) / float(np.mean([len(units) for units in sets]))
-
-
-def pair_coincidence(first: Sequence[Units], second: Sequence[Units]) -> Values:
-    """(pair,) c of the k-th sets of two lists, none of them empty."""
-    found = [coincidence(pair) for pair in zip(first, second, strict=True)]
-    return np.array([np.nan if value is None else value for value in found])
+    return len(common(sets)) / float(np.mean([len(units) for units in sets]))
 
 
 def curve(
@@ -86,12 +95,12 @@ def curve(
     found: dict[int, list[float]] = {m: [] for m in sizes}
     for _ in range(orders):
         order = rng.permutation(len(sets))
-        common, total = sets[order[0]], 0
+        shared, total = sets[order[0]], 0
         for m, index in enumerate(order, start=1):
-            common = np.intersect1d(common, sets[index], assume_unique=True)
+            shared = np.intersect1d(shared, sets[index], assume_unique=True)
             total += len(sets[index])
             if m in found:
-                found[m].append(len(common) / (total / m))
+                found[m].append(len(shared) / (total / m))
     return found
 
 
@@ -118,15 +127,15 @@ def chance_pairs(
     Returns:
         (set, other set).
     """
-    common = (first / np.asarray(per_layer, dtype=float)) @ second.T
-    return common * 2 / (first.sum(1)[:, None] + second.sum(1)[None])
+    shared = (first / np.asarray(per_layer, dtype=float)) @ second.T
+    return shared * 2 / (first.sum(1)[:, None] + second.sum(1)[None])
 
 
 def chance_all(counts: NDArray[np.integer], per_layer: Sequence[int]) -> float:
     """Expected c of all sets if each were drawn at random: sum_l J_l prod_k (a_kl / J_l)."""
     sizes = np.asarray(per_layer, dtype=float)
-    common = (sizes * np.prod(counts / sizes, axis=0)).sum()
-    return float(common / counts.sum(1).mean())
+    shared = (sizes * np.prod(counts / sizes, axis=0)).sum()
+    return float(shared / counts.sum(1).mean())
 
 
 def draw_like(
@@ -153,11 +162,11 @@ def compact(sets: Mapping[str, Sequence[Units]]) -> dict[str, Grid]:
 
 def two_way(first: Grid, second: Grid) -> Values:
     """C of every set of one grid with every set of another: (set, other set)."""
-    common = np.zeros((len(first), len(second)))
+    shared = np.zeros((len(first), len(second)))
     for start in range(0, first.shape[1], _COLUMNS):
         part = slice(start, start + _COLUMNS)
-        common += first[:, part].astype(np.float32) @ second[:, part].astype(np.float32).T
-    return common * 2 / (first.sum(1)[:, None] + second.sum(1)[None])
+        shared += first[:, part].astype(np.float32) @ second[:, part].astype(np.float32).T
+    return shared * 2 / (first.sum(1)[:, None] + second.sum(1)[None])
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,17 +184,19 @@ class Matched:
     other: Values
 
 
-def matched(pairs: Mapping[tuple[str, str], Values]) -> Matched:
-    """Put two-way matrices together.
+def matched(prompts: Mapping[str, T], rate: Callable[[T, T], Values]) -> Matched:
+    """Compare all prompts with those of the other form, and with those of the other task.
 
     Args:
-        pairs: {(name, name): (sample, other sample)}; names are ``<part><form>``: "10", "11" of
-            the first task, "20", "21" of the second. Needed: (10, 11), (20, 21) and all four of
-            (1., 2.).
+        prompts: what `rate` compares, by `NAMES`.
+        rate: (sample, other sample) numbers of two of them.
     """
-    same = [pairs["10", "11"], pairs["20", "21"]]
-    other = [pairs[a, b] for a in ("10", "11") for b in ("20", "21")]
-    return Matched(np.mean([_both(m) for m in same], 0), np.mean([_both(m) for m in other], 0))
+
+    def mean(*pairs: tuple[str, str]) -> Values:
+        return np.mean([_both(rate(prompts[a], prompts[b])) for a, b in pairs], axis=0)
+
+    across = [(a, b) for a in ("10", "11") for b in ("20", "21")]
+    return Matched(same=mean(("10", "11"), ("20", "21")), other=mean(*across))
 
 
 def _both(matrix: Values) -> Values:
@@ -221,27 +232,18 @@ def effects(table: Matched, weights: NDArray[np.integer] | None = None) -> dict[
             else:
                 cells.append(float((w @ matrix @ w - (w**2) @ diagonal) / n_pairs))
     a, b, c, d = cells
-    found = dict(zip(CELLS, cells, strict=True))
-    return found | {
-        "main part": (a + b - c - d) / 2,
-        "task": (a + c - b - d) / 2,
-        "interaction": a - b - c + d,
-    }
+    main, task, interaction = (a + b - c - d) / 2, (a + c - b - d) / 2, a - b - c + d
+    return dict(zip((*CELLS, *EFFECTS), (*cells, main, task, interaction), strict=True))
 
 
-def bootstrap_effects(
-    table: Matched, *, seed: int, n_draws: int = 1_000
-) -> dict[str, tuple[float, float]]:
-    """95 % percentile intervals of `effects`, resampling samples (never pairs)."""
+def bootstrap_effects(table: Matched, *, seed: int, n_draws: int = 1_000) -> dict[str, Estimate]:
+    """`effects` with 95 % percentile intervals, resampling samples (never pairs)."""
     rng = np.random.default_rng(seed)
     n = len(table.same)
-    draws: dict[str, list[float]] = {name: [] for name in (*CELLS, *EFFECTS)}
-    for _ in range(n_draws):
-        weights = np.bincount(rng.integers(n, size=n), minlength=n)
-        # One sample drawn n times has no other sample.
-        if np.count_nonzero(weights) < 2:
-            continue
-        for name, value in effects(table, weights).items():
-            draws[name].append(value)
-    ends = {name: np.quantile(values, [0.025, 0.975]) for name, values in draws.items()}
-    return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
+    weights = [np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(n_draws)]
+    # One sample drawn n times has no other sample.
+    draws = [effects(table, w) for w in weights if np.count_nonzero(w) > 1]
+    return {
+        name: Estimate(value, *percentile_interval([draw[name] for draw in draws]), n)
+        for name, value in effects(table).items()
+    }

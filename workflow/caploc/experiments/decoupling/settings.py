@@ -1,11 +1,11 @@
 """What this experiment may be told in the configuration."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from caploc.settings import Count, Rule, Share
+from caploc.settings import Count, Natural, Rule, Seed, Share
 
-__all__ = ["Decoupling", "Kn"]
+__all__ = ["Decoupling", "Kn", "LocatePairs", "MeasureDecoupling", "PreparePairs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,73 @@ class Decoupling:
     draws: Count = 20
     orders: Count = 20
     kn: Kn = field(default_factory=Kn)
+
+
+@dataclass(frozen=True, slots=True)
+class PreparePairs:
+    """What `prepare_pairs` is told.
+
+    Attributes:
+        pairs: a task whose samples come in pairs, see `caploc.samples.paired`
+        n: pairs to draw
+        seed: of the draw
+    """
+
+    pairs: str
+    n: Annotated[int, Rule(minimum=2)]
+    seed: Seed
+
+
+@dataclass(frozen=True, slots=True)
+class LocatePairs:
+    """What `locate_pairs` is told.
+
+    Attributes:
+        model: id
+        family: of the model
+        dtype: in which it computes
+        device: on which it computes
+        pairs: as in `PreparePairs`
+        shard: number, from 0
+        shard_size: as in `Decoupling`
+        kn: as in `Kn`, with the budget ``memory_mib`` of a model that has one
+        seed: of sampled answer positions
+    """
+
+    model: str
+    family: str
+    dtype: str
+    device: str
+    pairs: str
+    shard: Natural
+    shard_size: Count
+    kn: dict[str, Any]
+    seed: Seed
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureDecoupling:
+    """What `measure_decoupling` is told.
+
+    Attributes:
+        model: id
+        pairs: as in `PreparePairs`
+        ratio: as in `Kn`
+        shares: as in `Decoupling`
+        draws: as in `Decoupling`
+        orders: as in `Decoupling`
+        minimum: as in `Decoupling`
+        seed: of draws, orders and intervals
+    """
+
+    model: str
+    pairs: str
+    ratio: Share
+    shares: tuple[Share, ...]
+    draws: Count
+    orders: Count
+    minimum: int
+    seed: Seed
 
 
 SECTIONS = {"decoupling": Decoupling}
