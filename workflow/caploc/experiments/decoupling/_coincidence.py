@@ -25,24 +25,10 @@ from caploc.measures.random_sets import draw_in_blocks
 from caploc.measures.statistics import Estimate, percentile_interval
 
 __all__ = [
-    "CELLS",
-    "EFFECTS",
-    "NAMES",
-    "Matched",
-    "bootstrap_effects",
-    "chance_all",
-    "chance_pairs",
-    "coincidence",
-    "common",
-    "compact",
-    "compared",
-    "counts_by_layer",
-    "curve",
-    "draw_like",
-    "effects",
-    "matched",
-    "two_way",
-]
+    "CELLS", "EFFECTS", "NAMES", "Matched", "bootstrap_effects", "chance_all", "chance_pairs",
+    "coincidence", "common", "compact", "compared", "counts_by_layer", "curve", "draw_like",
+    "effects", "matched", "two_way",
+]  # fmt: skip
 
 T = TypeVar("T")
 Units = NDArray[np.int32]
@@ -151,13 +137,10 @@ def draw_like(
 def compact(sets: Mapping[str, Sequence[Units]]) -> dict[str, Grid]:
     """Boolean (set, unit) grids over the units that any of the sets has."""
     used = np.unique(np.concatenate([np.concatenate(list(group)) for group in sets.values()]))
-    grids = {}
-    for name, group in sets.items():
-        grid = np.zeros((len(group), len(used)), dtype=np.bool_)
-        for row, units in zip(grid, group, strict=True):
-            row[np.searchsorted(used, units)] = True
-        grids[name] = grid
-    return grids
+    return {
+        name: np.array([np.isin(used, units, assume_unique=True) for units in group])
+        for name, group in sets.items()
+    }
 
 
 def two_way(first: Grid, second: Grid) -> Values:
@@ -223,15 +206,10 @@ def effects(table: Matched, weights: NDArray[np.integer] | None = None) -> dict[
     n_pairs = w.sum() ** 2 - (w**2).sum()
     if n_pairs <= 0:
         raise ValueError("two different samples are needed")
-    cells = []
-    for same_main in (True, False):
-        for matrix in (table.same, table.other):
-            diagonal = np.diag(matrix)
-            if same_main:
-                cells.append(float(w @ diagonal / w.sum()))
-            else:
-                cells.append(float((w @ matrix @ w - (w**2) @ diagonal) / n_pairs))
-    a, b, c, d = cells
+    both = (table.same, table.other)
+    same = [w @ np.diag(matrix) / w.sum() for matrix in both]
+    other = [(w @ matrix @ w - w**2 @ np.diag(matrix)) / n_pairs for matrix in both]
+    a, b, c, d = cells = [float(value) for value in (*same, *other)]
     main, task, interaction = (a + b - c - d) / 2, (a + c - b - d) / 2, a - b - c + d
     return dict(zip((*CELLS, *EFFECTS), (*cells, main, task, interaction), strict=True))
 

@@ -82,44 +82,43 @@ def located_rates(
     for rate, parts in _RATES.items():
         groups = [by_part[part] for part in parts]
         together = compared(groups)
-        values = {
-            "size": [coincidence(one) or 0.0 for one in together],
-            "LJ": [len(common(one)) / total for one in together],
-        }
-        uniform, by_layer = (
-            _chance([counts_by_layer(group, layers) for group in groups], layers)
-            for layers in ([total], per_layer)
-        )
-        chance = {("expected uniform", "size"): uniform, ("expected by layer", "size"): by_layer}
-        rows = [*_rows(values, chance, n, seed), *_drawn(rate, groups, per_layer, draws, seed)]
-        yield from _of_rate(rate, rows, n)
+        expected = _expected([counts_by_layer(group, per_layer) for group in groups], per_layer)
+        norms = [
+            ("size", [coincidence(one) or 0.0 for one in together], expected),
+            ("LJ", [len(common(one)) / total for one in together], {}),
+        ]
+        drawn = _drawn(rate, groups, per_layer, draws, seed)
+        yield from _rate(rate, norms, n, seed, drawn)
 
 
-def _of_rate(rate: str, rows: Iterable[pl.DataFrame], n: int) -> Iterator[pl.DataFrame]:
-    about = {"comparison": rate, "metric": "coincidence", "n_sets": 2 if rate == "C12" else n}
-    return (named(frame, **about) for frame in rows)
-
-
-def _rows(
-    values: Mapping[str, Sequence[float]], chance: Mapping[tuple[str, str], float], n: int,
-    seed: int,
+def _rate(
+    rate: str, norms: Iterable[tuple[str, Sequence[float], Mapping[str, float]]], n: int, seed: int,
+    drawn: Iterable[pl.DataFrame] = (),
 ) -> Iterator[pl.DataFrame]:  # fmt: skip
-    """Values by normalisation, and the expected ones by control and normalisation."""
-    for norm, found in values.items():
-        if len(found) == 1:
+    """Values by normalisation, each beside its expectations by control."""
+    rows = list(drawn)
+    for norm, values, expected in norms:
+        if len(values) == 1:
             # A set drawn twice would count once: no bootstrap.
-            yield exact(found[0], n, interval="no interval: one intersection", norm=norm)
+            found = exact(values[0], n, interval="no interval: one intersection")
         else:
-            yield named(of_estimates([bootstrap_mean(found, seed=seed)], _BOOTSTRAP), norm=norm)
-    for (control, norm), value in chance.items():
-        yield exact(value, n, control=control, norm=norm)
+            found = of_estimates([bootstrap_mean(values, seed=seed)], _BOOTSTRAP)
+        chance = [exact(value, n, control=control) for control, value in expected.items()]
+        rows += [named(frame, norm=norm) for frame in (found, *chance)]
+    n_sets = 2 if rate == "C12" else n
+    return (named(row, comparison=rate, metric="coincidence", n_sets=n_sets) for row in rows)
 
 
-def _chance(counts: Sequence[NDArray[np.int64]], per_layer: Sequence[int]) -> float:
-    """Expected rate of random sets, in the size normalisation; (pair, layer) counts by part."""
-    if len(counts) == 2:
-        return float(np.diag(chance_pairs(*counts, per_layer)).mean())
-    return chance_all(counts[0], per_layer)
+def _expected(counts: Sequence[NDArray[np.int64]], per_layer: Sequence[int]) -> dict[str, float]:
+    """Rates of random sets, in the size normalisation; (pair, layer) counts of each part."""
+    anywhere = [of_part.sum(axis=1, keepdims=True) for of_part in counts]
+    return {
+        control: float(np.mean([chance_all(np.array(one), sizes) for one in compared(groups)]))
+        for control, groups, sizes in (
+            ("expected uniform", anywhere, [sum(per_layer)]),
+            ("expected by layer", counts, per_layer),
+        )
+    }
 
 
 def _drawn(
@@ -193,17 +192,9 @@ def top_rates(
     counts = np.stack(by_layer, axis=1)  # (part, pair, layer)
     for rate, parts in _RATES.items():
         found = both if rate == "C12" else [np.count_nonzero(shared[parts]) / total]
-        of_parts = counts[list(parts)]
-        expected = {
-            "expected uniform": _chance(of_parts.sum(axis=2, keepdims=True), [total]),
-            "expected by layer": _chance(of_parts, per_layer),
-        }
-        # LJ is the size normalisation in units of all units.
-        units = {"LJ": 1.0, "size": total / size}
-        values = {norm: [value * unit for value in found] for norm, unit in units.items()}
-        chance = {
-            (control, norm): value * unit * size / total
-            for control, value in expected.items()
-            for norm, unit in units.items()
-        }
-        yield from _of_rate(rate, _rows(values, chance, len(both), seed), len(both))
+        expected = _expected(counts[list(parts)], per_layer)
+        norms = [
+            ("LJ", found, {name: value * size / total for name, value in expected.items()}),
+            ("size", [value * total / size for value in found], expected),
+        ]
+        yield from _rate(rate, norms, len(both), seed)
