@@ -31,9 +31,9 @@ from caploc.experiments.decoupling._coincidence import (
     two_way,
 )  # fmt: skip
 from caploc.measures.statistics import bootstrap_mean
-from caploc.measures.summaries import exact, not_computed, of_estimates, ranged
+from caploc.measures.summaries import exact, named, not_computed, of_estimates, ranged
 
-__all__ = ["located_rates", "matched_effects", "missing_rates", "named", "top_rates"]
+__all__ = ["located_rates", "matched_effects", "missing_rates", "top_rates"]
 
 Sets = Mapping[str, Sequence[Units]]
 _RATES = {"C12": (0, 1), "C11": (0,), "C22": (1,)}
@@ -44,11 +44,6 @@ _METRIC = (
     .then(pl.lit("effect"))
     .otherwise(pl.lit("coincidence"))
 )
-
-
-def named(frame: pl.DataFrame, **columns: str | int) -> pl.DataFrame:
-    """Rows with what is the same for all of them."""
-    return frame.with_columns(**{name: pl.lit(value) for name, value in columns.items()})
 
 
 def missing_rates(n: int, minimum: int) -> pl.DataFrame:

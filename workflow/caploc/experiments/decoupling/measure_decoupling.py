@@ -19,7 +19,6 @@ from caploc.experiments.decoupling._rates import (
     located_rates,
     matched_effects,
     missing_rates,
-    named,
     top_rates,
 )
 from caploc.experiments.decoupling.settings import MeasureDecoupling
@@ -27,7 +26,7 @@ from caploc.experiments.decoupling.table import DECOUPLING
 from caploc.files import store, tables
 from caploc.files.tables import COUNT, TEXT, Schema, texts
 from caploc.jobs.job import Job
-from caploc.measures.summaries import exact, not_computed, shares
+from caploc.measures.summaries import exact, named, not_computed, shares
 from caploc.records import DataError
 
 __all__ = ["run"]

@@ -1,0 +1,79 @@
+"""Means over facts, and over groups of facts, as rows of the tables of this experiment."""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from caploc.experiments.fidelity._comparisons import CONTROLS, METRICS
+from caploc.measures.summaries import bootstrapped, named, not_computed, ranged
+
+__all__ = ["averaged", "long", "of_facts", "over_groups"]
+
+
+def long(frame: pl.DataFrame, *index: str) -> pl.DataFrame:
+    """One row a metric: ``metric`` and ``value`` beside the columns of `index`."""
+    return frame.unpivot(METRICS, index=index, variable_name="metric")
+
+
+def averaged(frame: pl.DataFrame, by: Sequence[str], minimum: int, seed: int) -> pl.DataFrame:
+    """Mean of each group over facts with a bootstrap interval, or why there is none.
+
+    Args:
+        frame: one fact a row, its number in ``value``; null where it has none.
+        by: columns of the groups.
+        minimum: fewer facts are not averaged.
+        seed: of the bootstrap.
+    """
+    found = bootstrapped(
+        frame.drop_nulls("value"), by, "value", seed, "bootstrap over facts, 95 %", minimum
+    )
+    groups = frame.select(by).unique(maintain_order=True)
+    return groups.join(found, on=list(by), how="left").with_columns(
+        pl.col("interval").fill_null(not_computed(0, minimum)), pl.col("n").fill_null(0)
+    )
+
+
+def of_facts(pairs: pl.DataFrame, minimum: int, seed: int) -> list[pl.DataFrame]:
+    """Comparisons of facts: counts, means, differences from the rewrites, values of single facts.
+
+    Args:
+        pairs: as `compare` gives them.
+        minimum: fewer facts are not averaged.
+        seed: of the bootstrap.
+    """
+    counts = pairs.group_by("comparison", maintain_order=True).agg(
+        metric=pl.lit("empty_pairs"), value=pl.col("n_empty").sum(), n=pl.col("n_pairs").sum()
+    )
+    values = long(pairs, "comparison", "fact")
+    rewrites = values.filter(comparison="rewrite").select("fact", "metric", rewrite="value")
+    differences = (
+        values.filter(pl.col("comparison").is_in(CONTROLS))
+        .join(rewrites, on=["fact", "metric"], how="left", maintain_order="left")
+        .with_columns(
+            metric="rewrite_minus_" + pl.col("metric"), value=pl.col("rewrite") - pl.col("value")
+        )
+    )
+    by = ["comparison", "metric"]
+    means = [averaged(frame, by, minimum, seed) for frame in (values, differences)]
+    return [counts, *means, named(values.drop_nulls(), n=1)]
+
+
+def over_groups(grown: pl.DataFrame, minimum: int, seed: int) -> list[pl.DataFrame]:
+    """Means over groups of facts; few groups have a range, many a bootstrap interval.
+
+    Args:
+        grown: as `grow` gives it.
+        minimum: fewer groups have a range.
+        seed: of the bootstrap.
+    """
+    by = ["averaged_facts", "rule", "comparison", "metric"]
+    values = long(grown, *by[:3]).with_columns(metric="grown_" + pl.col("metric"))
+    values = values.with_columns(n=pl.col("value").count().over(by))
+    some, n = values.drop_nulls(), pl.col("n")
+    alone = values.filter(n < 2).sort("value", nulls_last=True).unique(by, keep="first")
+    reason = pl.when(n == 0).then(pl.lit("empty sets")).otherwise(pl.lit("one group"))
+    return [
+        bootstrapped(some.filter(n >= minimum), by, "value", seed, "bootstrap over groups, 95 %"),
+        ranged(some.filter(n.is_between(2, minimum - 1)), by, "value", "groups"),
+        alone.with_columns(interval=reason),
+    ]
