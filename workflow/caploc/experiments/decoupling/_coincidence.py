@@ -78,16 +78,8 @@ def curve(
         {m: value in each order}; for m = len(sets) all values are equal.
     """
     rng = np.random.default_rng(seed)
-    found: dict[int, list[float]] = {m: [] for m in sizes}
-    for _ in range(orders):
-        order = rng.permutation(len(sets))
-        shared, total = sets[order[0]], 0
-        for m, index in enumerate(order, start=1):
-            shared = np.intersect1d(shared, sets[index], assume_unique=True)
-            total += len(sets[index])
-            if m in found:
-                found[m].append(len(shared) / (total / m))
-    return found
+    found = [[sets[i] for i in rng.permutation(len(sets))] for _ in range(orders)]
+    return {m: [coincidence(ordered[:m]) or 0.0 for ordered in found] for m in sizes}
 
 
 def counts_by_layer(sets: Sequence[Units], per_layer: Sequence[int]) -> NDArray[np.int64]:

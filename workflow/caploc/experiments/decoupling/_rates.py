@@ -35,6 +35,7 @@ from caploc.measures.summaries import exact, named, not_computed, of_estimates, 
 
 __all__ = ["located_rates", "matched_effects", "missing_rates", "top_rates"]
 
+Counts = NDArray[np.int64]
 Sets = Mapping[str, Sequence[Units]]
 _RATES = {"C12": (0, 1), "C11": (0,), "C22": (1,)}
 """Parts that a rate compares."""
@@ -104,16 +105,16 @@ def _rate(
     return (named(row, comparison=rate, metric="coincidence", n_sets=n_sets) for row in rows)
 
 
-def _expected(counts: Sequence[NDArray[np.int64]], per_layer: Sequence[int]) -> dict[str, float]:
+def _expected(counts: Sequence[Counts], per_layer: Sequence[int]) -> dict[str, float]:
     """Rates of random sets, in the size normalisation; (pair, layer) counts of each part."""
+
+    def mean(counts: Sequence[Counts], sizes: Sequence[int]) -> float:
+        sets = compared([list(of_part) for of_part in counts])
+        return float(np.mean([chance_all(np.array(one), sizes) for one in sets]))
+
     anywhere = [of_part.sum(axis=1, keepdims=True) for of_part in counts]
-    return {
-        control: float(np.mean([chance_all(np.array(one), sizes) for one in compared(groups)]))
-        for control, groups, sizes in (
-            ("expected uniform", anywhere, [sum(per_layer)]),
-            ("expected by layer", counts, per_layer),
-        )
-    }
+    uniform, by_layer = mean(anywhere, [sum(per_layer)]), mean(counts, per_layer)
+    return {"expected uniform": uniform, "expected by layer": by_layer}
 
 
 def _drawn(
@@ -187,7 +188,7 @@ def top_rates(
     counts = np.stack(by_layer, axis=1)  # (part, pair, layer)
     for rate, parts in _RATES.items():
         found = both if rate == "C12" else [np.count_nonzero(shared[parts]) / total]
-        expected = _expected(counts[list(parts)], per_layer)
+        expected = _expected([counts[part] for part in parts], per_layer)
         norms = [
             ("LJ", found, {name: value * size / total for name, value in expected.items()}),
             ("size", [value * total / size for value in found], expected),

@@ -1,32 +1,12 @@
 """What this experiment may be told in the configuration."""
 
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass
+from typing import Annotated, Any
 
+from caploc import locator_settings
 from caploc.settings import Count, Natural, Rule, Seed, Share
 
-__all__ = ["Decoupling", "Kn", "LocatePairs", "MeasureDecoupling", "PreparePairs"]
-
-
-@dataclass(frozen=True, slots=True)
-class Kn:
-    """Knowledge neurons.
-
-    Attributes:
-        rule: path points and weights
-        steps: S of the path rule
-        max_answer_tokens: longer answers: a seeded uniform sample of this many answer positions
-        batch_rows: rows in flight; bounds memory
-        ratio: located from this share of the largest score of the prompt
-    """
-
-    rule: Literal["inclusive", "linspace", "left", "right", "midpoint", "gauss-legendre"] = (
-        "linspace"
-    )
-    steps: Count = 20
-    max_answer_tokens: Count = 64
-    batch_rows: Count = 4096
-    ratio: Share = 0.2
+__all__ = ["Decoupling", "LocatePairs", "MeasureDecoupling", "PreparePairs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +14,7 @@ class Decoupling:
     """Paired samples, one main part under two tasks: which knowledge neurons do they share?
 
     The primary numbers are the effects of main part and of task in the matched
-    comparison.
+    comparison. Beside these keys stands a section for the locator, ``kn``.
 
     Attributes:
         families: files in workflow/caploc/tasks whose samples come in pairs
@@ -45,7 +25,6 @@ class Decoupling:
             these shares of all neurons with the largest scores
         draws: random sets in place of each located set
         orders: random orders in which sets are intersected one after another
-        kn: knowledge neurons
     """
 
     families: Annotated[tuple[str, ...], Rule(minItems=1, uniqueItems=True)] = (
@@ -58,7 +37,6 @@ class Decoupling:
     shares: Annotated[tuple[Share, ...], Rule(uniqueItems=True)] = (0.05, 0.1, 0.2, 0.3)
     draws: Count = 20
     orders: Count = 20
-    kn: Kn = field(default_factory=Kn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +66,7 @@ class LocatePairs:
         pairs: as in `PreparePairs`
         shard: number, from 0
         shard_size: as in `Decoupling`
-        kn: as in `Kn`, with the budget ``memory_mib`` of a model that has one
+        kn: as in `Decoupling`, with the budget ``memory_mib`` of a model that has one
         seed: of sampled answer positions
     """
 
@@ -110,7 +88,7 @@ class MeasureDecoupling:
     Attributes:
         model: id
         pairs: as in `PreparePairs`
-        ratio: as in `Kn`
+        ratio: a unit is located from this share of the largest score of the prompt
         shares: as in `Decoupling`
         draws: as in `Decoupling`
         orders: as in `Decoupling`
@@ -128,6 +106,6 @@ class MeasureDecoupling:
     seed: Seed
 
 
-SECTIONS = {"decoupling": Decoupling}
+SECTIONS = {"decoupling": locator_settings.with_sections(Decoupling, ["kn"], ("locate", "located"))}
 # What a name under run.experiments adds to the tables of the run.
 TABLES = {"decoupling": ("decoupling",)}

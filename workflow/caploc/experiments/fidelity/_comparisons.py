@@ -86,6 +86,7 @@ def compare(
         rng = random.Random(f"partners {seed} {fact.fact_id}")
         draws = np.random.default_rng([seed, *fact.fact_id.encode()])
         for name in COMPARISONS:
+            pairs: Iterator[tuple[Grid, Grid]]
             if name == "rewrite":
                 pairs = ((fact.original, rewrite) for rewrite in fact.rewrites)
             elif name == "random uniform":
@@ -127,7 +128,7 @@ def _measured(pairs: Iterator[tuple[Grid, Grid]]) -> tuple[float | None, float |
     """Both metrics, number of pairs and of those in which a set is empty."""
     found = [_values(a, b) if a.any() and b.any() else None for a, b in pairs]
     values = [value for value in found if value is not None]
-    means = np.mean(values, axis=0).tolist() if values else (None, None)
+    means = np.mean(np.array(values, dtype=float), axis=0).tolist() if values else (None, None)
     return *means, len(found), len(found) - len(values)
 
 

@@ -2,17 +2,28 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import polars as pl
 
-from caploc.experiments.fidelity._comparisons import CONTROLS, METRICS
-from caploc.measures.summaries import bootstrapped, named, not_computed, ranged
+from caploc.experiments.fidelity._comparisons import CONTROLS, METRICS, FactSets
+from caploc.measures.summaries import bootstrapped, exact, named, not_computed, ranged
 
-__all__ = ["averaged", "long", "of_facts", "over_groups"]
+__all__ = ["averaged", "long", "of_facts", "over_groups", "sizes"]
 
 
 def long(frame: pl.DataFrame, *index: str) -> pl.DataFrame:
     """One row a metric: ``metric`` and ``value`` beside the columns of `index`."""
-    return frame.unpivot(METRICS, index=index, variable_name="metric")
+    return frame.unpivot(list(METRICS), index=index, variable_name="metric")
+
+
+def sizes(facts: Sequence[FactSets]) -> list[pl.DataFrame]:
+    """Mean number and mean share of units that the original prompts locate; nothing of no fact."""
+    if not facts:
+        return []
+    size = float(np.mean([np.count_nonzero(fact.original) for fact in facts]))
+    share = size / facts[0].original.size
+    found = {"located_count": size, "located_share": share}
+    return [exact(value, len(facts), metric=name) for name, value in found.items()]
 
 
 def averaged(frame: pl.DataFrame, by: Sequence[str], minimum: int, seed: int) -> pl.DataFrame:

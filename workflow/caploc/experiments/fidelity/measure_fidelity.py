@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from caploc.experiments.fidelity._comparisons import FactSets, compare, grow
-from caploc.experiments.fidelity._means import of_facts, over_groups
+from caploc.experiments.fidelity._means import of_facts, over_groups, sizes
 from caploc.experiments.fidelity.settings import MeasureFidelity
 from caploc.experiments.fidelity.table import FIDELITY
 from caploc.files import store, tables
@@ -93,10 +93,10 @@ def _counts(
         ("own rewrite", about["own_dropped"]),
     ):  # fmt: skip
         dropped.update({(what, reason): n for reason, n in reasons.items()})
-    alone = prompts.group_by("fact_id").agg((pl.col("kind") == "original").all())["kind"].sum()
-    dropped.update({("fact", "no rewrite of any kind"): alone})
+    if alone := prompts.group_by("fact_id").agg((pl.col("kind") == "original").all())["kind"].sum():
+        dropped["fact", "no rewrite of any kind"] = int(alone)
     rows = pl.DataFrame(
-        [(*why, n) for why, n in dropped.items() if n], ["comparison", "interval", "value"],
+        [(*why, n) for why, n in dropped.items()], ["comparison", "interval", "value"],
         orient="row",
     )  # fmt: skip
     yield named(rows, metric="dropped")
@@ -108,12 +108,6 @@ def _compared(
     """Comparisons of one kind of rewrite by every rule."""
     for rule in located.rules:
         facts = _facts(told, asked, located, kind, rule)
-        rows = []
-        if facts:
-            size = float(np.mean([np.count_nonzero(fact.original) for fact in facts]))
-            share = size / float(located.per_layer.sum())
-            rows.append(exact(size, len(facts), metric="located_count"))
-            rows.append(exact(share, len(facts), metric="located_share"))
         pairs = compare(
             facts, located.per_layer.tolist(), partners=told.partners, n_draws=told.n_draws,
             seed=told.seed,
@@ -121,7 +115,7 @@ def _compared(
         # Where no fact has a rewrite, the table says so.
         none = pl.DataFrame({"comparison": ["rewrite"], "n_pairs": [0], "n_empty": [0]})
         pairs = pl.concat([pairs, none], how="diagonal_relaxed")
-        for frame in (*rows, *of_facts(pairs, told.minimum, told.seed)):
+        for frame in (*sizes(facts), *of_facts(pairs, told.minimum, told.seed)):
             yield named(frame, rule=rule, averaged_facts=1)
 
 
@@ -199,15 +193,15 @@ def _refined(
         .agg(pl.col("relation", "object").first(), "prompt_id")
     )
     sets = [
-        [grid for i in prompts if (grid := located.grid(located.rules[0], fact, i)) is not None]
-        for fact, prompts in facts.select("fact_id", "prompt_id").iter_rows()
+        [grid for i in ids if (grid := located.grid(located.rules[0], fact, i)) is not None]
+        for fact, ids in facts.select("fact_id", "prompt_id").iter_rows()
     ]
     refined = refine(sets, told.share)
     rule = f"refined over prompts, share {refined.share:.2f}"
-    ids = facts.select("fact_id", "relation", "object").iter_rows()
+    about = facts.select("fact_id", "relation", "object").iter_rows()
     found = [
-        FactSets(*about, grid, [grid])
-        for about, grid in zip(ids, refined.located, strict=True)
+        FactSets(fact, relation, answer, grid, [grid])
+        for (fact, relation, answer), grid in zip(about, refined.located, strict=True)
         if grid is not None
     ]
     if len(found) < told.minimum:

@@ -64,8 +64,8 @@ def run(job: Job) -> None:
     values = long(pairs.drop_nulls("comparison"), "dataset", "comparison")
     means = averaged(pl.concat([every, values], how="diagonal"), _BY, told.minimum, told.seed)
     table = tables.gathered([named(counts, metric="located_count"), means], FIDELITY)
-    about = {"model": told.model, "locator": "kn", "unit": "ffn neuron", "averaged_facts": 1}
-    table = named(table, **about, rule=f"{told.ratio:g} x max")
+    about = {"model": told.model, "rule": f"{told.ratio:g} x max", "locator": "kn"}
+    table = named(table, **about, unit="ffn neuron", averaged_facts=1)
     tables.write_part(table, job.outputs["part"], job.origin())
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from caploc import locator_settings
 from caploc.settings import Count, Rule, Seed, Share
 
-__all__ = ["Fidelity", "MeasureFidelity", "MeasureKnOnTasks", "TabulateTracing"]
+__all__ = ["Compared", "Fidelity", "MeasureFidelity", "MeasureKnOnTasks", "TabulateTracing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,62 +45,61 @@ class Fidelity:
     task_samples: Count = 60
 
 
-@dataclass(frozen=True, slots=True)
-class MeasureFidelity:
-    """What `measure_fidelity` is told.
+@dataclass(frozen=True)
+class Compared:
+    """What comparisons of single facts or samples are told.
 
     Attributes:
         model: id
-        facts: id
-        locator: a file in workflow/caploc/locators
-        rewrites: as in `Fidelity`
         partners: as in `Fidelity`
         n_draws: as in `Fidelity`
         minimum: as in `Fidelity`
         seed: of partners, draws and intervals
+    """
+
+    model: str
+    partners: Count
+    n_draws: Count
+    minimum: int
+    seed: Seed
+
+
+@dataclass(frozen=True)
+class MeasureFidelity(Compared):
+    """What `measure_fidelity` is told, beside `Compared`.
+
+    Attributes:
+        facts: id
+        locator: a file in workflow/caploc/locators
+        rewrites: as in `Fidelity`
         ratio: of the largest score, for locators that cut there; averaged scores are cut so too
         masks: for locators of neurons: rules of averaged scores, by name
         share: for locators that refine: share of the prompts of a fact that locate a neuron
     """
 
-    model: str
     facts: str
     locator: str
     rewrites: Count
-    partners: Count
-    n_draws: Count
-    minimum: int
-    seed: Seed
     ratio: Share | None = None
     masks: dict[str, dict[str, Any]] = field(default_factory=dict)
     share: Share | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MeasureKnOnTasks:
-    """What `measure_kn_on_tasks` is told.
+@dataclass(frozen=True)
+class MeasureKnOnTasks(Compared):
+    """What `measure_kn_on_tasks` is told, beside `Compared`.
 
     Attributes:
-        model: id
         method: id of the attributions that are read
         tasks: ids
         ratio: a neuron is located from this share of the largest score
         samples: of each task, as `task_samples` in `Fidelity`
-        partners: as in `Fidelity`
-        n_draws: as in `Fidelity`
-        minimum: as in `Fidelity`
-        seed: of partners, draws and intervals
     """
 
-    model: str
     method: str
     tasks: tuple[str, ...]
     ratio: Share
     samples: Count
-    partners: Count
-    n_draws: Count
-    minimum: int
-    seed: Seed
 
 
 @dataclass(frozen=True, slots=True)

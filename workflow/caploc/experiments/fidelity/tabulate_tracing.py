@@ -20,7 +20,7 @@ from caploc.experiments.fidelity.settings import TabulateTracing
 from caploc.experiments.fidelity.table import ROLES, TRACING
 from caploc.files import store, tables
 from caploc.files.located import TokenMap, stream_maps
-from caploc.files.tables import TEXT
+from caploc.files.tables import TEXT, Schema
 from caploc.jobs.job import Job
 from caploc.measures.summaries import named
 
@@ -28,7 +28,7 @@ __all__ = ["ROLES", "STATES", "role_of", "run"]
 
 STATES = ("residual", "ffn", "attention")
 """What is restored, in the order of the maps (`caploc.locators.rome.KINDS`)."""
-_PROMPTS = {"fact_id": TEXT, "prompt_id": pl.Int16(), "correct": pl.Boolean()}
+_PROMPTS: Schema = {"fact_id": TEXT, "prompt_id": pl.Int16(), "correct": pl.Boolean()}
 
 
 def run(job: Job) -> None:
