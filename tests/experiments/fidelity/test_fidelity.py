@@ -12,6 +12,7 @@ from caploc.experiments.fidelity._comparisons import (
     compare,
     grow,
 )
+from caploc.experiments.fidelity.settings import Compared
 
 PER_LAYER = [5, 7, 4]
 SIZE = sum(PER_LAYER)
@@ -44,7 +45,8 @@ def facts(n=12, empty=()):
 
 def run(found, per_layer=PER_LAYER, **changes):
     """{comparison: {fact: its row}}"""
-    table = compare(found, per_layer, **{"partners": 99, "n_draws": 3, "seed": 0} | changes)
+    told = {"partners": 99, "n_draws": 3, "seed": 0} | changes
+    table = compare(found, per_layer, Compared(minimum=2, model="m", **told))
     return {
         name: {row["fact"]: row for row in table.filter(comparison=name).to_dicts()}
         for name in fidelity.COMPARISONS

@@ -21,6 +21,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from caploc.experiments.fidelity.settings import Compared
 from caploc.files.tables import COUNT, NUMBER, TEXT, Schema, texts
 from caploc.measures import agreement
 from caploc.measures.random_sets import draw_like
@@ -57,23 +58,14 @@ class FactSets:
     rewrites: list[Grid] = field(default_factory=list)
 
 
-def compare(
-    facts: Sequence[FactSets],
-    per_layer: Sequence[int],
-    *,
-    partners: int,
-    n_draws: int,
-    seed: int,
-) -> pl.DataFrame:
+def compare(facts: Sequence[FactSets], per_layer: Sequence[int], told: Compared) -> pl.DataFrame:
     """Compare every fact with its rewrites and with the controls.
 
     Args:
         facts: of one rule and one kind of rewrite; one without rewrites takes no part.
         per_layer: units in each layer; a layer of one unit (the unit is the layer) has no draws of
             its own, so "random by layer" is left out there.
-        partners: most other facts that each control of facts takes, drawn at random.
-        n_draws: random sets that each pair (original, rewrite) is compared with.
-        seed: of partners and draws; those of a fact depend on nothing but the seed and its id.
+        told: partners and draws of a fact depend on nothing but the seed and its id.
 
     Returns:
         A row for each ``comparison`` and ``fact`` with at least one pair: ``overlap`` and ``iou``,
@@ -83,20 +75,20 @@ def compare(
     usable = [fact for fact in facts if fact.rewrites]
     rows = []
     for fact in usable:
-        rng = random.Random(f"partners {seed} {fact.fact_id}")
-        draws = np.random.default_rng([seed, *fact.fact_id.encode()])
+        rng = random.Random(f"partners {told.seed} {fact.fact_id}")
+        draws = np.random.default_rng([told.seed, *fact.fact_id.encode()])
         for name in COMPARISONS:
             pairs: Iterator[tuple[Grid, Grid]]
             if name == "rewrite":
                 pairs = ((fact.original, rewrite) for rewrite in fact.rewrites)
             elif name == "random uniform":
-                pairs = _drawn(fact, n_draws, [fact.original.size], draws)
+                pairs = _drawn(fact, told.n_draws, [fact.original.size], draws)
             elif name == "random by layer":
-                n = n_draws if max(per_layer, default=1) > 1 else 0
+                n = told.n_draws if max(per_layer, default=1) > 1 else 0
                 pairs = _drawn(fact, n, per_layer, draws)
             else:
                 chosen = [f for f in usable if _is_partner(name, fact, f)]
-                chosen = rng.sample(chosen, min(partners, len(chosen)))
+                chosen = rng.sample(chosen, min(told.partners, len(chosen)))
                 pairs = ((fact.original, _set_of(name, other)) for other in chosen)
             rows.append((name, fact.fact_id, *_measured(pairs)))
     schema = {**texts("comparison", "fact"), **_VALUES, "n_pairs": COUNT, "n_empty": COUNT}

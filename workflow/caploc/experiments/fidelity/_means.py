@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from caploc.experiments.fidelity._comparisons import CONTROLS, METRICS, FactSets
+from caploc.experiments.fidelity.settings import Averaged
 from caploc.measures.summaries import bootstrapped, exact, named, not_computed, ranged
 
 __all__ = ["averaged", "long", "of_facts", "over_groups", "sizes"]
@@ -26,31 +27,34 @@ def sizes(facts: Sequence[FactSets]) -> list[pl.DataFrame]:
     return [exact(value, len(facts), metric=name) for name, value in found.items()]
 
 
-def averaged(frame: pl.DataFrame, by: Sequence[str], minimum: int, seed: int) -> pl.DataFrame:
+def averaged(frame: pl.DataFrame, by: Sequence[str], told: Averaged) -> pl.DataFrame:
     """Mean of each group over facts with a bootstrap interval, or why there is none.
 
     Args:
         frame: one fact a row, its number in ``value``; null where it has none.
         by: columns of the groups.
-        minimum: fewer facts are not averaged.
-        seed: of the bootstrap.
+        told: fewer facts than the minimum are not averaged.
     """
     found = bootstrapped(
-        frame.drop_nulls("value"), by, "value", seed, "bootstrap over facts, 95 %", minimum
+        frame.drop_nulls("value"),
+        by,
+        "value",
+        told.seed,
+        "bootstrap over facts, 95 %",
+        told.minimum,
     )
     groups = frame.select(by).unique(maintain_order=True)
     return groups.join(found, on=list(by), how="left").with_columns(
-        pl.col("interval").fill_null(not_computed(0, minimum)), pl.col("n").fill_null(0)
+        pl.col("interval").fill_null(not_computed(0, told.minimum)), pl.col("n").fill_null(0)
     )
 
 
-def of_facts(pairs: pl.DataFrame, minimum: int, seed: int) -> list[pl.DataFrame]:
+def of_facts(pairs: pl.DataFrame, told: Averaged) -> list[pl.DataFrame]:
     """Comparisons of facts: counts, means, differences from the rewrites, values of single facts.
 
     Args:
         pairs: as `compare` gives them.
-        minimum: fewer facts are not averaged.
-        seed: of the bootstrap.
+        told: fewer facts than the minimum are not averaged.
     """
     counts = pairs.group_by("comparison", maintain_order=True).agg(
         metric=pl.lit("empty_pairs"), value=pl.col("n_empty").sum(), n=pl.col("n_pairs").sum()
@@ -65,17 +69,16 @@ def of_facts(pairs: pl.DataFrame, minimum: int, seed: int) -> list[pl.DataFrame]
         )
     )
     by = ["comparison", "metric"]
-    means = [averaged(frame, by, minimum, seed) for frame in (values, differences)]
+    means = [averaged(frame, by, told) for frame in (values, differences)]
     return [counts, *means, named(values.drop_nulls(), n=1)]
 
 
-def over_groups(grown: pl.DataFrame, minimum: int, seed: int) -> list[pl.DataFrame]:
+def over_groups(grown: pl.DataFrame, told: Averaged) -> list[pl.DataFrame]:
     """Means over groups of facts; few groups have a range, many a bootstrap interval.
 
     Args:
         grown: as `grow` gives it.
-        minimum: fewer groups have a range.
-        seed: of the bootstrap.
+        told: fewer groups than the minimum have a range.
     """
     by = ["averaged_facts", "rule", "comparison", "metric"]
     values = long(grown, *by[:3]).with_columns(metric="grown_" + pl.col("metric"))
@@ -84,7 +87,9 @@ def over_groups(grown: pl.DataFrame, minimum: int, seed: int) -> list[pl.DataFra
     alone = values.filter(n < 2).sort("value", nulls_last=True).unique(by, keep="first")
     reason = pl.when(n == 0).then(pl.lit("empty sets")).otherwise(pl.lit("one group"))
     return [
-        bootstrapped(some.filter(n >= minimum), by, "value", seed, "bootstrap over groups, 95 %"),
-        ranged(some.filter(n.is_between(2, minimum - 1)), by, "value", "groups"),
+        bootstrapped(
+            some.filter(n >= told.minimum), by, "value", told.seed, "bootstrap over groups, 95 %"
+        ),
+        ranged(some.filter(n.is_between(2, told.minimum - 1)), by, "value", "groups"),
         alone.with_columns(interval=reason),
     ]

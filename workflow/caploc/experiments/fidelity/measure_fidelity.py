@@ -9,6 +9,7 @@ Rows with a fact hold the value of that fact, the others means over facts with b
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -108,14 +109,11 @@ def _compared(
     """Comparisons of one kind of rewrite by every rule."""
     for rule in located.rules:
         facts = _facts(told, asked, located, kind, rule)
-        pairs = compare(
-            facts, located.per_layer.tolist(), partners=told.partners, n_draws=told.n_draws,
-            seed=told.seed,
-        )  # fmt: skip
+        pairs = compare(facts, located.per_layer.tolist(), told)
         # Where no fact has a rewrite, the table says so.
         none = pl.DataFrame({"comparison": ["rewrite"], "n_pairs": [0], "n_empty": [0]})
         pairs = pl.concat([pairs, none], how="diagonal_relaxed")
-        for frame in (*sizes(facts), *of_facts(pairs, told.minimum, told.seed)):
+        for frame in (*sizes(facts), *of_facts(pairs, told)):
             yield named(frame, rule=rule, averaged_facts=1)
 
 
@@ -156,7 +154,7 @@ def _grown(
     if told.ratio is not None:
         rules[located.rules[0]] = partial(select, ratio=told.ratio)
     stream = _pairs_of(scores, first, len(located.per_layer))
-    return over_groups(grow(stream, _sizes(len(first)), rules), told.minimum, told.seed)
+    return over_groups(grow(stream, _sizes(len(first)), rules), told)
 
 
 def _located(asked: pl.DataFrame, located: Located) -> pl.DataFrame:
@@ -209,14 +207,12 @@ def _refined(
         rows = [exact(None, len(found), metric="located_count", interval=reason)]
     else:
         empty = sum(not fact.original.any() for fact in found)
-        pairs = compare(
-            found, located.per_layer.tolist(), partners=told.partners, n_draws=1, seed=told.seed
-        )
+        pairs = compare(found, located.per_layer.tolist(), replace(told, n_draws=0))
         # A fact compared with itself is 1 by construction; other facts say whether the set is its
         # own.
         others = ["same answer", "same relation", "other relation"]
         pairs = pairs.filter(pl.col("comparison").is_in(others))
-        counts, means, *_ = of_facts(pairs, told.minimum, told.seed)
+        counts, means, *_ = of_facts(pairs, told)
         rows = [
             exact(refined.mean_count, len(found), metric="located_count"),
             exact(empty, len(found), metric="empty_sets"), counts, means,

@@ -49,9 +49,7 @@ def run(job: Job) -> None:
         for task, sample_id, scores in _samples(path, told.samples):
             grid, shape = select(scores, told.ratio).ravel(), scores.shape
             facts.append(FactSets(f"{task}/{sample_id}", task, sample_id, grid, [grid]))
-    pairs = compare(
-        facts, [shape[1]] * shape[0], partners=told.partners, n_draws=told.n_draws, seed=told.seed
-    )
+    pairs = compare(facts, [shape[1]] * shape[0], told)
     located = pl.DataFrame(
         [(fact.fact_id, fact.relation, np.count_nonzero(fact.original)) for fact in facts],
         {"fact": pl.String, "dataset": pl.String, "size": pl.Float64}, orient="row",
@@ -62,7 +60,7 @@ def run(job: Job) -> None:
     )
     every = pl.DataFrame([*product(told.tasks, _NAMES.values(), METRICS)], _BY, orient="row")
     values = long(pairs.drop_nulls("comparison"), "dataset", "comparison")
-    means = averaged(pl.concat([every, values], how="diagonal"), _BY, told.minimum, told.seed)
+    means = averaged(pl.concat([every, values], how="diagonal"), _BY, told)
     table = tables.gathered([named(counts, metric="located_count"), means], FIDELITY)
     about = {"model": told.model, "rule": f"{told.ratio:g} x max", "locator": "kn"}
     table = named(table, **about, unit="ffn neuron", averaged_facts=1)

@@ -6,7 +6,9 @@ from typing import Annotated, Any
 from caploc import locator_settings
 from caploc.settings import Count, Rule, Seed, Share
 
-__all__ = ["Compared", "Fidelity", "MeasureFidelity", "MeasureKnOnTasks", "TabulateTracing"]
+__all__ = [
+    "Averaged", "Compared", "Fidelity", "MeasureFidelity", "MeasureKnOnTasks", "TabulateTracing",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +48,31 @@ class Fidelity:
 
 
 @dataclass(frozen=True)
-class Compared:
-    """What comparisons of single facts or samples are told.
+class Averaged:
+    """What means over facts are told.
+
+    Attributes:
+        minimum: as in `Fidelity`
+        seed: of intervals, partners and draws
+    """
+
+    minimum: int
+    seed: Seed
+
+
+@dataclass(frozen=True)
+class Compared(Averaged):
+    """What comparisons of single facts or samples are told, beside `Averaged`.
 
     Attributes:
         model: id
         partners: as in `Fidelity`
         n_draws: as in `Fidelity`
-        minimum: as in `Fidelity`
-        seed: of partners, draws and intervals
     """
 
     model: str
     partners: Count
     n_draws: Count
-    minimum: int
-    seed: Seed
 
 
 @dataclass(frozen=True)
@@ -102,19 +113,15 @@ class MeasureKnOnTasks(Compared):
     samples: Count
 
 
-@dataclass(frozen=True, slots=True)
-class TabulateTracing:
-    """What `tabulate_tracing` is told.
+@dataclass(frozen=True)
+class TabulateTracing(Averaged):
+    """What `tabulate_tracing` is told, beside `Averaged`.
 
     Attributes:
         shown: single facts whose maps are in the table
-        minimum: as in `Fidelity`
-        seed: of intervals
     """
 
     shown: Count
-    minimum: int
-    seed: Seed
 
 
 SECTIONS = {"fidelity": locator_settings.with_sections(Fidelity)}

@@ -66,7 +66,7 @@ def _rows(
     )
     groups = {"known": pl.col("fact").is_in(known), "all": pl.lit(True)}
     for group, chosen in groups.items():
-        means = averaged(of_facts.filter(chosen), by, told.minimum, told.seed)
+        means = averaged(of_facts.filter(chosen), by, told)
         yield named(means, facts=group)
     # A fact that the model does not know has nothing to bring back.
     answered = cells.filter(groups["known"])
