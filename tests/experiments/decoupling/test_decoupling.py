@@ -48,10 +48,7 @@ def test_random_sets_meet_the_expectation():
     rng = np.random.default_rng(0)
     for by_layer in (False, True):
         layers = per_layer if by_layer else [50]
-        drawn = [
-            [decoupling.draw_like(s, per_layer, rng, by_layer=by_layer) for s in sets]
-            for _ in range(1000)
-        ]
+        drawn = [[decoupling.draw_like(s, layers, rng) for s in sets] for _ in range(1000)]
         for example in drawn[:20]:
             for before, after in zip(sets, example, strict=True):
                 assert len(after) == len(set(after.tolist())) == len(before)
@@ -74,7 +71,7 @@ def test_three_way_expectation():
     rng = np.random.default_rng(1)
     sets = [units(*range(n)) for n in (3, 4, 5)]
     drawn = [
-        decoupling.coincidence([decoupling.draw_like(s, [6], rng, by_layer=True) for s in sets])
+        decoupling.coincidence([decoupling.draw_like(s, [6], rng) for s in sets])
         for _ in range(1000)
     ]
     expected = decoupling.chance_all(counts, [6])
@@ -122,10 +119,10 @@ def test_weights_are_repeated_samples_that_never_meet_themselves(prompts):
     weights = np.array([2, 0, 1, 1, 1])
     order = np.repeat(np.arange(5), weights)
     found = decoupling.effects(table, weights)
-    for name, matrix in ((CELLS[2], table.same), (CELLS[3], table.other)):
+    for name, matrix in ((CELLS[2], table[0]), (CELLS[3], table[1])):
         values = [matrix[i, j] for i in order for j in order if i != j]
         assert found[name] == pytest.approx(np.mean(values))
-    assert found[CELLS[0]] == pytest.approx(np.diag(table.same)[order].mean())
+    assert found[CELLS[0]] == pytest.approx(np.diag(table[0])[order].mean())
     with pytest.raises(ValueError, match="two different samples"):
         decoupling.effects(table, np.array([5, 0, 0, 0, 0]))
 

@@ -14,7 +14,6 @@ Source: Huang et al., Capability Localization, ICLR 2025, section 3.3; `P_s` is 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial, reduce
 from typing import TypeVar
 
@@ -25,7 +24,7 @@ from caploc.measures.random_sets import draw_in_blocks
 from caploc.measures.statistics import Estimate, percentile_interval
 
 __all__ = [
-    "CELLS", "EFFECTS", "NAMES", "Matched", "bootstrap_effects", "chance_all", "chance_pairs",
+    "CELLS", "EFFECTS", "NAMES", "bootstrap_effects", "chance_all", "chance_pairs",
     "coincidence", "common", "compact", "compared", "counts_by_layer", "curve", "draw_like",
     "effects", "matched", "two_way",
 ]  # fmt: skip
@@ -116,14 +115,10 @@ def chance_all(counts: NDArray[np.integer], per_layer: Sequence[int]) -> float:
     return float(shared / counts.sum(1).mean())
 
 
-def draw_like(
-    units: Units, per_layer: Sequence[int], generator: np.random.Generator, *, by_layer: bool
-) -> Units:
-    """A random set of as many units as `units`, in all or in every layer; ascending."""
-    if not by_layer:
-        per_layer = [int(np.sum(per_layer))]
-    counts = counts_by_layer([units], per_layer)[0]
-    return draw_in_blocks(per_layer, counts, generator).astype(np.int32)
+def draw_like(units: Units, sizes: Sequence[int], generator: np.random.Generator) -> Units:
+    """A random set of as many units as `units` in each block of so many units; ascending."""
+    counts = counts_by_layer([units], sizes)[0]
+    return draw_in_blocks(sizes, counts, generator).astype(np.int32)
 
 
 def compact(sets: Mapping[str, Sequence[Units]]) -> dict[str, Grid]:
@@ -144,42 +139,29 @@ def two_way(first: Grid, second: Grid) -> Values:
     return shared * 2 / (first.sum(1)[:, None] + second.sum(1)[None])
 
 
-@dataclass(frozen=True, slots=True)
-class Matched:
-    """All two-way numbers of n samples, of the same task and of different tasks.
-
-    Attributes:
-        same: (sample, other sample) mean over both tasks of c of the two forms.
-        other: (sample, other sample) mean over forms of c across the tasks.
-
-    On the diagonal the main part is the same, off it another one.
-    """
-
-    same: Values
-    other: Values
-
-
-def matched(prompts: Mapping[str, T], rate: Callable[[T, T], Values]) -> Matched:
+def matched(prompts: Mapping[str, T], rate: Callable[[T, T], Values]) -> Values:
     """Compare all prompts with those of the other form, and with those of the other task.
 
     Args:
         prompts: what `rate` compares, by `NAMES`.
         rate: (sample, other sample) numbers of two of them.
+
+    Returns:
+        (2, sample, other sample) numbers within a task (of the two forms, mean over both tasks) and
+        across the tasks (mean over forms). On the diagonal the main part is the same, off it
+        another one.
     """
 
     def mean(*pairs: tuple[str, str]) -> Values:
-        return np.mean([_both(rate(prompts[a], prompts[b])) for a, b in pairs], axis=0)
+        found = np.mean([rate(prompts[a], prompts[b]) for a, b in pairs], axis=0)
+        # Either sample may be the one that is asked in the first form.
+        return (found + found.T) / 2
 
     across = [(a, b) for a in ("10", "11") for b in ("20", "21")]
-    return Matched(same=mean(("10", "11"), ("20", "21")), other=mean(*across))
+    return np.stack([mean(("10", "11"), ("20", "21")), mean(*across)])
 
 
-def _both(matrix: Values) -> Values:
-    """Either sample may be the one that is asked in the first form."""
-    return (matrix + matrix.T) / 2
-
-
-def effects(table: Matched, weights: NDArray[np.integer] | None = None) -> dict[str, float]:
+def effects(table: Values, weights: NDArray[np.integer] | None = None) -> dict[str, float]:
     """Cells of the matched comparison, and the effects of its two factors.
 
     Effect of the main part: mean of the two cells with the same main part minus that of the two
@@ -187,29 +169,28 @@ def effects(table: Matched, weights: NDArray[np.integer] | None = None) -> dict[
     (other, same) + (other, other).
 
     Args:
-        table: two-way numbers, of at least two samples.
+        table: what `matched` gives, of at least two samples.
         weights: (sample,) how often each sample counts (a bootstrap draw); None means once. A
             sample drawn twice is never paired with itself as another main part.
 
     Raises:
         ValueError: no pair of different samples.
     """
-    w = np.ones(len(table.same)) if weights is None else np.asarray(weights, dtype=float)
+    w = np.ones(table.shape[1]) if weights is None else np.asarray(weights, dtype=float)
     n_pairs = w.sum() ** 2 - (w**2).sum()
     if n_pairs <= 0:
         raise ValueError("two different samples are needed")
-    both = (table.same, table.other)
-    same = [w @ np.diag(matrix) / w.sum() for matrix in both]
-    other = [(w @ matrix @ w - w**2 @ np.diag(matrix)) / n_pairs for matrix in both]
+    same = [w @ np.diag(matrix) / w.sum() for matrix in table]
+    other = [(w @ matrix @ w - w**2 @ np.diag(matrix)) / n_pairs for matrix in table]
     a, b, c, d = cells = [float(value) for value in (*same, *other)]
     main, task, interaction = (a + b - c - d) / 2, (a + c - b - d) / 2, a - b - c + d
     return dict(zip((*CELLS, *EFFECTS), (*cells, main, task, interaction), strict=True))
 
 
-def bootstrap_effects(table: Matched, *, seed: int, n_draws: int = 1_000) -> dict[str, Estimate]:
+def bootstrap_effects(table: Values, *, seed: int, n_draws: int = 1_000) -> dict[str, Estimate]:
     """`effects` with 95 % percentile intervals, resampling samples (never pairs)."""
     rng = np.random.default_rng(seed)
-    n = len(table.same)
+    n = table.shape[1]
     weights = [np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(n_draws)]
     # One sample drawn n times has no other sample.
     draws = [effects(table, w) for w in weights if np.count_nonzero(w) > 1]

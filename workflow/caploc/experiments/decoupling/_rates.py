@@ -11,25 +11,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from caploc.experiments.decoupling._coincidence import (
-    CELLS,
-    EFFECTS,
-    NAMES,
-    Units,
-    bootstrap_effects,
-    chance_all,
-    chance_pairs,
-    coincidence,
-    common,
-    compact,
-    compared,
-    counts_by_layer,
-    curve,
-    draw_like,
-    effects,
-    matched,
-    two_way,
-)  # fmt: skip
+from caploc.experiments.decoupling import _coincidence as rates
+from caploc.experiments.decoupling._coincidence import CELLS, EFFECTS, NAMES, Units
 from caploc.measures.statistics import bootstrap_mean
 from caploc.measures.summaries import exact, named, not_computed, of_estimates, ranged
 
@@ -70,47 +53,49 @@ def located_rates(
     for part, of_part in zip("12", by_part, strict=True):
         size = float(np.mean([len(units) for units in of_part]))
         yield exact(size, n, comparison=f"part {part}", metric="located_count", norm="size")
-        found = curve(of_part, _sizes(n), orders, seed)
+        found = rates.curve(of_part, _sizes(n), orders, seed)
         points = pl.DataFrame({"n_sets": list(found), "value": list(found.values())})
         points = ranged(points.explode("value"), ["n_sets"], "value", "orders")
         points = named(points, comparison=f"C{part}{part}", metric="curve", norm="size")
         yield named(points, n=n, n_draws=orders)
     for rate, parts in _RATES.items():
         groups = [by_part[part] for part in parts]
-        together = compared(groups)
-        expected = _expected([counts_by_layer(group, per_layer) for group in groups], per_layer)
-        norms = [
-            ("size", [coincidence(one) or 0.0 for one in together], expected),
-            ("LJ", [len(common(one)) / total for one in together], {}),
-        ]
+        together = rates.compared(groups)
+        values = {
+            "size": [rates.coincidence(one) or 0.0 for one in together],
+            "LJ": [len(rates.common(one)) / total for one in together],
+        }
+        counts = [rates.counts_by_layer(group, per_layer) for group in groups]
+        chance = {"size": _expected(counts, per_layer)}
+        yield from _rate(rate, values, chance, n, seed)
         drawn = _drawn(rate, groups, per_layer, draws, seed)
-        yield from _rate(rate, norms, n, seed, drawn)
+        n_sets = 2 if rate == "C12" else n
+        yield named(drawn, comparison=rate, metric="coincidence", n_sets=n_sets)
 
 
 def _rate(
-    rate: str, norms: Iterable[tuple[str, Sequence[float], Mapping[str, float]]], n: int, seed: int,
-    drawn: Iterable[pl.DataFrame] = (),
+    rate: str, values: Mapping[str, Sequence[float]], chance: Mapping[str, Mapping[str, float]],
+    n: int, seed: int,
 ) -> Iterator[pl.DataFrame]:  # fmt: skip
-    """Values by normalisation, each beside its expectations by control."""
-    rows = list(drawn)
-    for norm, values, expected in norms:
-        if len(values) == 1:
+    """Values by normalisation, and what chance gives by normalisation and control."""
+    for norm, found in values.items():
+        if len(found) == 1:
             # A set drawn twice would count once: no bootstrap.
-            found = exact(values[0], n, interval="no interval: one intersection")
+            own = exact(found[0], n, interval="no interval: one intersection")
         else:
-            found = of_estimates([bootstrap_mean(values, seed=seed)], _BOOTSTRAP)
-        chance = [exact(value, n, control=control) for control, value in expected.items()]
-        rows += [named(frame, norm=norm) for frame in (found, *chance)]
-    n_sets = 2 if rate == "C12" else n
-    return (named(row, comparison=rate, metric="coincidence", n_sets=n_sets) for row in rows)
+            own = of_estimates([bootstrap_mean(found, seed=seed)], _BOOTSTRAP)
+        expected = chance.get(norm, {}).items()
+        for frame in (own, *(exact(value, n, control=name) for name, value in expected)):
+            about = {"comparison": rate, "metric": "coincidence", "norm": norm}
+            yield named(frame, **about, n_sets=2 if rate == "C12" else n)
 
 
 def _expected(counts: Sequence[Counts], per_layer: Sequence[int]) -> dict[str, float]:
     """Rates of random sets, in the size normalisation; (pair, layer) counts of each part."""
 
     def mean(counts: Sequence[Counts], sizes: Sequence[int]) -> float:
-        sets = compared([list(of_part) for of_part in counts])
-        return float(np.mean([chance_all(np.array(one), sizes) for one in sets]))
+        sets = rates.compared([list(of_part) for of_part in counts])
+        return float(np.mean([rates.chance_all(np.array(one), sizes) for one in sets]))
 
     anywhere = [of_part.sum(axis=1, keepdims=True) for of_part in counts]
     uniform, by_layer = mean(anywhere, [sum(per_layer)]), mean(counts, per_layer)
@@ -119,20 +104,19 @@ def _expected(counts: Sequence[Counts], per_layer: Sequence[int]) -> dict[str, f
 
 def _drawn(
     rate: str, groups: Sequence[Sequence[Units]], per_layer: Sequence[int], draws: int, seed: int
-) -> Iterator[pl.DataFrame]:
+) -> pl.DataFrame:
     """The same rate of random sets of equal size."""
-    for control, by_layer in (("random uniform", False), ("random by layer", True)):
+    values = []
+    controls = ("random uniform", [sum(per_layer)]), ("random by layer", per_layer)
+    for by_layer, (control, sizes) in enumerate(controls):
         rng = np.random.default_rng([seed, *rate.encode(), by_layer])
-        values = []
         for _ in range(draws):
-            drawn = [
-                [draw_like(units, per_layer, rng, by_layer=by_layer) for units in group]
-                for group in groups
-            ]
-            values.append(np.mean([coincidence(one) or 0.0 for one in compared(drawn)]))
-        rows = named(pl.DataFrame({"value": values}), control=control)
-        yield named(ranged(rows, ["control"], "value"), norm="size", n=len(groups[0]),
-                    n_draws=draws)  # fmt: skip
+            drawn = [[rates.draw_like(units, sizes, rng) for units in group] for group in groups]
+            found = [rates.coincidence(one) or 0.0 for one in rates.compared(drawn)]
+            values.append((control, float(np.mean(found))))
+    rows = pl.DataFrame(values, ["control", "value"], orient="row")
+    rows = ranged(rows, ["control"], "value")
+    return named(rows, norm="size", n=len(groups[0]), n_draws=draws)
 
 
 def _sizes(n: int) -> list[int]:
@@ -150,9 +134,10 @@ def matched_effects(sets: Sets, per_layer: Sequence[int], seed: int) -> Iterator
         per_layer: units in each layer.
         seed: of the bootstrap.
     """
-    found = bootstrap_effects(matched(compact(sets), two_way), seed=seed)
-    counts = {name: counts_by_layer(sets[name], per_layer) for name in NAMES}
-    expected = effects(matched(counts, partial(chance_pairs, per_layer=per_layer)))
+    found = rates.bootstrap_effects(rates.matched(rates.compact(sets), rates.two_way), seed=seed)
+    counts = {name: rates.counts_by_layer(sets[name], per_layer) for name in NAMES}
+    chance = rates.matched(counts, partial(rates.chance_pairs, per_layer=per_layer))
+    expected = rates.effects(chance)
     rows = pl.DataFrame({"comparison": list(found)}).with_columns(metric=_METRIC)
     rows = named(rows, norm="size", n_sets=2)
     role = pl.when(pl.col("comparison").is_in(["main part", "task"])).then(pl.lit("primary"))
@@ -189,8 +174,6 @@ def top_rates(
     for rate, parts in _RATES.items():
         found = both if rate == "C12" else [np.count_nonzero(shared[parts]) / total]
         expected = _expected([counts[part] for part in parts], per_layer)
-        norms = [
-            ("LJ", found, {name: value * size / total for name, value in expected.items()}),
-            ("size", [value * total / size for value in found], expected),
-        ]
-        yield from _rate(rate, norms, len(both), seed)
+        values = {"LJ": found, "size": [value * total / size for value in found]}
+        literal = {name: value * size / total for name, value in expected.items()}
+        yield from _rate(rate, values, {"LJ": literal, "size": expected}, len(both), seed)

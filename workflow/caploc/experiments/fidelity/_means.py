@@ -35,14 +35,8 @@ def averaged(frame: pl.DataFrame, by: Sequence[str], told: Averaged) -> pl.DataF
         by: columns of the groups.
         told: fewer facts than the minimum are not averaged.
     """
-    found = bootstrapped(
-        frame.drop_nulls("value"),
-        by,
-        "value",
-        told.seed,
-        "bootstrap over facts, 95 %",
-        told.minimum,
-    )
+    some, interval = frame.drop_nulls("value"), "bootstrap over facts, 95 %"
+    found = bootstrapped(some, by, "value", told.seed, interval, told.minimum)
     groups = frame.select(by).unique(maintain_order=True)
     return groups.join(found, on=list(by), how="left").with_columns(
         pl.col("interval").fill_null(not_computed(0, told.minimum)), pl.col("n").fill_null(0)
@@ -61,12 +55,10 @@ def of_facts(pairs: pl.DataFrame, told: Averaged) -> list[pl.DataFrame]:
     )
     values = long(pairs, "comparison", "fact")
     rewrites = values.filter(comparison="rewrite").select("fact", "metric", rewrite="value")
-    differences = (
-        values.filter(pl.col("comparison").is_in(CONTROLS))
-        .join(rewrites, on=["fact", "metric"], how="left", maintain_order="left")
-        .with_columns(
-            metric="rewrite_minus_" + pl.col("metric"), value=pl.col("rewrite") - pl.col("value")
-        )
+    controls = values.filter(pl.col("comparison").is_in(CONTROLS))
+    both = controls.join(rewrites, on=["fact", "metric"], how="left", maintain_order="left")
+    differences = both.with_columns(
+        metric="rewrite_minus_" + pl.col("metric"), value=pl.col("rewrite") - pl.col("value")
     )
     by = ["comparison", "metric"]
     means = [averaged(frame, by, told) for frame in (values, differences)]
@@ -86,10 +78,9 @@ def over_groups(grown: pl.DataFrame, told: Averaged) -> list[pl.DataFrame]:
     some, n = values.drop_nulls(), pl.col("n")
     alone = values.filter(n < 2).sort("value", nulls_last=True).unique(by, keep="first")
     reason = pl.when(n == 0).then(pl.lit("empty sets")).otherwise(pl.lit("one group"))
+    many, few = some.filter(n >= told.minimum), some.filter(n.is_between(2, told.minimum - 1))
     return [
-        bootstrapped(
-            some.filter(n >= told.minimum), by, "value", told.seed, "bootstrap over groups, 95 %"
-        ),
-        ranged(some.filter(n.is_between(2, told.minimum - 1)), by, "value", "groups"),
+        bootstrapped(many, by, "value", told.seed, "bootstrap over groups, 95 %"),
+        ranged(few, by, "value", "groups"),
         alone.with_columns(interval=reason),
     ]

@@ -96,11 +96,9 @@ def _counts(
         dropped.update({(what, reason): n for reason, n in reasons.items()})
     if alone := prompts.group_by("fact_id").agg((pl.col("kind") == "original").all())["kind"].sum():
         dropped["fact", "no rewrite of any kind"] = int(alone)
-    rows = pl.DataFrame(
-        [(*why, n) for why, n in dropped.items()], ["comparison", "interval", "value"],
-        orient="row",
-    )  # fmt: skip
-    yield named(rows, metric="dropped")
+    rows = [(*why, n) for why, n in dropped.items()]
+    yield named(pl.DataFrame(rows, ["comparison", "interval", "value"], orient="row"),
+                metric="dropped")  # fmt: skip
 
 
 def _compared(
@@ -138,16 +136,17 @@ def _grown(
     told: MeasureFidelity, asked: pl.DataFrame, located: Located, kind: str, scores: Scores
 ) -> list[pl.DataFrame]:
     """One fact against the mean over n facts, by the rule of single prompts and by mask rules."""
-    usable = _located(asked, located)
+    keys = [key for rule, *key in located.units if rule == located.rules[0]]
+    found = pl.DataFrame(keys, _KEYS, orient="row")
+    usable = asked.join(found, on=list(_KEYS), how="semi", maintain_order="left")
     rewrites = usable.filter(pl.col("rank") < told.rewrites, kind=kind)
     originals = usable.filter(prompt_id=0)
     chosen = rewrites.join(originals, on="fact_id", how="semi", maintain_order="left")
     first = dict(chosen.unique("fact_id", keep="first").select(*_KEYS).iter_rows())
     if len(first) < told.minimum:
         reason = not_computed(len(first), told.minimum)
-        return [
-            exact(None, len(first), comparison="rewrite", metric="grown_overlap", interval=reason)
-        ]
+        about = {"comparison": "rewrite", "metric": "grown_overlap", "interval": reason}
+        return [exact(None, len(first), **about)]
     rules: dict[str, Any] = {
         f"mask {name}": partial(outliers, **rule_of(mask)) for name, mask in told.masks.items()
     }
@@ -155,13 +154,6 @@ def _grown(
         rules[located.rules[0]] = partial(select, ratio=told.ratio)
     stream = _pairs_of(scores, first, len(located.per_layer))
     return over_groups(grow(stream, _sizes(len(first)), rules), told)
-
-
-def _located(asked: pl.DataFrame, located: Located) -> pl.DataFrame:
-    """The prompts that the first rule of the locator located."""
-    keys = [key for rule, *key in located.units if rule == located.rules[0]]
-    found = pl.DataFrame(keys, _KEYS, orient="row")
-    return asked.join(found, on=list(_KEYS), how="semi", maintain_order="left")
 
 
 def _pairs_of(scores: Scores, chosen: Mapping[str, int], n_layers: int) -> Iterator[Grid]:
@@ -185,21 +177,15 @@ def _refined(
 ) -> Iterator[pl.DataFrame]:
     """Neurons that the prompts of a fact agree on, compared between facts."""
     assert told.share is not None
-    facts = (
-        _located(prompts, located)
-        .group_by("fact_id", maintain_order=True)
-        .agg(pl.col("relation", "object").first(), "prompt_id")
-    )
-    sets = [
-        [grid for i in ids if (grid := located.grid(located.rules[0], fact, i)) is not None]
-        for fact, ids in facts.select("fact_id", "prompt_id").iter_rows()
-    ]
-    refined = refine(sets, told.share)
+    by_fact: dict[tuple[str, str, str], list[NDArray[np.bool_]]] = {}
+    for *about, prompt in prompts.select("fact_id", "relation", "object", "prompt_id").iter_rows():
+        if (grid := located.grid(located.rules[0], about[0], prompt)) is not None:
+            by_fact.setdefault((about[0], about[1], about[2]), []).append(grid)
+    refined = refine([*by_fact.values()], told.share)
     rule = f"refined over prompts, share {refined.share:.2f}"
-    about = facts.select("fact_id", "relation", "object").iter_rows()
     found = [
-        FactSets(fact, relation, answer, grid, [grid])
-        for (fact, relation, answer), grid in zip(about, refined.located, strict=True)
+        FactSets(*about, grid, [grid])
+        for about, grid in zip(by_fact, refined.located, strict=True)
         if grid is not None
     ]
     if len(found) < told.minimum:
