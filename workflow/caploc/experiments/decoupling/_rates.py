@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from caploc.experiments.decoupling import _coincidence as rates
 from caploc.experiments.decoupling._coincidence import CELLS, EFFECTS, NAMES, Units
+from caploc.measures.means import default_curve
 from caploc.measures.statistics import bootstrap_mean
 from caploc.measures.summaries import exact, named, not_computed, of_estimates, ranged
 
@@ -53,7 +54,7 @@ def located_rates(
     for part, of_part in zip("12", by_part, strict=True):
         size = float(np.mean([len(units) for units in of_part]))
         yield exact(size, n, comparison=f"part {part}", metric="located_count", norm="size")
-        found = rates.curve(of_part, _sizes(n), orders, seed)
+        found = rates.curve(of_part, default_curve(n), orders, seed)
         points = pl.DataFrame({"n_sets": list(found), "value": list(found.values())})
         points = ranged(points.explode("value"), ["n_sets"], "value", "orders")
         points = named(points, comparison=f"C{part}{part}", metric="curve", norm="size")
@@ -117,11 +118,6 @@ def _drawn(
     rows = pl.DataFrame(values, ["control", "value"], orient="row")
     rows = ranged(rows, ["control"], "value")
     return named(rows, norm="size", n=len(groups[0]), n_draws=draws)
-
-
-def _sizes(n: int) -> list[int]:
-    """1, 2, 5, 10, 20, 50, ... sets and all of them."""
-    return sorted({*(m * 10**e for e in range(6) for m in (1, 2, 5) if m * 10**e < n), n})
 
 
 def matched_effects(sets: Sets, per_layer: Sequence[int], seed: int) -> Iterator[pl.DataFrame]:

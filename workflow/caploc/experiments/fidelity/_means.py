@@ -9,7 +9,7 @@ from caploc.experiments.fidelity._comparisons import CONTROLS, METRICS, FactSets
 from caploc.experiments.fidelity.settings import Averaged
 from caploc.measures.summaries import bootstrapped, exact, named, not_computed, ranged
 
-__all__ = ["averaged", "long", "of_facts", "over_groups", "sizes"]
+__all__ = ["averaged", "located_size", "long", "of_facts", "over_groups"]
 
 
 def long(frame: pl.DataFrame, *index: str) -> pl.DataFrame:
@@ -17,7 +17,7 @@ def long(frame: pl.DataFrame, *index: str) -> pl.DataFrame:
     return frame.unpivot(list(METRICS), index=index, variable_name="metric")
 
 
-def sizes(facts: Sequence[FactSets]) -> list[pl.DataFrame]:
+def located_size(facts: Sequence[FactSets]) -> list[pl.DataFrame]:
     """Mean number and mean share of units that the original prompts locate; nothing of no fact."""
     if not facts:
         return []

@@ -18,7 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from caploc.experiments.fidelity._comparisons import FactSets, compare, grow
-from caploc.experiments.fidelity._means import of_facts, over_groups, sizes
+from caploc.experiments.fidelity._means import located_size, of_facts, over_groups
 from caploc.experiments.fidelity.settings import MeasureFidelity
 from caploc.experiments.fidelity.table import FIDELITY
 from caploc.files import store, tables
@@ -27,6 +27,7 @@ from caploc.files.tables import COUNT, TEXT, Schema, texts
 from caploc.jobs.job import Job
 from caploc.measures.knowledge_neurons import LEAST_PROMPTS, refine, select
 from caploc.measures.masks import outliers, rule_of
+from caploc.measures.means import default_curve
 from caploc.measures.summaries import exact, named, not_computed
 
 __all__ = ["run"]
@@ -111,7 +112,7 @@ def _compared(
         # Where no fact has a rewrite, the table says so.
         none = pl.DataFrame({"comparison": ["rewrite"], "n_pairs": [0], "n_empty": [0]})
         pairs = pl.concat([pairs, none], how="diagonal_relaxed")
-        for frame in (*sizes(facts), *of_facts(pairs, told)):
+        for frame in (*located_size(facts), *of_facts(pairs, told)):
             yield named(frame, rule=rule, averaged_facts=1)
 
 
@@ -153,7 +154,9 @@ def _grown(
     if told.ratio is not None:
         rules[located.rules[0]] = partial(select, ratio=told.ratio)
     stream = _pairs_of(scores, first, len(located.per_layer))
-    return over_groups(grow(stream, _sizes(len(first)), rules), told)
+    # Half of the facts are two groups.
+    sizes = sorted({*default_curve(max(1, len(first) // 2)), len(first)})
+    return over_groups(grow(stream, sizes, rules), told)
 
 
 def _pairs_of(scores: Scores, chosen: Mapping[str, int], n_layers: int) -> Iterator[Grid]:
@@ -164,12 +167,6 @@ def _pairs_of(scores: Scores, chosen: Mapping[str, int], n_layers: int) -> Itera
             original = values
         elif chosen.get(fact_id) == prompt_id:
             yield np.stack([original, values]).reshape(2, n_layers, -1)
-
-
-def _sizes(n: int) -> list[int]:
-    """1, 2, 5, 10, 20, 50, ... facts, half of them (two groups), and all."""
-    steps = [m * 10**e for e in range(6) for m in (1, 2, 5)]
-    return sorted({*(s for s in steps if s < n // 2), max(1, n // 2), n})
 
 
 def _refined(
