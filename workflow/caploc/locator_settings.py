@@ -5,7 +5,7 @@ contract stands in ``locators/__init__.py``.
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field, make_dataclass
 from typing import Any
 
@@ -98,9 +98,18 @@ def fitting(names: list[str], *, scores: bool, text: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def with_sections(settings: type) -> type:
-    """A settings class with a section for each locator of facts, named like it."""
-    own = {name: signatures.settings_class(_LOCATORS, name, _FACT) for name in of_facts()}
+def with_sections(
+    settings: type, names: Sequence[str] = (), functions: tuple[str, ...] = _FACT
+) -> type:
+    """A settings class with a section for each of some locators, named like it.
+
+    Args:
+        settings: the class.
+        names: of locators; none: of all locators of facts.
+        functions: of the locators, whose settings stand in the sections.
+    """
+    names = names or of_facts()
+    own = {name: signatures.settings_class(_LOCATORS, name, functions) for name in names}
     found = make_dataclass(
         settings.__name__,
         [(name, kind, field(default_factory=kind)) for name, kind in own.items()],

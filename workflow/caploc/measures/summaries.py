@@ -26,6 +26,7 @@ __all__ = [
     "exact",
     "grids",
     "missing",
+    "named",
     "not_computed",
     "of_estimates",
     "ranged",
@@ -120,6 +121,16 @@ def _each(
         n=pl.when(pl.col("n").is_null()).then(pl.Series(sizes, dtype=pl.Int32)).otherwise("n"),
     )
     return pl.concat([groups.drop(column), estimates], how="horizontal")
+
+
+def named(frame: pl.DataFrame, **columns: str | int) -> pl.DataFrame:
+    """Rows with what is the same for all of them.
+
+    Args:
+        frame: rows.
+        columns: value of each column, by its name.
+    """
+    return frame.with_columns(**{name: pl.lit(value) for name, value in columns.items()})
 
 
 def missing(reason: str, **columns: Any) -> pl.DataFrame:

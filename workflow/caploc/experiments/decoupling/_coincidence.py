@@ -13,32 +13,23 @@ or another task; every prompt comes in two forms, so that no prompt is compared 
 Source: Huang et al., Capability Localization, ICLR 2025, section 3.3; `P_s` is not defined there.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial, reduce
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caploc.measures.random_sets import draw_in_blocks
+from caploc.measures.statistics import Estimate, percentile_interval
 
 __all__ = [
-    "CELLS",
-    "EFFECTS",
-    "Matched",
-    "bootstrap_effects",
-    "chance_all",
-    "chance_pairs",
-    "coincidence",
-    "compact",
-    "counts_by_layer",
-    "curve",
-    "draw_like",
-    "effects",
-    "matched",
-    "pair_coincidence",
-    "two_way",
-]
+    "CELLS", "EFFECTS", "NAMES", "bootstrap_effects", "chance_all", "chance_pairs",
+    "coincidence", "common", "compact", "compared", "counts_by_layer", "curve", "draw_like",
+    "effects", "matched", "two_way",
+]  # fmt: skip
 
+T = TypeVar("T")
 Units = NDArray[np.int32]
 Grid = NDArray[np.bool_]
 Values = NDArray[np.float64]
@@ -48,24 +39,27 @@ CELLS = (
     "other main part, same task", "other main part, other task",
 )  # fmt: skip
 EFFECTS = ("main part", "task", "interaction")
+NAMES = ("10", "11", "20", "21")
+"""Prompts of a pair: part and form."""
 _COLUMNS = 1 << 13
 """Columns multiplied at once."""
+
+
+def compared(groups: Sequence[Sequence[T]]) -> list[Sequence[T]]:
+    """Sets that a rate intersects: the k-th ones of two lists (C12), or all of one (C11, C22)."""
+    return list(zip(*groups, strict=True)) if len(groups) == 2 else list(groups)
+
+
+def common(sets: Sequence[Units]) -> Units:
+    """Units that all of at least one set have."""
+    return reduce(partial(np.intersect1d, assume_unique=True), sets)
 
 
 def coincidence(sets: Sequence[Units]) -> float | None:
     """c(A_1, ..., A_m) of sets of unit indices; None if one is empty (or there is none)."""
     if not sets or any(len(units) == 0 for units in sets):
         return None
-    common = sets[0]
-    for units in sets[1:]:
-        common = np.intersect1d(common, units, assume_unique=True)
-    return len(common) / float(np.mean([len(units) for units in sets]))
-
-
-def pair_coincidence(first: Sequence[Units], second: Sequence[Units]) -> Values:
-    """(pair,) c of the k-th sets of two lists, none of them empty."""
-    found = [coincidence(pair) for pair in zip(first, second, strict=True)]
-    return np.array([np.nan if value is None else value for value in found])
+    return len(common(sets)) / float(np.mean([len(units) for units in sets]))
 
 
 def curve(
@@ -83,16 +77,8 @@ def curve(
         {m: value in each order}; for m = len(sets) all values are equal.
     """
     rng = np.random.default_rng(seed)
-    found: dict[int, list[float]] = {m: [] for m in sizes}
-    for _ in range(orders):
-        order = rng.permutation(len(sets))
-        common, total = sets[order[0]], 0
-        for m, index in enumerate(order, start=1):
-            common = np.intersect1d(common, sets[index], assume_unique=True)
-            total += len(sets[index])
-            if m in found:
-                found[m].append(len(common) / (total / m))
-    return found
+    found = [[sets[i] for i in rng.permutation(len(sets))] for _ in range(orders)]
+    return {m: [coincidence(ordered[:m]) or 0.0 for ordered in found] for m in sizes}
 
 
 def counts_by_layer(sets: Sequence[Units], per_layer: Sequence[int]) -> NDArray[np.int64]:
@@ -118,82 +104,64 @@ def chance_pairs(
     Returns:
         (set, other set).
     """
-    common = (first / np.asarray(per_layer, dtype=float)) @ second.T
-    return common * 2 / (first.sum(1)[:, None] + second.sum(1)[None])
+    shared = (first / np.asarray(per_layer, dtype=float)) @ second.T
+    return shared * 2 / (first.sum(1)[:, None] + second.sum(1)[None])
 
 
 def chance_all(counts: NDArray[np.integer], per_layer: Sequence[int]) -> float:
     """Expected c of all sets if each were drawn at random: sum_l J_l prod_k (a_kl / J_l)."""
     sizes = np.asarray(per_layer, dtype=float)
-    common = (sizes * np.prod(counts / sizes, axis=0)).sum()
-    return float(common / counts.sum(1).mean())
+    shared = (sizes * np.prod(counts / sizes, axis=0)).sum()
+    return float(shared / counts.sum(1).mean())
 
 
-def draw_like(
-    units: Units, per_layer: Sequence[int], generator: np.random.Generator, *, by_layer: bool
-) -> Units:
-    """A random set of as many units as `units`, in all or in every layer; ascending."""
-    if not by_layer:
-        per_layer = [int(np.sum(per_layer))]
-    counts = counts_by_layer([units], per_layer)[0]
-    return draw_in_blocks(per_layer, counts, generator).astype(np.int32)
+def draw_like(units: Units, sizes: Sequence[int], generator: np.random.Generator) -> Units:
+    """A random set of as many units as `units` in each block of so many units; ascending."""
+    counts = counts_by_layer([units], sizes)[0]
+    return draw_in_blocks(sizes, counts, generator).astype(np.int32)
 
 
 def compact(sets: Mapping[str, Sequence[Units]]) -> dict[str, Grid]:
     """Boolean (set, unit) grids over the units that any of the sets has."""
     used = np.unique(np.concatenate([np.concatenate(list(group)) for group in sets.values()]))
-    grids = {}
-    for name, group in sets.items():
-        grid = np.zeros((len(group), len(used)), dtype=np.bool_)
-        for row, units in zip(grid, group, strict=True):
-            row[np.searchsorted(used, units)] = True
-        grids[name] = grid
-    return grids
+    return {
+        name: np.array([np.isin(used, units, assume_unique=True) for units in group])
+        for name, group in sets.items()
+    }
 
 
 def two_way(first: Grid, second: Grid) -> Values:
     """C of every set of one grid with every set of another: (set, other set)."""
-    common = np.zeros((len(first), len(second)))
+    shared = np.zeros((len(first), len(second)))
     for start in range(0, first.shape[1], _COLUMNS):
         part = slice(start, start + _COLUMNS)
-        common += first[:, part].astype(np.float32) @ second[:, part].astype(np.float32).T
-    return common * 2 / (first.sum(1)[:, None] + second.sum(1)[None])
+        shared += first[:, part].astype(np.float32) @ second[:, part].astype(np.float32).T
+    return shared * 2 / (first.sum(1)[:, None] + second.sum(1)[None])
 
 
-@dataclass(frozen=True, slots=True)
-class Matched:
-    """All two-way numbers of n samples, of the same task and of different tasks.
-
-    Attributes:
-        same: (sample, other sample) mean over both tasks of c of the two forms.
-        other: (sample, other sample) mean over forms of c across the tasks.
-
-    On the diagonal the main part is the same, off it another one.
-    """
-
-    same: Values
-    other: Values
-
-
-def matched(pairs: Mapping[tuple[str, str], Values]) -> Matched:
-    """Put two-way matrices together.
+def matched(prompts: Mapping[str, T], rate: Callable[[T, T], Values]) -> Values:
+    """Compare all prompts with those of the other form, and with those of the other task.
 
     Args:
-        pairs: {(name, name): (sample, other sample)}; names are ``<part><form>``: "10", "11" of
-            the first task, "20", "21" of the second. Needed: (10, 11), (20, 21) and all four of
-            (1., 2.).
+        prompts: what `rate` compares, by `NAMES`.
+        rate: (sample, other sample) numbers of two of them.
+
+    Returns:
+        (2, sample, other sample) numbers within a task (of the two forms, mean over both tasks) and
+        across the tasks (mean over forms). On the diagonal the main part is the same, off it
+        another one.
     """
-    same = [pairs["10", "11"], pairs["20", "21"]]
-    other = [pairs[a, b] for a in ("10", "11") for b in ("20", "21")]
-    return Matched(np.mean([_both(m) for m in same], 0), np.mean([_both(m) for m in other], 0))
+
+    def mean(*pairs: tuple[str, str]) -> Values:
+        found = np.mean([rate(prompts[a], prompts[b]) for a, b in pairs], axis=0)
+        # Either sample may be the one that is asked in the first form.
+        return (found + found.T) / 2
+
+    across = [(a, b) for a in ("10", "11") for b in ("20", "21")]
+    return np.stack([mean(("10", "11"), ("20", "21")), mean(*across)])
 
 
-def _both(matrix: Values) -> Values:
-    """Either sample may be the one that is asked in the first form."""
-    return (matrix + matrix.T) / 2
-
-
-def effects(table: Matched, weights: NDArray[np.integer] | None = None) -> dict[str, float]:
+def effects(table: Values, weights: NDArray[np.integer] | None = None) -> dict[str, float]:
     """Cells of the matched comparison, and the effects of its two factors.
 
     Effect of the main part: mean of the two cells with the same main part minus that of the two
@@ -201,47 +169,32 @@ def effects(table: Matched, weights: NDArray[np.integer] | None = None) -> dict[
     (other, same) + (other, other).
 
     Args:
-        table: two-way numbers, of at least two samples.
+        table: what `matched` gives, of at least two samples.
         weights: (sample,) how often each sample counts (a bootstrap draw); None means once. A
             sample drawn twice is never paired with itself as another main part.
 
     Raises:
         ValueError: no pair of different samples.
     """
-    w = np.ones(len(table.same)) if weights is None else np.asarray(weights, dtype=float)
+    w = np.ones(table.shape[1]) if weights is None else np.asarray(weights, dtype=float)
     n_pairs = w.sum() ** 2 - (w**2).sum()
     if n_pairs <= 0:
         raise ValueError("two different samples are needed")
-    cells = []
-    for same_main in (True, False):
-        for matrix in (table.same, table.other):
-            diagonal = np.diag(matrix)
-            if same_main:
-                cells.append(float(w @ diagonal / w.sum()))
-            else:
-                cells.append(float((w @ matrix @ w - (w**2) @ diagonal) / n_pairs))
-    a, b, c, d = cells
-    found = dict(zip(CELLS, cells, strict=True))
-    return found | {
-        "main part": (a + b - c - d) / 2,
-        "task": (a + c - b - d) / 2,
-        "interaction": a - b - c + d,
-    }
+    same = [w @ np.diag(matrix) / w.sum() for matrix in table]
+    other = [(w @ matrix @ w - w**2 @ np.diag(matrix)) / n_pairs for matrix in table]
+    a, b, c, d = cells = [float(value) for value in (*same, *other)]
+    main, task, interaction = (a + b - c - d) / 2, (a + c - b - d) / 2, a - b - c + d
+    return dict(zip((*CELLS, *EFFECTS), (*cells, main, task, interaction), strict=True))
 
 
-def bootstrap_effects(
-    table: Matched, *, seed: int, n_draws: int = 1_000
-) -> dict[str, tuple[float, float]]:
-    """95 % percentile intervals of `effects`, resampling samples (never pairs)."""
+def bootstrap_effects(table: Values, *, seed: int, n_draws: int = 1_000) -> dict[str, Estimate]:
+    """`effects` with 95 % percentile intervals, resampling samples (never pairs)."""
     rng = np.random.default_rng(seed)
-    n = len(table.same)
-    draws: dict[str, list[float]] = {name: [] for name in (*CELLS, *EFFECTS)}
-    for _ in range(n_draws):
-        weights = np.bincount(rng.integers(n, size=n), minlength=n)
-        # One sample drawn n times has no other sample.
-        if np.count_nonzero(weights) < 2:
-            continue
-        for name, value in effects(table, weights).items():
-            draws[name].append(value)
-    ends = {name: np.quantile(values, [0.025, 0.975]) for name, values in draws.items()}
-    return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
+    n = table.shape[1]
+    weights = [np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(n_draws)]
+    # One sample drawn n times has no other sample.
+    draws = [effects(table, w) for w in weights if np.count_nonzero(w) > 1]
+    return {
+        name: Estimate(value, *percentile_interval([draw[name] for draw in draws]), n)
+        for name, value in effects(table).items()
+    }

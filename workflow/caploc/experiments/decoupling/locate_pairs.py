@@ -1,8 +1,7 @@
 """Knowledge neurons of every prompt of one shard of paired samples, and whether it is answered.
 
-Settings: ``model``, ``family``, ``dtype``, ``device``; ``pairs``, ``shard``, ``shard_size``,
-``kn`` (settings of the locator), ``seed``. Inputs: ``manifest``, ``samples``. Output: ``located``,
-one row a prompt; scores are kept of form 0 alone, from which sets of any size are taken.
+Settings: `LocatePairs`. Inputs: ``manifest``, ``samples``. Output: ``located``, one row a prompt;
+scores are kept of form 0 alone, from which sets of any size are taken.
 """
 
 import logging
@@ -13,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from caploc.experiments.decoupling.prepare_pairs import PAIRS
+from caploc.experiments.decoupling.settings import LocatePairs
 from caploc.files import store
 from caploc.forward.processor import use_processor
 from caploc.forward.recall import Recall, recall
@@ -42,11 +42,11 @@ LOCATED_PAIRS = pa.schema(
 def run(job: Job) -> None:
     """Load, locate group by group, write."""
     use_processor(job.threads)
-    spec = job.spec
-    lm = model_of(job.input("manifest"), spec)
+    told = job.told(LocatePairs)
+    lm = model_of(job.input("manifest"), job.spec)
     everything = store.read_table(job.input("samples"), PAIRS.names).to_pylist()
     order = {name: i for i, name in enumerate(dict.fromkeys(r["pair_id"] for r in everything))}
-    rows = [r for r in everything if order[r["pair_id"]] // spec["shard_size"] == spec["shard"]]
+    rows = [r for r in everything if order[r["pair_id"]] // told.shard_size == told.shard]
     metadata: dict[str, Any] = {
         "origin": job.origin(),
         "per_layer": [lm.n_neurons] * lm.n_layers,
@@ -55,19 +55,20 @@ def run(job: Job) -> None:
     with store.table_writer(
         job.outputs["located"], LOCATED_PAIRS, metadata, ["scores.list.element"]
     ) as writer:
-        work = tracked(_located(lm, rows, spec), len(rows), f"{spec['pairs']}: prompts")
+        work = tracked(_located(lm, rows, told), len(rows), f"{told.pairs}: prompts")
         for row, found in work:
             if isinstance(found, Dropped):
                 metadata["dropped"].append([row["pair_id"], row["part"], row["form"], str(found)])
             else:
                 writer.write_table(pa.Table.from_pylist([found], schema=LOCATED_PAIRS))
-    _LOG.info("%s: %d prompts, %d left out", spec["pairs"], len(rows), len(metadata["dropped"]))
+    _LOG.info("%s: %d prompts, %d left out", told.pairs, len(rows), len(metadata["dropped"]))
 
 
 def _located(
-    lm: LanguageModel, rows: list[dict[str, Any]], spec: dict[str, Any]
+    lm: LanguageModel, rows: list[dict[str, Any]], told: LocatePairs
 ) -> Iterator[tuple[dict[str, Any], dict[str, Any] | Dropped]]:
-    settings = {key: value for key, value in spec["kn"].items() if key != "ratio"}
+    settings = dict(told.kn)
+    ratio = settings.pop("ratio")
     for first in range(0, len(rows), _GROUP):
         group = rows[first : first + _GROUP]
         samples = [
@@ -75,22 +76,19 @@ def _located(
             for r in group
         ]
         known = recall(lm, [s.prompt for s in samples], [s.answer for s in samples])
-        scored = kn.locate(lm, samples, seed=spec["seed"], **settings)
+        scored = kn.locate(lm, samples, seed=told.seed, **settings)
         for row, answer, result in zip(group, known, scored, strict=True):
             if isinstance(result, Dropped):
                 yield row, result
                 continue
-            units = np.flatnonzero(kn.select(result.scores, spec["kn"]["ratio"]))
             scores = result.scores.reshape(-1).astype(np.float32)
             yield (
                 row,
-                {
-                    "pair_id": row["pair_id"],
-                    "part": row["part"],
-                    "form": row["form"],
+                {key: row[key] for key in ("pair_id", "part", "form")}
+                | {
                     "correct": isinstance(answer, Recall) and answer.correct,
                     "n_answer_tokens": result.n_answer_tokens,
-                    "units": units.astype(np.int32),
+                    "units": np.flatnonzero(kn.select(result.scores, ratio)).astype(np.int32),
                     "scores": scores if row["form"] == "0" else None,
                 },
             )

@@ -1,8 +1,7 @@
 """Draw paired samples of one family: one main part, two tasks, two forms of each.
 
-Settings: ``pairs`` (a task plug-in whose samples come in pairs, see `caploc.samples.paired`), ``n``
-and ``seed``. Outputs: ``samples``, one row a prompt; ``card``, what the data are, to hand on with
-them. Only main parts that no model was trained on here are drawn.
+Settings: `PreparePairs`. Outputs: ``samples``, one row a prompt; ``card``, what the data are, to
+hand on with them. Only main parts that no model was trained on here are drawn.
 """
 
 import logging
@@ -13,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from caploc import plugins
+from caploc.experiments.decoupling.settings import PreparePairs
 from caploc.files import store
 from caploc.jobs.job import Job
 from caploc.records import DataError
@@ -22,12 +22,8 @@ from caploc.samples.task import Answered, Task
 __all__ = ["PAIRS", "choose_pairs", "run"]
 
 _LOG = logging.getLogger(__name__)
-PAIRS = pa.schema(
-    [
-        ("pair_id", pa.string()),
-        *((name, pa.string()) for name in ("main", "part", "form", "prompt", "answer")),
-    ]
-)
+_COLUMNS = ("pair_id", "main", "part", "form", "prompt", "answer")
+PAIRS = pa.schema([(name, pa.string()) for name in _COLUMNS])
 
 
 def run(job: Job) -> None:
@@ -36,19 +32,19 @@ def run(job: Job) -> None:
     Raises:
         DataError: no such family, or fewer pairs than are asked for.
     """
-    spec = job.spec
-    name = spec["pairs"]
+    told = job.told(PreparePairs)
+    name = told.pairs
     task = plugins.load("tasks", name).TASK
-    pairs = choose_pairs(name, task, spec["n"], spec["seed"])
+    pairs = choose_pairs(name, task, told.n, told.seed)
     rows = [
         {"pair_id": f"{name}-{k:05d}", "prompt": prompt, "answer": answer}
         | {key: meta[key] for key in ("main", "part", "form")}
         for k, pair in enumerate(pairs)
         for prompt, answer, meta in pair
     ]
-    metadata = {"origin": job.origin(), "n": len(pairs), "seed": spec["seed"]}
+    metadata = {"origin": job.origin(), "n": len(pairs), "seed": told.seed}
     store.write_table(pa.Table.from_pylist(rows, schema=PAIRS), job.outputs["samples"], metadata)
-    store.write_text(_card(name, task, rows, spec), job.outputs["card"])
+    store.write_text(_card(task, rows, told), job.outputs["card"])
     _LOG.info("%s: %d pairs", name, len(pairs))
 
 
@@ -89,7 +85,7 @@ def choose_pairs(name: str, task: Task, n: int, seed: int) -> list[list[Answered
     return [[whole[main][key] for key in wanted] for main in mains[:n]]
 
 
-def _card(name: str, task: Task, rows: Sequence[dict[str, Any]], spec: dict[str, Any]) -> str:
+def _card(task: Task, rows: Sequence[dict[str, Any]], told: PreparePairs) -> str:
     """The data card: what the data are, how they were made, what they are not for."""
     shown = "\n".join(
         f"| {row['part']} | {row['form']} | `{row['prompt']!r}` | `{row['answer']!r}` |"
@@ -98,7 +94,7 @@ def _card(name: str, task: Task, rows: Sequence[dict[str, Any]], spec: dict[str,
     answers = {part: len({r["answer"] for r in rows if r["part"] == part}) for part in PARTS}
     return f"""# Paired samples: {task.title}
 
-{spec["n"]} pairs, {len(rows)} prompts, English. Made by caploc (task plug-in `{name}`, seed {spec["seed"]}): the same seed
+{told.n} pairs, {len(rows)} prompts, English. Made by caploc (task plug-in `{told.pairs}`, seed {told.seed}): the same seed
 and the same code give the same data. MIT licence, like the program that writes them; no text of anybody else is in them.
 
 - A *pair* is one main part, unique in the set, with two questions about it, the sub-tasks (`part` 1 and 2).

@@ -8,13 +8,9 @@ __all__ = ["run"]
 
 
 def run(job: Job) -> None:
-    """Put the parts together.
-
-    Args:
-        job: inputs ``parts``; outputs ``csv`` and ``parquet``.
+    """Put the inputs ``parts`` together as ``csv`` and ``parquet``.
 
     Raises:
         DataError: a damaged part.
     """
-    found = tables.joined(job.inputs["parts"], DECOUPLING)
-    tables.write(found, job.outputs, job.origin())
+    tables.write(tables.joined(job.inputs["parts"], DECOUPLING), job.outputs, job.origin())

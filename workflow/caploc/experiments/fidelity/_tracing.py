@@ -7,6 +7,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from caploc.experiments.fidelity.table import ROLES
 from caploc.report.formatting import percent
 from caploc.report.inputs import Inputs
 from caploc.report.numbers import matching
@@ -15,10 +16,6 @@ from caploc.report.svg import Panel, inline_svg
 
 __all__ = ["tracing_view"]
 
-ROLES = (
-    "first subject token", "middle subject tokens", "last subject token", "further tokens",
-    "last token",
-)  # fmt: skip
 STATES = {"residual": "Output of the block", "ffn": "FFN", "attention": "Attention"}
 # Marks in front of the words of tokenizers of bytes and of pieces.
 _SPACES = "[Ġ▁Ċ]"

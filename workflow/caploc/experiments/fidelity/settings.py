@@ -1,12 +1,14 @@
 """What this experiment may be told in the configuration."""
 
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
 from caploc import locator_settings
-from caploc.settings import Count, Rule
+from caploc.settings import Count, Rule, Seed, Share
 
-__all__ = ["Fidelity"]
+__all__ = [
+    "Averaged", "Compared", "Fidelity", "MeasureFidelity", "MeasureKnOnTasks", "TabulateTracing",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,83 @@ class Fidelity:
     shard_size: Count = 100
     refine_prompts: Count = 4
     task_samples: Count = 60
+
+
+@dataclass(frozen=True)
+class Averaged:
+    """What means over facts are told.
+
+    Attributes:
+        minimum: as in `Fidelity`
+        seed: of intervals, partners and draws
+    """
+
+    minimum: int
+    seed: Seed
+
+
+@dataclass(frozen=True)
+class Compared(Averaged):
+    """What comparisons of single facts or samples are told, beside `Averaged`.
+
+    Attributes:
+        model: id
+        partners: as in `Fidelity`
+        n_draws: as in `Fidelity`
+    """
+
+    model: str
+    partners: Count
+    n_draws: Count
+
+
+@dataclass(frozen=True)
+class MeasureFidelity(Compared):
+    """What `measure_fidelity` is told, beside `Compared`.
+
+    Attributes:
+        facts: id
+        locator: a file in workflow/caploc/locators
+        rewrites: as in `Fidelity`
+        ratio: of the largest score, for locators that cut there; averaged scores are cut so too
+        masks: for locators of neurons: rules of averaged scores, by name
+        share: for locators that refine: share of the prompts of a fact that locate a neuron
+    """
+
+    facts: str
+    locator: str
+    rewrites: Count
+    ratio: Share | None = None
+    masks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    share: Share | None = None
+
+
+@dataclass(frozen=True)
+class MeasureKnOnTasks(Compared):
+    """What `measure_kn_on_tasks` is told, beside `Compared`.
+
+    Attributes:
+        method: id of the attributions that are read
+        tasks: ids
+        ratio: a neuron is located from this share of the largest score
+        samples: of each task, as `task_samples` in `Fidelity`
+    """
+
+    method: str
+    tasks: tuple[str, ...]
+    ratio: Share
+    samples: Count
+
+
+@dataclass(frozen=True)
+class TabulateTracing(Averaged):
+    """What `tabulate_tracing` is told, beside `Averaged`.
+
+    Attributes:
+        shown: single facts whose maps are in the table
+    """
+
+    shown: Count
 
 
 SECTIONS = {"fidelity": locator_settings.with_sections(Fidelity)}

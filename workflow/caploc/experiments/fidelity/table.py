@@ -2,7 +2,7 @@
 
 from caploc.files.tables import COUNT, ESTIMATE, LAYER, TESTED, TEXT, Schema, texts
 
-__all__ = ["FIDELITY", "TRACING"]
+__all__ = ["FIDELITY", "ROLES", "TRACING"]
 
 FIDELITY: Schema = {
     **texts("model", "dataset", "locator", "unit", "rule", "rewrite"),
@@ -19,3 +19,8 @@ TRACING: Schema = {
     **ESTIMATE,
 }
 """Effects of restored states, by the role of the token or, of a single fact, by the token."""
+ROLES = (
+    "first subject token", "middle subject tokens", "last subject token", "further tokens",
+    "last token",
+)  # fmt: skip
+"""Of tokens of a prompt, in its order."""
