@@ -1,4 +1,4 @@
-"""A training from its last checkpoint on, and the folder it leaves: an ordinary Hugging Face model."""
+"""A training from its last checkpoint on, and the ordinary model folder that it leaves."""
 
 import shutil
 from collections.abc import Callable

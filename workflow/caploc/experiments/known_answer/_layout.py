@@ -93,7 +93,7 @@ def lay_out(n_layers: int, n_neurons: int, plant: Plant, seed: int) -> Layout:
     if unknown:
         raise DataError(
             f"plant: `twice` names {unknown[0]!r}, which is not planted; expected some of "
-            f"{', '.join(plant['capabilities'])}"
+            f"{', '.join(plant.capabilities)}"
         )
     sizes = _sizes(n_neurons, plant)
     if sum(sizes.values()) > n_neurons:
