@@ -1,7 +1,7 @@
 """One metric for all locators: what silencing at equal cost does to the answer and to other text.
 
-Settings: `MeasureAblation`. Inputs: ``outcomes`` (all shards of `ablate_units`). Output: ``part`` of
-the table `reliability`.
+Settings: `MeasureAblation`. Inputs: ``outcomes`` (all shards of `ablate_units`). Output: ``part``
+of the table `reliability`.
 
 Rows have a ``budget``; ``control`` is empty for the located sets, "random" for the mean of R random
 sets of the same units and cost, "located minus random" for the difference within each fact. p is
@@ -79,7 +79,7 @@ def _cell(
     yield left_out.with_columns(metric=pl.lit("shared_left_out"), n=n)
     usable = own.filter(pl.col("reason") == "")
     n_usable = len(usable)
-    if short := usable["short"].sum():
+    if short := int(usable["short"].sum()):
         yield exact(short, n, metric="shared_short")
     if n_usable:
         sizes = usable.select(pl.sum_horizontal(_COUNTS)).to_numpy()

@@ -114,7 +114,7 @@ def _circuit(
     for i, own in enumerate(rows.partition_by("rule", maintain_order=True)):
         rule, sizes = own["rule"][0], own.filter(control="")["n_units"]
         yield _located_count(own)
-        yield exact((sizes == 0).sum(), len(sizes), rule=rule, metric="empty_sets")
+        yield exact(int((sizes == 0).sum()), len(sizes), rule=rule, metric="empty_sets")
         ranks = _by_set(own, "connected", "rank")
         for k in _HITS:
             located, drawn, spare = (values <= k for values in ranks)
@@ -151,10 +151,10 @@ def _rome(
     every = bootstrapped(long, ["layer", "measure"], "value", told.seed, OVER_FACTS, told.minimum)
     yield every.with_columns(rule=pl.lit("every layer"), metric=pl.lit("mean"))
     edited = rows.filter(pl.col("layer") >= 0).sort("layer", maintain_order=True)
-    cells = {name: edited[name].to_numpy().reshape(-1, n) for name in names}
-    fixed = int(cells["effect"].mean(1).argmax()) if told.layer is None else told.layer
+    cells = {name: edited[name].to_numpy().reshape(-1, n).T.copy() for name in names}
+    fixed = int(cells["effect"].mean(0).argmax()) if told.layer is None else told.layer
     yield from _edits(told, cells, fixed)
-    yield from _regression(told, cells["effect"].T, cells["margin"].T)
+    yield from _regression(told, cells["effect"], cells["margin"])
 
 
 def _edits(
@@ -164,19 +164,20 @@ def _edits(
 
     Args:
         told: settings.
-        cells: (layer, fact) by measure; NaN where a fact has no such prompts.
+        cells: (fact, layer) by measure; NaN where a fact has no such prompts.
         fixed: the layer that counts as located.
     """
-    traced = cells["effect"].argmax(0)
+    traced = cells["effect"].argmax(1)
     for measure in (*_SHARES, "score"):
         names: Sequence[str] = _SHARES if measure == "score" else (measure,)
-        found = np.stack([cells[name] for name in names], axis=-1)  # (layer, fact, part)
-        usable = ~np.isnan(found[0]).any(axis=-1)
+        usable = ~np.stack([np.isnan(cells[name][:, 0]) for name in names]).any(axis=0)
         n, n_facts = int(usable.sum()), len(usable)
         yield exact(n_facts - n, n_facts, measure=measure, metric="facts_without")
-        found = found[:, usable]
+        # (layer, fact, part)
+        found = np.stack([cells[name][usable].T for name in names], axis=-1)
+        others = found[np.arange(len(found)) != fixed]
         for rule, control, own, pool in (
-            (f"fixed layer {fixed}", "other layers", found[fixed], np.delete(found, fixed, axis=0)),
+            (f"fixed layer {fixed}", "other layers", found[fixed], others),
             ("traced layer of each fact", "all layers", found[traced[usable], np.arange(n)], found),
         ):
             named = {"rule": rule, "control": control, "measure": measure}
