@@ -170,8 +170,9 @@ def _edits(
     traced = cells["effect"].argmax(1)
     for measure in (*_SHARES, "score"):
         names: Sequence[str] = _SHARES if measure == "score" else (measure,)
-        usable = ~np.stack([np.isnan(cells[name][:, 0]) for name in names]).any(axis=0)
-        n, n_facts = int(usable.sum()), len(usable)
+        first: Values = np.stack([cells[name][:, 0] for name in names])
+        usable = np.isfinite(first).all(axis=0)
+        n, n_facts = int(usable.sum()), len(cells["effect"])
         yield exact(n_facts - n, n_facts, measure=measure, metric="facts_without")
         # (layer, fact, part)
         found = np.stack([cells[name][usable].T for name in names], axis=-1)
