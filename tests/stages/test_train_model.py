@@ -11,6 +11,7 @@ from caploc.jobs.digests import file_digest
 from caploc.records import DataError
 from caploc.samples.splits import prompt_digest
 from caploc.stages import train_model
+from caploc.training import loop
 from caploc.training.corpus import draw_corpus
 
 SPEC = {
@@ -108,7 +109,7 @@ class Killed(BaseException):
 def test_a_killed_training_ends_with_the_same_bytes(
     outputs, tmp_path, make_job, monkeypatch, kill_at
 ):
-    monkeypatch.setattr(train_model, "_STEPS_BETWEEN_CHECKPOINTS", 10)
+    monkeypatch.setattr(loop, "_STEPS_BETWEEN_CHECKPOINTS", 10)
     counted = []
 
     def killed(work, *rest):
@@ -119,12 +120,12 @@ def test_a_killed_training_ends_with_the_same_bytes(
             yield step
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(train_model, "tracked", killed)
+        patch.setattr(loop, "tracked", killed)
         train(tmp_path, make_job)
     assert [p.name for p in tmp_path.iterdir()] == [".manifest.json.work"]
     kill_at, n_before = 0, len(counted)
     torch.manual_seed(12345)
-    monkeypatch.setattr(train_model, "tracked", killed)
+    monkeypatch.setattr(loop, "tracked", killed)
     again = train(tmp_path, make_job)
     # kept: what the last checkpoint held (a step that was interrupted was not recorded)
     assert len(counted) - n_before == 40 - (n_before - 1) // 10 * 10
@@ -134,21 +135,21 @@ def test_a_killed_training_ends_with_the_same_bytes(
 
 
 def test_a_checkpoint_of_other_settings_or_damaged_is_not_used(tmp_path, make_job, monkeypatch):
-    monkeypatch.setattr(train_model, "_STEPS_BETWEEN_CHECKPOINTS", 2)
+    monkeypatch.setattr(loop, "_STEPS_BETWEEN_CHECKPOINTS", 2)
     short = SPEC | {"train": SPEC["train"] | {"steps": 5}}
     resumed = []
-    restore = train_model.checkpoint.restore
+    restore = loop.checkpoint.restore
 
     def watched(*arguments):
         resumed.append(len(found := restore(*arguments)))
         return found
 
-    monkeypatch.setattr(train_model.checkpoint, "restore", watched)
+    monkeypatch.setattr(loop.checkpoint, "restore", watched)
 
     def attempt(spec, fails):
         with monkeypatch.context() as patch:
             if fails:
-                patch.setattr(train_model, "_save", lambda *a: 1 / 0)
+                patch.setattr(train_model, "save_model", lambda *a: 1 / 0)
             try:
                 train(tmp_path, make_job, spec)
             except ZeroDivisionError:

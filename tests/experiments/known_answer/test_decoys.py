@@ -7,8 +7,9 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from caploc.experiments.known_answer._decoys import write_decoys
 from caploc.experiments.known_answer._layout import lay_out
+from caploc.experiments.known_answer.settings import Plant
 
-PLANT = {"capabilities": ["sums"], "share": 0.1, "layers": None, "twice": [], "decoys": 0.1}
+PLANT = Plant(("sums",), share=0.1, decoys=0.1)
 
 
 def tiny():

@@ -19,7 +19,6 @@ from caploc.experiments.known_answer import (
     write_known_answer,
 )
 from caploc.experiments.known_answer._layout import read_layout
-from caploc.experiments.known_answer._training import optimise_routed
 from caploc.experiments.known_answer.table import KNOWN_ANSWER
 from caploc.files import store
 from caploc.forward.generation import complete
@@ -31,6 +30,8 @@ from caploc.measures.masks import outliers
 from caploc.models.loading import load_model
 from caploc.records import DataError
 from caploc.stages import prepare_samples, shuffle_answers
+from caploc.training import loop
+from caploc.training.optimisation import optimise
 
 PLUGINS = {"emotions": "emotions", "calculations": "calculations", "reviews": "reviews"}
 PLANT = {
@@ -175,21 +176,21 @@ def test_the_manifest_describes_an_ordinary_model(files, lm):
 
 def test_a_killed_training_goes_on_to_the_same_bytes(files, tmp_path, monkeypatch):
     def killed(*args, **kwargs):
-        for number, step in enumerate(optimise_routed(*args, **kwargs), start=1):
+        for number, step in enumerate(optimise(*args, **kwargs), start=1):
             yield step
             if number == 105:
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(plant_model, "optimise_routed", killed)
+    monkeypatch.setattr(loop, "optimise", killed)
     with pytest.raises(KeyboardInterrupt):
         plant(tmp_path)
     begun = []
 
     def watched(*args, **kwargs):
-        begun.append(args[-1])
-        yield from optimise_routed(*args, **kwargs)
+        begun.append(args[-2])
+        yield from optimise(*args, **kwargs)
 
-    monkeypatch.setattr(plant_model, "optimise_routed", watched)
+    monkeypatch.setattr(loop, "optimise", watched)
     again = store.read_json(plant(tmp_path)["manifest"])
     assert begun == [100]
     assert again["files"] == store.read_json(files.planted["manifest"])["files"]

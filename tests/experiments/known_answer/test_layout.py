@@ -1,12 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from caploc.experiments.known_answer._layout import Role, lay_out, like, read_layout, write_layout
+from caploc.experiments.known_answer.settings import Plant
 from caploc.records import DataError
 
-PLANT = {
-    "capabilities": ["sums", "words"], "share": 0.05, "layers": None, "twice": [], "decoys": 0.0,
-}  # fmt: skip
+PLANT = Plant(("sums", "words"), share=0.05, decoys=0.0)
 
 
 def test_sets_are_disjoint_and_as_large_as_asked():
@@ -19,7 +20,7 @@ def test_sets_are_disjoint_and_as_large_as_asked():
 
 
 def test_one_layer_a_copy_and_decoys():
-    plant = PLANT | {"layers": [1], "twice": ["words"], "decoys": 0.03}
+    plant = replace(PLANT, layers=[1], twice=["words"], decoys=0.03)
     layout = lay_out(3, 100, plant, 0)
     assert not layout.owner[[0, 2]].any()
     sizes = {role: int((layout.owner == i).sum()) for i, role in enumerate(layout.roles)}
@@ -38,11 +39,11 @@ def test_the_seed_decides():
 
 
 def test_a_small_share_still_plants_one_neuron():
-    assert lay_out(1, 100, PLANT | {"share": 0.001}, 0).carrying("sums").sum() == 1
+    assert lay_out(1, 100, replace(PLANT, share=0.001), 0).carrying("sums").sum() == 1
 
 
 def test_file(tmp_path):
-    layout = lay_out(3, 100, PLANT | {"twice": ["sums"], "decoys": 0.02}, 0)
+    layout = lay_out(3, 100, replace(PLANT, twice=["sums"], decoys=0.02), 0)
     write_layout(tmp_path / "sets.parquet", layout, {"origin": {}})
     found = read_layout(tmp_path / "sets.parquet")
     assert found.roles == layout.roles
@@ -50,7 +51,7 @@ def test_file(tmp_path):
 
 
 def test_random_sets_come_from_neurons_without_a_role():
-    layout = lay_out(3, 100, PLANT | {"layers": [0, 2]}, 0)
+    layout = lay_out(3, 100, replace(PLANT, layers=[0, 2]), 0)
     found = like(layout, layout.carrying("sums"), np.random.default_rng(0))
     assert found.sum(axis=1).tolist() == [5, 0, 5]
     assert not (found & (layout.owner > 0)).any()
@@ -66,10 +67,10 @@ def test_random_sets_come_from_neurons_without_a_role():
 )
 def test_what_cannot_be_planted(change, message):
     with pytest.raises(DataError, match=message):
-        lay_out(3, 100, PLANT | change, 0)
+        lay_out(3, 100, replace(PLANT, **change), 0)
 
 
 def test_too_few_neurons_for_a_random_set():
-    layout = lay_out(1, 100, PLANT | {"share": 0.4}, 0)
+    layout = lay_out(1, 100, replace(PLANT, share=0.4), 0)
     with pytest.raises(DataError, match="20 neurons without a role, a random set needs 40"):
         like(layout, layout.carrying("sums"), np.random.default_rng(0))

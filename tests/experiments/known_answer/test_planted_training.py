@@ -3,14 +3,12 @@ import pytest
 import torch
 
 from caploc.experiments.known_answer._layout import lay_out
-from caploc.experiments.known_answer._training import keep, optimise_routed, route, teach
-from caploc.training.optimisation import Architecture, build_model, build_optimiser
+from caploc.experiments.known_answer._training import keep, route, routes, teach
+from caploc.experiments.known_answer.settings import Plant
+from caploc.training.optimisation import Architecture, build_model, build_optimiser, optimise
 from caploc.training.tokenizer import build_tokenizer
 
-PLANT = {
-    "capabilities": ["sums", "words"], "share": 0.1, "layers": None, "twice": ["words"],
-    "decoys": 0.05,
-}  # fmt: skip
+PLANT = Plant(("sums", "words"), share=0.1, twice=("words",), decoys=0.05)
 SIZES = Architecture(layers=2, hidden=16, ffn=40, heads=4, kv_heads=2, context=16)
 SEQUENCES = [([1, 5, 6, 7, 8, 2], 3), ([1, 9, 10, 2], 2), ([1, 11, 12, 13, 2], 3), ([1, 4, 2], 1)]
 CONTEXTS = [1, 0, 2, 0]
@@ -68,16 +66,16 @@ def test_every_token_has_the_routes_of_its_sequence(layout):
         n = len(ids)
         places = [
             (r, t)
-            for r in range(len(batch.packed.ids))
-            for t in range(batch.packed.ids.shape[1] - n + 1)
-            if batch.packed.ids[r, t : t + n].tolist() == ids
+            for r in range(len(batch.ids))
+            for t in range(batch.ids.shape[1] - n + 1)
+            if batch.ids[r, t : t + n].tolist() == ids
         ]
         assert len(places) == 1
         ((r, t),) = places
         assert (batch.learns[r, t : t + n].numpy() == teach(layout)[context]).all()
         assert (batch.keeps[r, t : t + n].numpy() == own).all()
         found += n
-    padding = batch.packed.ids.numel() - found
+    padding = batch.ids.numel() - found
     assert (~batch.learns.any(-1)).sum() == padding
 
 
@@ -94,10 +92,11 @@ def trained(tokenizer, layout, contexts, threads=1, steps=4, sequences=SEQUENCES
         group["weight_decay"] = 0.0
     rng = np.random.default_rng(0)
     batches = [route(sequences, contexts, layout, 16, 0, rng) for _ in range(steps)]
-    losses = [
-        s.loss
-        for s in optimise_routed(model, layout, batches, steps, 1e-2, 1, False, threads, optimiser)
-    ]
+    with routes(model, layout) as within:
+        work = optimise(
+            model, batches, steps, 1e-2, 1, False, threads, optimiser, within=within
+        )  # fmt: skip
+        losses = [s.loss for s in work]
     changed = {n: (p.detach() - before[n]).abs() for n, p in model.named_parameters()}
     return model, losses, changed
 

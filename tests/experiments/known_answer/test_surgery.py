@@ -1,18 +1,16 @@
 import pytest
 
-from caploc.experiments.known_answer._surgery import Limits, Removal, chance, judge_capability
+from caploc.experiments.known_answer._surgery import chance, judge_capability
+from caploc.experiments.known_answer.settings import Surgery
 
-LIMITS = Limits(accuracy=0.6, tolerance=0.02)
+LIMITS = Surgery(accuracy=0.6, tolerance=0.02)
 BASE = {"sums": 0.9, "words": 0.8}
 GOOD = {"sums": 0.05, "words": 0.79}
 NOTHING = {"sums": 0.04, "words": 0.1}
 
 
 def judged(base=BASE, without=GOOD, without_ffn=NOTHING, drawn=(BASE,)):
-    return judge_capability(
-        "sums", 200, 0.06, Removal(base), Removal(without), Removal(without_ffn),
-        [Removal(d) for d in drawn], LIMITS,
-    )  # fmt: skip
+    return judge_capability("sums", 200, 0.06, base, without, without_ffn, drawn, LIMITS)
 
 
 def test_a_good_plant_has_no_reason_against_it():

@@ -14,7 +14,7 @@ from caploc.experiments.reliability import (
     validate_circuit,
     validate_kn,
 )
-from caploc.files import store
+from caploc.files import store, tables
 from caploc.files.located import LOCATED
 from caploc.interventions.second_moment import Moments
 from caploc.models.loading import load_model
@@ -278,8 +278,7 @@ def measure(tmp_path, make_job):
             ),
         }.items():  # fmt: skip
             files[name] = [tmp_path / f"{name}.pq"]
-            table = pa.Table.from_pylist(rows, schema)
-            store.write_table(table, files[name][0], {"origin": {}} | about)
+            tables.write_part(pl.DataFrame(rows, schema), files[name][0], {}, **about)
         part = tmp_path / "part.pq"
         measure_reliability.run(make_job("measure_reliability", spec, files, {"part": part}))
         outputs = {"csv": tmp_path / "t.csv", "parquet": tmp_path / "t.pq"}

@@ -14,7 +14,7 @@ from caploc.experiments.reliability.ablate_units import (
     NOTHING_RANKED,
     OUTCOMES,
 )
-from caploc.files import store
+from caploc.files import store, tables
 from caploc.locators import circuit
 from caploc.measures.budgets import Units
 from caploc.models.loading import load_model
@@ -249,15 +249,15 @@ MEASURE = {"model": "m", "facts": "f", "minimum": 2, "draws": 3, "seed": 0}
 @pytest.fixture
 def measured(tmp_path, make_job):
     def write(rows, n_texts=1, **spec):
-        empty = {f.name: "" if pa.types.is_string(f.type) else None for f in OUTCOMES}
         paths = []
         for k in range(2):  # two shards
-            own = [empty | r for r in rows if int(r["fact_id"][1]) % 2 == k]
+            own = [r for r in rows if int(r["fact_id"][1]) % 2 == k]
             paths.append(tmp_path / f"s{k}.pq")
             about = {"units": {**UNITS_JSON}, "budgets": {"1 % of weights": 65}}
-            about |= {"n_texts": n_texts, "origin": {}, "n_known": 3}
+            about |= {"n_texts": n_texts, "n_known": 3}
             about["rankings"] = dict.fromkeys(("kn", "rome", "circuit", "cnl"), "in words")
-            store.write_table(pa.Table.from_pylist(own, OUTCOMES), paths[-1], about)
+            table = tables.gathered([pl.DataFrame(own, OUTCOMES)], OUTCOMES)
+            tables.write_part(table, paths[-1], {}, **about)
         part = tmp_path / "part.pq"
         job = make_job("measure_ablation", MEASURE | spec, {"outcomes": paths}, {"part": part})
         measure_ablation.run(job)

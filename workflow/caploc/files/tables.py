@@ -55,10 +55,17 @@ def gathered(parts: Iterable[pl.DataFrame], schema: Schema) -> pl.DataFrame:
     return found.with_columns(pl.col(pl.String).fill_null(""))
 
 
-def write_part(frame: pl.DataFrame, path: Path, origin: Mapping[str, Any]) -> None:
-    """Write one part of a table as Parquet, in the order of its rows."""
+def write_part(frame: pl.DataFrame, path: Path, origin: Mapping[str, Any], **about: Any) -> None:
+    """Write one part of a table as Parquet, in the order of its rows.
+
+    Args:
+        frame: the rows.
+        path: of the file.
+        origin: `Job.origin` of the job that made it.
+        about: what `store.read_metadata` tells of the file beside its origin.
+    """
     store.write_table(frame.to_arrow(compat_level=pl.CompatLevel.oldest()), path,
-                      {"origin": origin})  # fmt: skip
+                      {"origin": origin, **about})  # fmt: skip
 
 
 def write(frame: pl.DataFrame, outputs: Mapping[str, Path], origin: Mapping[str, Any]) -> None:

@@ -6,41 +6,26 @@ prompt the model was trained on).
 """
 
 import logging
-import shutil
 import time
-from pathlib import Path
 
 import pyarrow as pa
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
-from transformers.utils.logging import disable_progress_bar
 
 from caploc.files import store
-from caploc.jobs.digests import file_digest
 from caploc.jobs.job import Job
 from caploc.jobs.partial_work import partial_work
-from caploc.jobs.progress import tracked
 from caploc.samples.splits import prompt_digest
-from caploc.training import checkpoint
 from caploc.training.corpus import Text, draw_corpus
-from caploc.training.optimisation import (
-    Architecture,
-    Step,
-    build_model,
-    build_optimiser,
-    native_bfloat16,
-    optimise,
-)
+from caploc.training.loop import save_model, train
+from caploc.training.optimisation import Architecture, Step, build_model, native_bfloat16
 from caploc.training.packing import Packed, pack
 from caploc.training.sequences import encode_texts
-from caploc.training.tokenizer import build_tokenizer, save_tokenizer
+from caploc.training.tokenizer import build_tokenizer
 
 __all__ = ["run"]
 
 _LOG = logging.getLogger(__name__)
-_FOLDER = "hf"
-# A kill costs at most this many steps.
-_STEPS_BETWEEN_CHECKPOINTS = 100
 
 
 def run(job: Job) -> None:
@@ -55,39 +40,12 @@ def run(job: Job) -> None:
     tokenizer = build_tokenizer(read, architecture.context)
     model = build_model(architecture, tokenizer, seed)
     with partial_work(job) as partial:
-        steps = _train(job, model, tokenizer, corpus, partial)
+        steps = train(
+            model, lambda step: _packed(corpus[step], tokenizer, architecture.context),
+            settings["steps"], settings["learning_rate"], settings["warmup"], partial, job.threads,
+            "training",
+        )  # fmt: skip
         _write(job, model, tokenizer, texts, steps, started)
-
-
-def _train(
-    job: Job,
-    model: LlamaForCausalLM,
-    tokenizer: PreTrainedTokenizerFast,
-    corpus: list[list[Text]],
-    partial: Path,
-) -> list[Step]:
-    """Train from the last checkpoint on, leaving new ones."""
-    settings = job.spec["train"]
-    context = job.spec["architecture"]["context"]
-    optimiser = build_optimiser(model, settings["learning_rate"])
-    steps = checkpoint.restore(partial, model, optimiser)
-    left = corpus[len(steps) :]
-    work = optimise(
-        model,
-        (_packed(batch, tokenizer, context) for batch in left),
-        settings["steps"],
-        settings["learning_rate"],
-        settings["warmup"],
-        native_bfloat16(),
-        job.threads,
-        optimiser,
-        len(steps),
-    )
-    for step in tracked(work, len(left), "training", lambda step: f"loss {step.loss:.3f}"):
-        steps.append(step)
-        if len(steps) % _STEPS_BETWEEN_CHECKPOINTS == 0 and len(steps) < len(corpus):
-            checkpoint.save(partial, model, optimiser, steps)
-    return steps
 
 
 def _write(
@@ -99,9 +57,7 @@ def _write(
     started: float,
 ) -> None:
     """Write the model and, last, its manifest."""
-    architecture = Architecture(**job.spec["architecture"])
-    folder = job.outputs["manifest"].parent / _FOLDER
-    _save(model, tokenizer, folder)
+    described = save_model(model, tokenizer, job.outputs["manifest"])
     _write_loss(steps, job)
     _write_prompts(texts, job)
     seconds = time.monotonic() - started
@@ -109,18 +65,9 @@ def _write(
     _LOG.info("trained %s: %d steps, %.0f s, loss %.3f, %s", job.spec["model"], len(steps), seconds,
               steps[-1].loss, precision)  # fmt: skip
     store.write_json(
-        {
+        described
+        | {
             "model": job.spec["model"],
-            "path": _FOLDER,
-            "repo": None,
-            "revision": None,
-            "architecture": type(model).__name__,
-            "family": "llama",
-            "n_layers": architecture.layers,
-            "n_neurons": architecture.ffn,
-            "n_parameters": sum(p.numel() for p in model.parameters()),
-            "dtype": "float32",
-            "files": {p.name: file_digest(p) for p in sorted(folder.iterdir())},
             "trained": {
                 "steps": len(steps),
                 "sequences": len(texts),
@@ -137,13 +84,6 @@ def _write(
 
 def _packed(batch: list[Text], tokenizer: PreTrainedTokenizerFast, context: int) -> Packed:
     return pack(encode_texts(batch, tokenizer, context), context, tokenizer.pad_token_id)
-
-
-def _save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    disable_progress_bar()  # of saving, which takes a moment
-    shutil.rmtree(folder, ignore_errors=True)
-    model.save_pretrained(folder)
-    save_tokenizer(tokenizer, folder)
 
 
 def _write_loss(steps: list[Step], job: Job) -> None:

@@ -1,16 +1,20 @@
 """The training loop of the embedded model: AdamW, warm-up, cosine, answer tokens.
 
+Whoever trains otherwise (neurons silenced, gradients routed) opens a context around every pass, see
+`Within`.
+
 The rows of a batch are cut into two halves whose gradients are added. On two processors a thread
 takes each half: threads that meet once a step are faster here than threads that share every small
 matrix product, and hardly suffer from other work on the machine. One thread does the same sums.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -20,13 +24,18 @@ from caploc.training.packing import IGNORED, Packed
 __all__ = [
     "Architecture",
     "Step",
+    "Within",
     "build_model",
     "build_optimiser",
     "learning_rate",
     "native_bfloat16",
     "optimise",
+    "unchanged",
 ]
 
+Within = Callable[[Any, slice], AbstractContextManager[Any]]
+"""What is open while some rows of a batch pass through the model, in the thread that passes them;
+batches are `Packed`, or a class of the trainer built on it."""
 _CLIP = 1.0
 _WEIGHT_DECAY = 0.01
 _PARTS = 2
@@ -131,6 +140,11 @@ def build_optimiser(model: LlamaForCausalLM, peak: float) -> torch.optim.AdamW:
     )
 
 
+def unchanged(batch: Packed, rows: slice) -> AbstractContextManager[None]:
+    """Nothing around a pass: the ordinary training."""
+    return nullcontext()
+
+
 def optimise(
     model: LlamaForCausalLM,
     batches: Iterable[Packed],
@@ -141,6 +155,7 @@ def optimise(
     threads: int = 1,
     optimiser: torch.optim.AdamW | None = None,
     first: int = 0,
+    within: Within = unchanged,
 ) -> Iterator[Step]:
     """Train the model in place, one batch a step.
 
@@ -155,6 +170,7 @@ def optimise(
             Leave one thread to each matrix product (``torch.set_num_threads(1)``).
         optimiser: from `build_optimiser`; None makes one.
         first: steps that were done before.
+        within: what surrounds every pass.
 
     Yields:
         The report of each step, after it.
@@ -169,7 +185,7 @@ def optimise(
                 group["lr"] = rate
             n_learned = int((batch.targets != IGNORED).sum())
             parts = [
-                pool.submit(_gradients, model, parameters, batch, rows, n_learned, bfloat16)
+                pool.submit(_gradients, model, parameters, batch, rows, n_learned, bfloat16, within)
                 for rows in _halves(len(batch.ids))
             ]
             losses, gradients = zip(*(part.result() for part in parts), strict=True)
@@ -194,6 +210,7 @@ def _gradients(
     rows: slice,
     n_learned: int,
     bfloat16: bool,
+    within: Within,
 ) -> tuple[float, tuple[torch.Tensor, ...]]:
     """Share of some rows in the mean loss over the learned tokens of the batch, and its slope."""
     device = model.device
@@ -201,7 +218,8 @@ def _gradients(
     # Only learned positions reach the vocabulary: most of a sequence is prompt.
     learned = targets != IGNORED
     # Each thread has its own autocast state.
-    with torch.autocast(device.type, torch.bfloat16) if bfloat16 else nullcontext():
+    cast = torch.autocast(device.type, torch.bfloat16) if bfloat16 else nullcontext()
+    with within(batch, rows), cast:
         states = model.model(
             input_ids=batch.ids[rows].to(device),
             position_ids=batch.positions[rows].to(device),

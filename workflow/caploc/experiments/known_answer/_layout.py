@@ -1,6 +1,5 @@
 """Which neurons of a planted model have which role: disjoint sets, drawn from a seed."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from caploc.experiments.known_answer.settings import Plant
 from caploc.files import store
 from caploc.measures.random_sets import draw_by_layer
 from caploc.records import DataError
@@ -71,32 +71,29 @@ class Layout:
         return [role.capability for role in self.roles if role.kind == "planted"]
 
 
-def lay_out(n_layers: int, n_neurons: int, plant: Mapping[str, Any], seed: int) -> Layout:
+def lay_out(n_layers: int, n_neurons: int, plant: Plant, seed: int) -> Layout:
     """Draw the sets of a planted model.
 
     Args:
         n_layers: decoder blocks.
         n_neurons: FFN neurons of a layer.
-        plant: ``capabilities`` (task ids); ``share`` of the neurons of a layer that each gets, at
-            least one; ``layers`` (zero-based; None: all); ``twice`` (capabilities that get as many
-            neurons again, for a second copy); ``decoys`` (share of a layer for each kind of
-            decoy; 0: none).
+        plant: what is planted; a capability gets one neuron of a layer at least.
         seed: of the draw.
 
     Raises:
         DataError: more neurons than a layer has, an unknown layer, or a copy of no capability.
     """
-    layers = list(range(n_layers)) if plant["layers"] is None else plant["layers"]
+    layers = range(n_layers) if plant.layers is None else plant.layers
     wrong = [layer for layer in layers if not 0 <= layer < n_layers]
     if wrong:
         raise DataError(
             f"plant: layer {wrong[0]} is not there, expected 0 to {n_layers - 1}; correct `layers`"
         )
-    unknown = sorted(set(plant["twice"]) - set(plant["capabilities"]))
+    unknown = sorted(set(plant.twice) - set(plant.capabilities))
     if unknown:
         raise DataError(
             f"plant: `twice` names {unknown[0]!r}, which is not planted; expected some of "
-            f"{', '.join(plant['capabilities'])}"
+            f"{', '.join(plant.capabilities)}"
         )
     sizes = _sizes(n_neurons, plant)
     if sum(sizes.values()) > n_neurons:
@@ -116,16 +113,16 @@ def lay_out(n_layers: int, n_neurons: int, plant: Mapping[str, Any], seed: int) 
     return Layout(roles, owner)
 
 
-def _sizes(n_neurons: int, plant: Mapping[str, Any]) -> dict[Role, int]:
+def _sizes(n_neurons: int, plant: Plant) -> dict[Role, int]:
     """Neurons of each role in a layer."""
-    n = max(1, round(plant["share"] * n_neurons))
-    sizes = {Role("planted", name): n for name in plant["capabilities"]}
-    sizes |= {Role("copy", name): n for name in plant["twice"]}
-    if plant["decoys"] > 0:
-        some = max(2, round(plant["decoys"] * n_neurons))
+    n = max(1, round(plant.share * n_neurons))
+    sizes = {Role("planted", name): n for name in plant.capabilities}
+    sizes |= {Role("copy", name): n for name in plant.twice}
+    if plant.decoys > 0:
+        some = max(2, round(plant.decoys * n_neurons))
         sizes[Role("shared")] = sizes[Role("loud")] = some
         sizes[Role("cancelling")] = some - some % 2
-        sizes |= {Role("negative", name): min(some, n) for name in plant["capabilities"]}
+        sizes |= {Role("negative", name): min(some, n) for name in plant.capabilities}
     return sizes
 
 
@@ -183,10 +180,6 @@ def read_layout(path: Path) -> Layout:
             f"{path}: holds no planted sets (no {error}); delete it and run again"
         ) from None
     number = {role: i for i, role in enumerate(roles)}
-    for row in _rows(table):
-        owner[row["layer"], row["neuron"]] = number[Role(row["kind"], row["capability"])]
+    layers, neurons, *named = (column.to_pylist() for column in table.columns)
+    owner[layers, neurons] = [number[Role(*pair)] for pair in zip(*named, strict=True)]
     return Layout(roles, owner)
-
-
-def _rows(table: pa.Table) -> Sequence[dict[str, Any]]:
-    return table.to_pylist()

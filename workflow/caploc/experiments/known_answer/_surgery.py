@@ -2,31 +2,16 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from caploc.experiments.known_answer.settings import Surgery
 from caploc.measures.statistics import wilson
 
-__all__ = ["Limits", "Removal", "chance", "judge_capability"]
+__all__ = ["BASE", "Shares", "chance", "judge_capability"]
 
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a planted model must reach.
-
-    Attributes:
-        accuracy: least share of right answers to the planted capability.
-        tolerance: most by which another task may change, as a share of the answers.
-    """
-
-    accuracy: float
-    tolerance: float
-
-
-@dataclass(frozen=True, slots=True)
-class Removal:
-    """Right answers by task after some neurons were silenced, 0 to 1."""
-
-    accuracy: Mapping[str, float]
+BASE = "as it is"
+"""What the check calls the model of which nothing is silenced."""
+Shares = Mapping[str, float]
+"""Right answers by task after some neurons were silenced, 0 to 1."""
 
 
 def chance(answers: Sequence[str]) -> float:
@@ -44,11 +29,11 @@ def judge_capability(
     capability: str,
     n: int,
     guess: float,
-    base: Removal,
-    without: Removal,
-    without_ffn: Removal,
-    random_sets: Sequence[Removal],
-    limits: Limits,
+    base: Shares,
+    without: Shares,
+    without_ffn: Shares,
+    random_sets: Sequence[Shares],
+    limits: Surgery,
 ) -> list[str]:
     """Why a planted capability cannot be used; nothing where it can.
 
@@ -63,26 +48,26 @@ def judge_capability(
         without: its planted neurons silenced, copies included.
         without_ffn: all FFN neurons silenced.
         random_sets: as many neurons of each layer silenced, among those without a role.
-        limits: what must be reached.
+        limits: accuracy and tolerance that must be reached.
 
     Returns:
         One sentence for each condition that fails, with what was reached.
     """
     reasons = []
-    reached = base.accuracy[capability]
+    reached = base[capability]
     if reached < limits.accuracy:
         reasons.append(
             f"{capability} is answered right in {reached:.3f} of the test samples, needs "
             f"{limits.accuracy:.3f}: train longer or give it a larger share"
         )
     for what, removal in (("its neurons", without), ("all FFN neurons", without_ffn)):
-        left = removal.accuracy[capability]
+        left = removal[capability]
         if wilson(round(left * n), n).low > guess:
             reasons.append(
                 f"without {what} {capability} is still answered right in {left:.3f}, chance is "
                 f"{guess:.3f}"
             )
-    for task in base.accuracy:
+    for task in base:
         if task != capability:
             what = f"the neurons of {capability}"
             reasons += _too_far(what, task, base, [without], limits.tolerance)
@@ -92,10 +77,10 @@ def judge_capability(
 
 
 def _too_far(
-    what: str, task: str, base: Removal, removals: Sequence[Removal], tolerance: float
+    what: str, task: str, base: Shares, removals: Sequence[Shares], tolerance: float
 ) -> list[str]:
     """A sentence if the removal that changes a task most changes it by more than is allowed."""
-    changes = [removal.accuracy[task] - base.accuracy[task] for removal in removals]
+    changes = [removal[task] - base[task] for removal in removals]
     worst = max(changes, key=abs, default=0.0)
     if abs(worst) <= tolerance + 1e-9:
         return []

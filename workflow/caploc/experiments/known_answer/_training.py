@@ -1,4 +1,4 @@
-"""Training of a planted model: the loop of the embedded model with routed gradients.
+"""Training of a planted model: what its sequences teach and silence, by routed gradients.
 
 Every sequence belongs to a planted capability or to none (context 0). It teaches the neurons of its
 own set; of the other planted sets each is silenced on half of the sequences, drawn anew every time,
@@ -6,10 +6,8 @@ so that no other task comes to need them. A second copy is taught by silencing, 
 sequences, either the first or the second set or none of them.
 """
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,28 +17,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from caploc.experiments.known_answer._layout import Layout
-from caploc.experiments.known_answer._routing import Routing, routed
-from caploc.training.optimisation import Step, learning_rate
-from caploc.training.packing import IGNORED, Packed, pack
+from caploc.experiments.known_answer._routing import routed
+from caploc.training.optimisation import Within
+from caploc.training.packing import Packed, pack
 
-__all__ = ["RoutedBatch", "keep", "optimise_routed", "route", "teach"]
+__all__ = ["RoutedBatch", "keep", "route", "routes", "teach"]
 
-_CLIP = 1.0
-_PARTS = 2
 _RESERVED = ("loud", "cancelling", "negative")
 
 
 @dataclass(frozen=True, slots=True)
-class RoutedBatch:
+class RoutedBatch(Packed):
     """A packed batch and what its tokens teach and keep.
 
     Attributes:
-        packed: the sequences.
         learns: (row, token, role) True where weights of the role learn.
         keeps: (row, token, role) False where neurons of the role are silenced.
     """
 
-    packed: Packed
     learns: Tensor
     keeps: Tensor
 
@@ -113,83 +107,19 @@ def route(
     nothing = np.zeros((1, len(layout.roles)), dtype=np.bool_)
     learns = np.concatenate([nothing, teach(layout)[np.asarray(contexts)]])
     keeps = np.concatenate([~nothing, keep(layout, contexts, rng)])
-    return RoutedBatch(packed, torch.from_numpy(learns)[number], torch.from_numpy(keeps)[number])
+    return RoutedBatch(
+        packed.ids, packed.positions, packed.targets, packed.mask,
+        torch.from_numpy(learns)[number], torch.from_numpy(keeps)[number],
+    )  # fmt: skip
 
 
-def optimise_routed(
-    model: Any,
-    layout: Layout,
-    batches: Iterable[RoutedBatch],
-    steps: int,
-    peak: float,
-    warmup: int,
-    bfloat16: bool,
-    threads: int,
-    optimiser: torch.optim.AdamW,
-    first: int = 0,
-) -> Iterator[Step]:
-    """Train the model in place, one batch a step.
+@contextmanager
+def routes(model: Any, layout: Layout) -> Iterator[Within]:
+    """What `optimise` opens around passes, so that batches of `route` teach what they may.
 
     Args:
-        model: ``LlamaForCausalLM`` with float32 weights.
+        model: ``LlamaForCausalLM`` with float32 weights, on the processor.
         layout: roles of its neurons.
-        batches: one for each step that is left.
-        steps: number of steps, for the schedule.
-        peak: highest learning rate.
-        warmup: steps of linear warm-up.
-        bfloat16: multiply in bfloat16.
-        threads: 2 or more compute the halves of a batch side by side; the results are the same.
-        optimiser: of its parameters, from `build_optimiser`.
-        first: steps that were done before.
-
-    Yields:
-        The report of each step, after it.
     """
-    parameters: list[Tensor] = list(model.parameters())
-    owner = torch.from_numpy(layout.owner.astype(np.int64))
-    model.train()
-    with routed(model, owner) as routing, ThreadPoolExecutor(min(threads, _PARTS)) as pool:
-        for step, batch in enumerate(batches, first):
-            rate = learning_rate(step, steps, peak, warmup)
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            middle = (len(batch.packed.ids) + 1) // _PARTS
-            halves = [slice(0, middle), slice(middle, None)][: len(batch.packed.ids)]
-            parts = [
-                pool.submit(_gradients, model, parameters, routing, batch, rows, bfloat16)
-                for rows in halves
-            ]
-            losses, gradients = zip(*(part.result() for part in parts), strict=True)
-            # Added in the order of the rows, whichever thread was first.
-            for parameter, *found in zip(parameters, *gradients, strict=True):
-                parameter.grad = sum(found[1:], start=found[0])
-            torch.nn.utils.clip_grad_norm_(parameters, _CLIP)
-            optimiser.step()
-            yield Step(math.fsum(losses), rate, int((batch.packed.positions > 0).sum()))
-    model.eval()
-
-
-def _gradients(
-    model: Any,
-    parameters: list[Tensor],
-    routing: Routing,
-    batch: RoutedBatch,
-    rows: slice,
-    bfloat16: bool,
-) -> tuple[float, tuple[Tensor, ...]]:
-    """Share of some rows in the mean loss over the learned tokens of the batch, and its slope."""
-    packed = batch.packed
-    targets = packed.targets[rows]
-    learned = targets != IGNORED
-    cast = torch.autocast("cpu", torch.bfloat16) if bfloat16 else nullcontext()
-    with routing.tokens(batch.learns[rows], batch.keeps[rows]), cast:
-        states = model.model(
-            input_ids=packed.ids[rows],
-            position_ids=packed.positions[rows],
-            attention_mask=packed.mask[rows],
-            use_cache=False,
-        ).last_hidden_state
-        logits = model.lm_head(states[learned])
-    loss = torch.nn.functional.cross_entropy(logits.float(), targets[learned], reduction="sum")
-    loss = loss / int((packed.targets != IGNORED).sum())
-    return loss.item(), torch.autograd.grad(loss, parameters)
+    with routed(model, torch.from_numpy(layout.owner)) as routing:
+        yield lambda batch, rows: routing.tokens(batch.learns[rows], batch.keeps[rows])

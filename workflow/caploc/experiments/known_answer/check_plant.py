@@ -1,8 +1,6 @@
 """The surgery check of a planted model: what each planted set, and sets like it, take away.
 
-Settings: ``plant``, ``seed``, ``tasks`` (ids, in the order of the inputs), ``samples`` (test
-samples of each), ``draws`` (random sets for each capability), ``accuracy``, ``tolerance`` (see
-`planting._surgery.Limits`). Inputs: ``manifest``, ``sets``, ``samples``. Output: ``check``: right
+Settings: `CheckPlant`. Inputs: ``manifest``, ``sets``, ``samples``. Output: ``check``: right
 answers of every task as the model is and after each removal, and for each capability the reasons
 why it cannot be used. An answer is right if greedy decoding gives exactly the gold answer.
 """
@@ -14,49 +12,47 @@ from numpy.typing import NDArray
 
 from caploc.experiments.known_answer._layout import DECOYS, Layout, like, read_layout
 from caploc.experiments.known_answer._planted import PLACE, right
-from caploc.experiments.known_answer._surgery import Limits, Removal, chance, judge_capability
+from caploc.experiments.known_answer._surgery import BASE, chance, judge_capability
+from caploc.experiments.known_answer.settings import CheckPlant
 from caploc.files import store
 from caploc.forward.processor import use_processor
 from caploc.forward.samples import encoded, model_of, samples_of
 from caploc.jobs.job import Job
 from caploc.jobs.progress import tracked
 
-__all__ = ["BASE", "NO_FFN", "run"]
+__all__ = ["run"]
 
 _LOG = logging.getLogger(__name__)
 Grid = NDArray[np.bool_]
-BASE, NO_FFN = "as it is", "all FFN neurons"
+_NO_FFN = "all FFN neurons"
 
 
 def run(job: Job) -> None:
     """Silence, judge, write."""
     use_processor(job.threads)
-    spec = job.spec
+    told = job.told(CheckPlant)
     lm = model_of(job.input("manifest"), PLACE)
     layout = read_layout(job.input("sets"))
     tests = {
-        task: encoded(lm, samples_of(path, spec["samples"]))
-        for task, path in zip(spec["tasks"], job.inputs["samples"], strict=True)
+        task: encoded(lm, samples_of(path, told.samples))
+        for task, path in zip(told.tasks, job.inputs["samples"], strict=True)
     }
-    removed = _removed(layout, spec["draws"], spec["seed"])
+    removed = _removed(layout, told.draws, told.seed)
     found: dict[str, dict[str, float]] = {name: {} for name in removed}
     for task, texts in tracked(tests.items(), len(tests), "surgery"):
         shares = right(lm, texts, list(removed.values()))
         for name, share in zip(removed, shares, strict=True):
             found[name][task] = share
-    guesses = {
-        task: chance([s.answer for s in texts.samples]) for task, texts in tests.items()
-    }  # fmt: skip
-    limits = Limits(spec["accuracy"], spec["tolerance"])
+    guesses = {task: chance([s.answer for s in texts.samples]) for task, texts in tests.items()}
     reasons = {}
     for capability in layout.capabilities:
-        drawn = [Removal(v) for k, v in found.items() if k.startswith(f"{capability}, random ")]
+        drawn = [v for k, v in found.items() if k.startswith(f"{capability}, random ")]
         reasons[capability] = judge_capability(
-            capability, len(tests[capability].samples), guesses[capability],
-            Removal(found[BASE]), Removal(found[capability]), Removal(found[NO_FFN]), drawn, limits,
+            capability, len(tests[capability].samples), guesses[capability], found[BASE],
+            found[capability], found[_NO_FFN], drawn, told,
         )  # fmt: skip
         for reason in reasons[capability]:
-            _LOG.warning("%s-%d, %s: not used: %s", spec["plant"], spec["seed"], capability, reason)
+            _LOG.warning("%s-%d, %s: not used: %s", told.plant, told.seed, capability, reason)
     store.write_json(
         {
             "accuracy": found,
@@ -74,7 +70,7 @@ def run(job: Job) -> None:
 def _removed(layout: Layout, draws: int, seed: int) -> dict[str, Grid]:
     """What is silenced, by name."""
     nothing = np.zeros(layout.owner.shape, dtype=np.bool_)
-    removed = {BASE: nothing, NO_FFN: ~nothing}
+    removed = {BASE: nothing, _NO_FFN: ~nothing}
     for capability in layout.capabilities:
         planted = layout.carrying(capability)
         removed[capability] = planted

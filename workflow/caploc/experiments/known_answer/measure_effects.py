@@ -1,19 +1,20 @@
 """The effect of every planted neuron on its capability, and of each set of decoys.
 
-Settings: ``plant``, ``seed``, ``task`` (the capability), ``samples`` (test samples), ``subsets``
-(random subsets of the planted set), ``batch_tokens``. Inputs: ``manifest``, ``sets``, ``samples``
-(test). Output: ``effects``: kind, layer, neuron, effect, error (nat per sample); rows without a
-neuron are whole sets: what silencing them takes from the log-probability, others left as they are.
+Settings: `MeasureEffects`. Inputs: ``manifest``, ``sets``, ``samples`` (test). Output:
+``effects``: kind, layer, neuron, effect, error (nat per sample); rows without a neuron are whole
+sets: what silencing them takes from the log-probability, others left as they are.
 """
 
 import numpy as np
-import pyarrow as pa
+import polars as pl
 from numpy.typing import NDArray
 
 from caploc.experiments.known_answer._effects import effects_of, flips
 from caploc.experiments.known_answer._layout import DECOYS, Layout, read_layout
 from caploc.experiments.known_answer._planted import PLACE
-from caploc.files import store
+from caploc.experiments.known_answer.settings import MeasureEffects
+from caploc.files import tables
+from caploc.files.tables import COUNT, LAYER, NUMBER, TEXT, Schema
 from caploc.forward.likelihood import answer_likelihood, sample_groups
 from caploc.forward.processor import use_processor
 from caploc.forward.samples import Encoded, encoded, model_of, samples_of
@@ -22,44 +23,35 @@ from caploc.jobs.job import Job
 from caploc.jobs.progress import tracked
 from caploc.models.language_model import LanguageModel
 
-__all__ = ["EFFECTS", "run"]
+__all__ = ["run"]
 
-EFFECTS = pa.schema(
-    [
-        ("kind", pa.string()),
-        ("layer", pa.int16()),
-        ("neuron", pa.int32()),
-        ("effect", pa.float64()),
-        ("error", pa.float64()),
-    ]
-)
+_EFFECTS: Schema = {
+    "kind": TEXT, "layer": LAYER, "neuron": COUNT, "effect": NUMBER, "error": NUMBER,
+}  # fmt: skip
 
 
 def run(job: Job) -> None:
     """Silence subsets, compare, write."""
     use_processor(job.threads)
-    spec = job.spec
+    told = job.told(MeasureEffects)
     lm = model_of(job.input("manifest"), PLACE)
     layout = read_layout(job.input("sets"))
-    texts = encoded(lm, samples_of(job.input("samples"), spec["samples"]))
-    planted = layout.carrying(spec["task"])
-    grids, silenced = flips(planted, spec["subsets"], spec["seed"])
-    sets = _sets(layout, spec["task"])
-    logprob = _logprob(lm, texts, [*grids, *sets.values()], spec["batch_tokens"]).mean(axis=1)
+    texts = encoded(lm, samples_of(job.input("samples"), told.samples))
+    planted = layout.carrying(told.task)
+    grids, silenced = flips(planted, told.subsets, told.seed)
+    sets = _sets(layout, told.task)
+    logprob = _logprob(lm, texts, [*grids, *sets.values()], told.batch_tokens).mean(axis=1)
     found = effects_of(logprob[: len(grids)], silenced)
-    kinds = np.where(layout.of("copy")[planted], "copy", "planted")
-    rows = [
-        {"kind": str(kind), "layer": int(layer), "neuron": int(neuron), "effect": e, "error": s}
-        for kind, (layer, neuron), e, s in zip(
-            kinds, np.argwhere(planted), found.mean.tolist(), found.error.tolist(), strict=True
-        )
-    ]
-    base, *others = logprob[len(grids) :]
-    for kind, value in zip(list(sets)[1:], others, strict=True):
-        rows.append({"kind": kind, "effect": float(base - value)})
-    table = pa.Table.from_pylist(rows, EFFECTS)
-    metadata = {"origin": job.origin(), "n_samples": len(texts.samples), "dropped": texts.dropped}
-    store.write_table(table, job.outputs["effects"], metadata)
+    layers, neurons = np.nonzero(planted)
+    kinds = np.where(layout.of("copy")[planted], "copy", "planted").tolist()
+    single = pl.DataFrame(
+        {"kind": kinds, "layer": layers, "neuron": neurons, "effect": found.mean,
+         "error": found.error}
+    )  # fmt: skip
+    base, *others = logprob[len(grids) :].tolist()
+    whole = pl.DataFrame({"kind": list(sets)[1:], "effect": [base - value for value in others]})
+    table = tables.gathered([single, whole], _EFFECTS)
+    tables.write_part(table, job.outputs["effects"], job.origin())
 
 
 def _sets(layout: Layout, capability: str) -> dict[str, NDArray[np.bool_]]:

@@ -7,12 +7,12 @@ locator, ranked, n_samples, layer, scores.
 import logging
 import time
 
-import pyarrow as pa
+import polars as pl
 
 from caploc import plugins
 from caploc.experiments.known_answer._planted import PLACE
 from caploc.experiments.known_answer.settings import ScorePlant
-from caploc.files import store
+from caploc.files import tables
 from caploc.forward.processor import use_processor
 from caploc.forward.samples import model_of, samples_of
 from caploc.jobs.job import Job
@@ -22,6 +22,12 @@ from caploc.locating import Given, scores_of_task
 __all__ = ["run"]
 
 _LOG = logging.getLogger(__name__)
+_SCORES: tables.Schema = {
+    **tables.texts("locator", "ranked"),
+    "n_samples": tables.COUNT,
+    "layer": tables.LAYER,
+    "scores": pl.List(pl.Float64),
+}
 
 
 def run(job: Job) -> None:
@@ -38,25 +44,23 @@ def run(job: Job) -> None:
         },
         samples_of(job.input("neutral"), n) if told.neutral else [],
     )
-    schema = pa.schema(
-        {"locator": pa.string(), "ranked": pa.string(), "n_samples": pa.int32(),
-         "layer": pa.int16(), "scores": pa.list_(pa.float64(), lm.n_neurons)}
-    )  # fmt: skip
-    rows, seconds = [], {}
+    parts, seconds = [], {}
     for name, entry in tracked(told.locators.items(), len(told.locators), "locators"):
         settings = dict(entry)
         locator = plugins.load("locators", settings.pop("locator"))
         started = time.monotonic()
-        parts = scores_of_task(locator, lm, given, seed=told.seed, **settings)
+        scored = scores_of_task(locator, lm, given, seed=told.seed, **settings)
         seconds[name] = round(time.monotonic() - started, 2)
         # A score that is no mean over samples has one part and no curve.
-        some = [c for c in told.curve if c < len(parts)]
-        for count in [*some, len(parts)]:
-            rows += [
-                {"locator": name, "ranked": locator.RANKED, "layer": layer, "scores": values,
-                 "n_samples": count if len(parts) > 1 else len(given.own)}
-                for layer, values in enumerate(parts[:count].mean(axis=0).tolist())
-            ]  # fmt: skip
+        some = [c for c in told.curve if c < len(scored)]
+        for count in [*some, len(scored)]:
+            values = scored[:count].mean(axis=0)
+            part = pl.DataFrame({"layer": range(len(values)), "scores": values.tolist()})
+            parts.append(
+                part.with_columns(
+                    locator=pl.lit(name), ranked=pl.lit(locator.RANKED),
+                    n_samples=count if len(scored) > 1 else len(given.own),
+                )
+            )  # fmt: skip
     _LOG.info("%s: seconds %s", told.task, seconds)
-    table = pa.Table.from_pylist(rows, schema)
-    store.write_table(table, job.outputs["scores"], {"origin": job.origin()})
+    tables.write_part(tables.gathered(parts, _SCORES), job.outputs["scores"], job.origin())

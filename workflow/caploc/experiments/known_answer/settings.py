@@ -4,9 +4,12 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from caploc import locator_settings
+from caploc.catalogues import Train
 from caploc.settings import ID, Count, Natural, Positive, Rule, Share
 
-__all__ = ["Effects", "KnownAnswer", "Nothing", "Plant", "Plants", "ScorePlant", "Surgery"]
+__all__ = ["CheckNull", "CheckPlant", "Effects", "KnownAnswer", "MeasureEffects", "Nothing",
+           "OfPlant", "Plant", "PlantModel", "Plants", "RankPlant", "ScorePlant", "Surgery",
+           "WriteKnownAnswer"]  # fmt: skip
 
 Layers = Annotated[tuple[Natural, ...], Rule(minItems=1, uniqueItems=True)]
 
@@ -62,18 +65,27 @@ class Surgery:
 
 
 @dataclass(frozen=True, slots=True)
-class Effects:
-    """Which planted neurons are used.
+class Subsets:
+    """How the effects of planted neurons are measured.
 
     Attributes:
         samples: test samples
         subsets: random subsets of the planted set
-        least: a planted neuron is effective if its effect less two standard errors exceeds
-            this, in nat per answer
     """
 
     samples: Count = 32
     subsets: Annotated[int, Rule(minimum=2)] = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Effects(Subsets):
+    """Which planted neurons are used.
+
+    Attributes:
+        least: a planted neuron is effective if its effect less two standard errors exceeds
+            this, in nat per answer
+    """
+
     least: Annotated[float, Rule(minimum=0)] = 0.01
 
 
@@ -170,14 +182,74 @@ class KnownAnswer:
     batch_tokens: Count = 8192
 
 
-@dataclass(frozen=True, slots=True)
-class ScorePlant:
-    """What `score_plant` is told.
+@dataclass(frozen=True, kw_only=True)
+class OfPlant:
+    """One planted model.
 
     Attributes:
         plant: id
-        seed: of the plant and of locators that draw
+        seed: of the plant, and of whatever a stage draws
+    """
+
+    plant: str
+    seed: Natural
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfCapability(OfPlant):
+    """One capability of a planted model.
+
+    Attributes:
         task: the capability whose neurons are wanted
+    """
+
+    task: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlantModel(OfPlant):
+    """What `plant_model` is told.
+
+    Attributes:
+        architecture: as in models.<id>.architecture
+        train: as in models.<id>.train
+        planting: what is planted
+        plugins: plug-in of each planted capability
+    """
+
+    architecture: dict[str, int]
+    train: Train
+    planting: Plant
+    plugins: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckPlant(OfPlant, Surgery):
+    """What `check_plant` is told.
+
+    Attributes:
+        tasks: ids, in the order of the input `samples`
+    """
+
+    tasks: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureEffects(OfCapability, Subsets):
+    """What `measure_effects` is told.
+
+    Attributes:
+        batch_tokens: most tokens in one pass
+    """
+
+    batch_tokens: Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScorePlant(OfCapability):
+    """What `score_plant` is told.
+
+    Attributes:
         tasks: ids of the others, in the order of the input `others`
         neutral: whether neutral text is given
         locators: as in `KnownAnswer`
@@ -185,14 +257,50 @@ class ScorePlant:
         curve: as in `KnownAnswer`
     """
 
-    plant: str
-    seed: Natural
-    task: str
     tasks: tuple[str, ...]
     neutral: bool
     locators: dict[str, Any]
     samples: Count
     curve: tuple[Count, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankPlant(OfCapability):
+    """What `rank_plant` is told.
+
+    Attributes:
+        sigmas: as in `KnownAnswer`
+        variants: as in `KnownAnswer`
+        least_effect: `least` of `Effects`
+    """
+
+    sigmas: tuple[float, ...]
+    variants: dict[str, tuple[str, ...]]
+    least_effect: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckNull(OfCapability, Nothing):
+    """What `check_null` is told.
+
+    Attributes:
+        other: another planted capability, or another task
+        batch_tokens: most tokens in one pass
+    """
+
+    other: str
+    batch_tokens: Count
+
+
+@dataclass(frozen=True, slots=True)
+class WriteKnownAnswer:
+    """What `write_known_answer` is told.
+
+    Attributes:
+        title: of the page
+    """
+
+    title: str
 
 
 SECTIONS = {"known_answer": KnownAnswer}

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from caploc.experiments.known_answer._layout import DECOYS, Layout
@@ -15,15 +16,16 @@ from caploc.experiments.known_answer._ranking import (
     strength,
     top,
 )
+from caploc.experiments.known_answer._surgery import BASE
+from caploc.experiments.known_answer.settings import OfCapability, RankPlant
 from caploc.files.tables import COUNT, ESTIMATE, NUMBER, TEXT, Schema, texts
 from caploc.measures.masks import outliers
+from caploc.measures.summaries import exact
 
-__all__ = ["ALL", "EFFECTIVE", "KNOWN_ANSWER", "VARIANTS", "Scored", "ranked_rows", "surgery_rows"]
+__all__ = ["ALL", "EFFECTIVE", "KNOWN_ANSWER", "VARIANTS", "of_capability", "ranked",
+           "surgery"]  # fmt: skip
 
-Row = dict[str, Any]
 Grid = NDArray[np.bool_]
-Scored = dict[tuple[str, str, int], NDArray[np.float64]]
-"""(layer, neuron) scores by locator, its ranking, and number of samples."""
 KNOWN_ANSWER: Schema = {
     "plant": TEXT,
     "seed": COUNT,
@@ -40,115 +42,125 @@ VARIANTS = {"per layer": ("", True), "positive": ("positive", False)}
 standardised first."""
 
 
-def surgery_rows(check: Mapping[str, Any], capability: str) -> Iterator[Row]:
+def of_capability(frame: pl.DataFrame, told: OfCapability) -> pl.DataFrame:
+    """Rows of the table with plant, seed and capability written in."""
+    return frame.with_columns(
+        plant=pl.lit(told.plant), seed=pl.lit(told.seed, COUNT), dataset=pl.lit(told.task)
+    )
+
+
+def surgery(check: Mapping[str, Any], capability: str) -> Iterator[pl.DataFrame]:
     """What the surgery check found, whether the plant may be used or not."""
-    accuracy, n = check["accuracy"], check["n"][capability]
-    base = accuracy["as it is"]
-    reasons = check["reasons"][capability]
-    yield {"metric": "usable", "value": float(not reasons), "note": "; ".join(reasons)}
-    yield {"metric": "accuracy", "value": base[capability], "n": n}
-    yield {"metric": "chance", "value": check["chance"][capability], "n": n}
-    drawn = [name for name in accuracy if name.startswith(f"{capability}, random ")]
-    for name, of in accuracy.items():
-        if name == "as it is" or name in drawn or name in check["reasons"]:
-            continue
-        if ", " not in name or name.startswith(f"{capability}, "):
-            named = {"set": name, "n": check["n_neurons"][name]}
-            yield named | {"metric": "accuracy", "value": of[capability]}
-    own = accuracy[capability]
-    named = {"set": "planted", "n": check["n_neurons"][capability]}
-    yield named | {"metric": "accuracy", "value": own[capability]}
-    others = {task: own[task] - base[task] for task in base if task != capability}
-    worst = max(others, key=lambda task: abs(others[task]))
-    yield named | {"metric": "worst_other_change", "value": others[worst], "note": worst}
-    changes = {(k, task): accuracy[k][task] - base[task] for k in drawn for task in base}
-    if changes:
-        (_, task), value = max(changes.items(), key=lambda item: abs(item[1]))
-        named = {"set": "random", "n": len(drawn)}
-        yield named | {"metric": "worst_random_change", "value": value, "note": task}
+    accuracy, n, reasons = check["accuracy"], check["n"][capability], check["reasons"]
+    base = accuracy[BASE]
+    yield pl.DataFrame(
+        {
+            "metric": ["usable", "accuracy", "chance"],
+            "value": [
+                float(not reasons[capability]),
+                base[capability],
+                check["chance"][capability],
+            ],
+            "n": [None, n, n],
+            "note": ["; ".join(reasons[capability]), "", ""],
+        },
+        strict=False,
+    )
+    named, task, others = pl.col("set"), pl.col("note"), [c for c in reasons if c != capability]
+    found = pl.DataFrame(
+        [(name, check["n_neurons"][name], task, value, value - base[task])
+         for name, of in accuracy.items() for task, value in of.items()],
+        schema=["set", "n", "note", "value", "change"], orient="row",
+    )  # fmt: skip
+    found = found.filter(
+        named != BASE, ~named.is_in(others),
+        ~named.str.contains(", ") | named.str.starts_with(f"{capability}, "),
+    ).with_columns(named.replace(capability, "planted"))  # fmt: skip
+    drawn = named.str.starts_with(f"{capability}, random ")
+    shown = found.filter(task == capability, ~drawn)
+    yield shown.select("set", "n", "value", metric=pl.lit("accuracy"))
+    n_drawn = sum(name.startswith(f"{capability}, random ") for name in accuracy)
+    random = found.filter(drawn).with_columns(set=pl.lit("random"), n=pl.lit(n_drawn))
+    for changed, metric in (
+        (found.filter(named == "planted", task != capability), "worst_other_change"),
+        (random, "worst_random_change"),
+    ):
+        worst = changed.filter(pl.col("change").abs() == pl.col("change").abs().max()).head(1)
+        yield worst.select("set", "n", "note", value="change", metric=pl.lit(metric))
 
 
-def ranked_rows(
-    scored: Scored,
-    layout: Layout,
-    capability: str,
-    effective: Grid,
-    sigmas: list[float],
-    variants: Mapping[str, list[str]],
-    seed: int,
-) -> Iterator[Row]:
+def ranked(
+    scored: pl.DataFrame, layout: Layout, effective: Grid, told: RankPlant
+) -> Iterator[pl.DataFrame]:
     """Rankings and masks of every locator against both truths, and the places of decoys.
 
     Args:
-        scored: of all locators.
+        scored: ``locator, ranked, n_samples, layer, scores``, a row for each layer, in order.
         layout: roles of the neurons.
-        capability: task id.
         effective: (layer, neuron) planted neurons with a measured effect.
-        sigmas: thresholds of the masks.
-        variants: names in `VARIANTS` by locator.
-        seed: of ties.
+        told: of the stage.
     """
-    planted = layout.carrying(capability)
+    planted = layout.carrying(told.task)
     truths = {ALL: planted} | ({EFFECTIVE: effective} if effective.any() else {})
-    largest = {name: max(n for k, _, n in scored if k == name) for name, *_ in scored}
-    for (name, ranked, n_samples), scores in scored.items():
-        ways = {name: (ranked, False)}
-        for variant in variants.get(name, []):
+    sets = _decoys(layout, told.task)
+    keys = ["locator", "ranked", "n_samples"]
+    groups = scored.with_columns(
+        largest=pl.col("n_samples") == pl.col("n_samples").max().over("locator")
+    ).group_by(*keys, "largest", maintain_order=True)
+    for (name, own, n_samples, largest), rows in groups:
+        scores = np.stack(rows["scores"].to_list())
+        ways = {name: (own, False)}
+        for variant in told.variants.get(str(name), ()):
             other, per_layer = VARIANTS[variant]
-            ways[f"{name}, {variant}"] = (other or ranked, per_layer)
+            ways[f"{name}, {variant}"] = (other or own, per_layer)
         for label, (ranking, per_layer) in ways.items():
-            x = strength(scores, ranking, per_layer)
-            named: Row = {"locator": label, "n_samples": n_samples}
-            for truth, grid in truths.items():
-                yield from _quality(named | {"truth": truth}, x, grid, seed)
-            if n_samples < largest[name]:
-                continue
-            yield from _decoys(named, x, layout, capability, int(planted.sum()), seed)
-            if ranked == "distance":
-                yield from _masks(named, scores, ranking, per_layer, truths, sigmas)
+            x = strength(scores, str(ranking), per_layer)
+            parts = [_quality(x, truth, grid, told.seed) for truth, grid in truths.items()]
+            if largest:
+                n = int(planted.sum())
+                parts += [
+                    exact(share_among_first(x, grid, n, told.seed), int(grid.sum()), set=kind,
+                          metric="share_of_first")
+                    for kind, grid in sets.items()
+                ]  # fmt: skip
+            if largest and own == "distance":
+                sign = "positive" if ranking == "positive" else "both"
+                for dispersion in ("std", "var"):
+                    for sigma in told.sigmas:
+                        mask = outliers(scores, sigma, dispersion, per_layer, sign)  # type: ignore[arg-type]
+                        about = _mask(mask, truths)
+                        parts.append(about.with_columns(sigma=sigma, rule=pl.lit(dispersion)))
+            for part in parts:
+                yield part.with_columns(locator=pl.lit(label), n_samples=pl.lit(n_samples))
 
 
-def _quality(named: Row, x: NDArray[np.float64], truth: Grid, seed: int) -> Iterator[Row]:
-    n = int(truth.sum())
-    yield named | {"metric": "average_precision", "value": average_precision(x, truth), "n": n}
-    yield named | {"metric": "roc_area", "value": roc_area(x, truth), "n": n}
+def _quality(x: NDArray[np.float64], truth: str, grid: Grid, seed: int) -> pl.DataFrame:
+    n = int(grid.sum())
     # As many as are true: precision and recall are one number.
-    share, _ = precision_recall(top(x, n, seed), truth)
-    yield named | {"metric": "precision_at_n", "value": share, "n": n}
+    share, _ = precision_recall(top(x, n, seed), grid)
+    found = {
+        "average_precision": average_precision(x, grid),
+        "roc_area": roc_area(x, grid),
+        "precision_at_n": share,
+    }
+    return pl.DataFrame({"metric": list(found), "value": list(found.values())}).with_columns(
+        truth=pl.lit(truth), n=n
+    )
 
 
-def _masks(
-    named: Row,
-    scores: NDArray[np.float64],
-    ranking: str,
-    per_layer: bool,
-    truths: Mapping[str, Grid],
-    sigmas: list[float],
-) -> Iterator[Row]:
-    sign = "positive" if ranking == "positive" else "both"
-    for dispersion in ("std", "var"):
-        for sigma in sigmas:
-            mask = outliers(scores, sigma, dispersion, per_layer, sign)  # type: ignore[arg-type]
-            row = named | {"sigma": sigma, "rule": dispersion}
-            yield row | {"metric": "located", "value": float(mask.sum())}
-            for truth, grid in truths.items():
-                found = precision_recall(mask, grid)
-                for metric, value in zip(("precision", "recall"), found, strict=True):
-                    yield row | {"truth": truth, "metric": metric, "value": value}
+def _mask(mask: Grid, truths: Mapping[str, Grid]) -> pl.DataFrame:
+    """Size of a mask, and its precision and recall against each truth."""
+    rows: list[tuple[str, str, float | None]] = [("", "located", float(mask.sum()))]
+    for truth, grid in truths.items():
+        precision, recall = precision_recall(mask, grid)
+        rows += [(truth, "precision", precision), (truth, "recall", recall)]
+    return pl.DataFrame(rows, ["truth", "metric", "value"], orient="row")
 
 
-def _decoys(
-    named: Row, x: NDArray[np.float64], layout: Layout, capability: str, n: int, seed: int
-) -> Iterator[Row]:
-    """Share of the first n places (n: number of planted neurons) that each kind of decoy takes."""
+def _decoys(layout: Layout, capability: str) -> dict[str, Grid]:
+    """Neurons that a locator of the capability should not return, by kind."""
     sets = {kind: layout.of(kind) for kind in DECOYS}
     sets["negative"] = layout.of("negative", capability=capability)
     others = [name for name in layout.capabilities if name != capability]
-    for name in others:
-        sets[f"planted for {name}"] = layout.carrying(name)
-    for kind, grid in sets.items():
-        if grid.any():
-            share = share_among_first(x, grid, n, seed)
-            yield named | {
-                "set": kind, "metric": "share_of_first", "value": share, "n": int(grid.sum()),
-            }  # fmt: skip
+    sets |= {f"planted for {name}": layout.carrying(name) for name in others}
+    return {kind: grid for kind, grid in sets.items() if grid.any()}

@@ -5,13 +5,14 @@ over the seeds of a plant and capability, rows without a capability too means ov
 the surgery check; intervals are the range.
 """
 
-from caploc.experiments.known_answer.table import KNOWN_ANSWER, Row
-from caploc.files import store
-from caploc.files._old_tables import rows, write
-from caploc.jobs.job import Job
-from caploc.measures.statistics import spread
+import polars as pl
 
-__all__ = ["averages", "run"]
+from caploc.experiments.known_answer.table import KNOWN_ANSWER
+from caploc.files import tables
+from caploc.jobs.job import Job
+from caploc.measures.summaries import ranged
+
+__all__ = ["run"]
 
 _NAMED = ("locator", "truth", "n_samples", "sigma", "rule", "set", "metric")
 
@@ -25,44 +26,17 @@ def run(job: Job) -> None:
     Raises:
         DataError: a damaged part.
     """
-    found: list[Row] = []
-    for path in job.inputs["parts"]:
-        found += store.read_table(path, list(KNOWN_ANSWER)).to_pylist()
-    table = rows([*found, *averages(found)], KNOWN_ANSWER)
-    write(job, table)
-
-
-def averages(found: list[Row]) -> list[Row]:
-    """Means over seeds, then over all plants, seeds and capabilities that passed the check.
-
-    Args:
-        found: rows of all parts.
-    """
-    return _means(found, ("plant", "dataset")) + _means(found, ())
-
-
-def _means(found: list[Row], over: tuple[str, ...]) -> list[Row]:
-    """Mean and range of every number that several plants have."""
-    groups: dict[tuple[object, ...], list[Row]] = {}
-    usable = {
-        (row["plant"], row["seed"], row["dataset"])
-        for row in found
-        if row["metric"] == "usable" and row["value"]
-    }
-    for row in found:
-        of = (row["plant"], row["seed"], row["dataset"])
-        if row["metric"] != "usable" and of in usable and row["metric"] not in ("effective",):
-            groups.setdefault(tuple(row[k] for k in (*over, *_NAMED)), []).append(row)
-    means = []
-    for key, members in groups.items():
-        estimate = spread([row["value"] for row in members])
-        if estimate is None or (not over and not members[0]["locator"]):
-            continue
-        named = dict(zip((*over, *_NAMED), key, strict=True))
-        what = "seeds" if over else "plants, seeds and capabilities"
-        means.append(
-            named
-            | {"value": estimate.value, "ci_low": estimate.low, "ci_high": estimate.high}
-            | {"interval": f"range over {what}", "n": estimate.n}
-        )
-    return means
+    found = tables.joined(job.inputs["parts"], KNOWN_ANSWER)
+    usable = found.filter(pl.col("metric") == "usable", pl.col("value") != 0)
+    numbers = found.join(usable, on=["plant", "seed", "dataset"], how="semi").filter(
+        ~pl.col("metric").is_in(["usable", "effective"]), pl.col("value").is_not_null()
+    )
+    over_seeds = ranged(numbers, ["plant", "dataset", *_NAMED], "value").with_columns(
+        interval=pl.lit("range over seeds")
+    )
+    ranked = numbers.filter(pl.col("locator") != "")
+    over_all = ranged(ranked, _NAMED, "value").with_columns(
+        interval=pl.lit("range over plants, seeds and capabilities")
+    )
+    table = tables.gathered([found, over_seeds, over_all], KNOWN_ANSWER)
+    tables.write(table, job.outputs, job.origin())

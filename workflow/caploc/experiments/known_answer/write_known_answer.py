@@ -1,9 +1,10 @@
 """The page about planted models.
 
-Settings: ``title``. Input: ``table``. Output: ``page``.
+Settings: `WriteKnownAnswer`. Input: ``table``. Output: ``page``.
 """
 
 from caploc.experiments.known_answer.report import known_answer_page
+from caploc.experiments.known_answer.settings import WriteKnownAnswer
 from caploc.experiments.known_answer.table import KNOWN_ANSWER
 from caploc.files import store, tables
 from caploc.jobs.job import Job
@@ -14,4 +15,5 @@ __all__ = ["run"]
 def run(job: Job) -> None:
     """Render."""
     table = tables.read(job.input("table"), KNOWN_ANSWER)
-    store.write_text(known_answer_page(job.spec["title"], table), job.outputs["page"])
+    title = job.told(WriteKnownAnswer).title
+    store.write_text(known_answer_page(title, table), job.outputs["page"])

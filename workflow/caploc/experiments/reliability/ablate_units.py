@@ -1,11 +1,9 @@
 """Silence what each locator ranks first for a fact, filled to equal budgets, and random units.
 
-Settings: ``model``, ``family``, ``dtype``, ``device``; ``facts`` (id), ``locators``, ``budgets``
-(shares of the weights of all units, or ``ffn_layer``), ``draws`` (R), ``texts`` (of neutral text),
-``shard``, ``shard_size`` (facts), ``seed``. Inputs: ``manifest``, ``prompts``, the shard of these
-facts under the name of each locator, ``means`` (all shards of one of neurons), ``neutral``. Output:
-``outcomes``, see `OUTCOMES`; metadata: what the units cost, budgets, how rankings are made. Facts
-the model does not know are left out.
+Settings: `AblateUnits`. Inputs: ``manifest``, ``prompts``, the shard of these facts under the name
+of each locator, ``means`` (all shards of one of neurons), ``neutral``. Output: ``outcomes``, see
+`OUTCOMES`; metadata: what the units cost, budgets, how rankings are made. Facts the model does not
+know are left out.
 
 A random set has as many units of each kind as a located one, so it costs exactly as much. Draw r
 depends on nothing but the seed and these counts: it is one set for all facts and locators.
@@ -18,12 +16,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
+import polars as pl
 from numpy.typing import NDArray
 
 from caploc.experiments.reliability._known_facts import known_facts, sample_of
 from caploc.experiments.reliability._rankings import mean_scores, rankings, units_of, words
-from caploc.files import store
+from caploc.experiments.reliability.settings import AblateUnits
+from caploc.files import tables
+from caploc.files.tables import COUNT, NUMBER, TEXT, Schema, texts
 from caploc.forward.likelihood import answer_likelihood
 from caploc.forward.processor import use_processor
 from caploc.forward.samples import Encoded, encoded, model_of, samples_of
@@ -36,16 +36,14 @@ from caploc.models.language_model import LanguageModel
 __all__ = ["NOTHING_FITS", "NOTHING_RANKED", "NOT_LOCATED", "OUTCOMES", "budget_name", "run"]
 
 _LOG = logging.getLogger(__name__)
-OUTCOMES = pa.schema(
-    [
-        *((name, pa.string()) for name in ("fact_id", "locator", "budget")),
-        *((name, pa.int32()) for name in ("draw", "neurons", "heads", "ffn_layers")),
-        ("weights", pa.int64()),
-        *((name, pa.float64()) for name in ("logprob_fall", "fluency_fall")),
-        ("short", pa.bool_()),
-        ("reason", pa.string()),
-    ]
-)
+OUTCOMES: Schema = {
+    **texts("fact_id", "locator", "budget"),
+    **dict.fromkeys(("draw", "neurons", "heads", "ffn_layers"), COUNT),
+    "weights": pl.Int64,
+    **dict.fromkeys(("logprob_fall", "fluency_fall"), NUMBER),
+    "short": pl.Boolean,
+    "reason": TEXT,
+}
 """A located set has a locator and a budget and no draw; a random one only a draw, and belongs to
 every located set of its fact with the same counts. Falls are in nat per token, against the whole
 model; that of neutral text (`fluency_fall`) is missing where the run has no such text. `short`: the
@@ -115,29 +113,28 @@ def run(job: Job) -> None:
         DataError: a damaged file, or a family that does not name what is to be silenced.
     """
     use_processor(job.threads)
-    spec = job.spec
-    lm = model_of(job.input("manifest"), spec)
+    told = job.told(AblateUnits)
+    lm = model_of(job.input("manifest"), job.spec)
     units = units_of(lm)
-    budgets = {budget_name(share): units.budget(share) for share in spec["budgets"]}
+    budgets = {budget_name(share): units.budget(share) for share in told.budgets}
     everyone = known_facts(job.input("prompts"))
-    rows = [row for row in everyone if row["place"] // spec["shard_size"] == spec["shard"]]
+    rows = [row for row in everyone if row["place"] // told.shard_size == told.shard]
     means = mean_scores(job.inputs.get("means", []), [row["fact_id"] for row in everyone])
-    ranked = rankings(lm, units, rows, {n: job.inputs[n] for n in spec["locators"]}, means)
+    ranked = rankings(lm, units, rows, {n: job.inputs[n] for n in told.locators}, means)
     neutral = job.inputs.get("neutral", [])
-    texts = encoded(lm, samples_of(neutral[0], spec["texts"]) if neutral else [])
-    told = encoded(lm, [sample_of(row) for row in rows])
-    bench = _Bench(lm, units, told, texts)
+    neutral_texts = encoded(lm, samples_of(neutral[0], told.texts) if neutral else [])
+    own = encoded(lm, [sample_of(row) for row in rows])
+    bench = _Bench(lm, units, own, neutral_texts)
     facts = [
-        _filled(units, ranked, i, sample.sample_id, budgets)
-        for i, sample in enumerate(told.samples)
+        _filled(units, ranked, i, sample.sample_id, budgets) for i, sample in enumerate(own.samples)
     ]
     found = [*_unfilled(facts, ranked, budgets), *_located(bench, facts)]
-    found += _random(bench, facts, spec)
-    metadata = {
-        "origin": job.origin(), "units": asdict(units), "budgets": budgets, "n_known": len(rows),
-        "n_texts": len(texts.samples), "rankings": words(spec["locators"]),
-    }  # fmt: skip
-    store.write_table(pa.Table.from_pylist(found, OUTCOMES), job.outputs["outcomes"], metadata)
+    found += _random(bench, facts, told)
+    tables.write_part(
+        tables.gathered([pl.DataFrame(found, dict(OUTCOMES))], OUTCOMES), job.outputs["outcomes"],
+        job.origin(), units=asdict(units), budgets=budgets, n_known=len(rows),
+        n_texts=len(neutral_texts.samples), rankings=words(told.locators),
+    )  # fmt: skip
     _LOG.info("%d facts: %d sets silenced", len(facts), len(found))
 
 
@@ -209,9 +206,7 @@ def _located(bench: _Bench, facts: Sequence[_Fact]) -> Iterator[dict[str, Any]]:
                 )  # fmt: skip
 
 
-def _random(
-    bench: _Bench, facts: Sequence[_Fact], spec: Mapping[str, Any]
-) -> Iterator[dict[str, Any]]:
+def _random(bench: _Bench, facts: Sequence[_Fact], told: AblateUnits) -> Iterator[dict[str, Any]]:
     """R draws for all counts that occur, on the facts whose located sets have these counts."""
     wanted: dict[Counts, set[int]] = defaultdict(set)
     for fact in facts:
@@ -221,8 +216,8 @@ def _random(
     for counts, indices in tracked(wanted.items(), len(wanted), "random sets, by counts"):
         chosen = sorted(indices)
         drawn = []
-        for r in range(spec["draws"]):
-            generator = np.random.default_rng([spec["seed"], r, *counts])
+        for r in range(told.draws):
+            generator = np.random.default_rng([told.seed, r, *counts])
             drawn.append(tuple(bench.units.draw(counts, generator).tolist()))
         # Of few units there are few sets: each is silenced once.
         different = list(dict.fromkeys(drawn))

@@ -1,9 +1,8 @@
 """Write a new object into each fact by a rank-one edit of one layer, for every layer in turn.
 
-Settings: ``model``, ``family``, ``dtype``, ``device``; ``facts`` (id), ``seed`` and the keys of
-``experiments.reliability.rome`` about edits. Inputs: ``manifest``, ``facts``, ``prompts``,
-``located`` (all shards of rome), ``moments``. Output: ``outcomes``, one row per fact and layer (-1:
-the unedited model); facts the model does not know are left out, others are counted with the reason.
+Settings: `EditFacts`. Inputs: ``manifest``, ``facts``, ``prompts``, ``located`` (all shards of
+rome), ``moments``. Output: ``outcomes``, one row per fact and layer (-1: the unedited model); facts
+the model does not know are left out, others are counted with the reason.
 """
 
 import logging
@@ -15,15 +14,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
+import polars as pl
 import torch
 from numpy.typing import NDArray
 
 from caploc.experiments.reliability._known_facts import known_facts
 from caploc.experiments.reliability._preference import log_probabilities, ngram_entropy
+from caploc.experiments.reliability.settings import EditFacts
 from caploc.experiments.reliability.sum_keys import read_moment
-from caploc.files import store
+from caploc.files import tables
 from caploc.files.located import stream_scores
+from caploc.files.tables import COUNT, LAYER, NUMBER, TEXT, Schema
 from caploc.forward.generation import continue_text
 from caploc.forward.processor import use_processor
 from caploc.forward.samples import model_of
@@ -48,19 +49,14 @@ from caploc.stages.prepare_facts import read_facts
 __all__ = ["OUTCOMES", "run"]
 
 _LOG = logging.getLogger(__name__)
-OUTCOMES = pa.schema(
-    [
-        ("fact_id", pa.string()),
-        ("layer", pa.int16()),
-        *(
-            (name, pa.float64())
-            for name in (
-                "effect", "margin", "efficacy", "paraphrase", "neighbourhood", "fluency",
-            )
-        ),
-        *((name, pa.int32()) for name in ("n_paraphrases", "n_neighbours")),
-    ]
-)  # fmt: skip
+OUTCOMES: Schema = {
+    "fact_id": TEXT,
+    "layer": LAYER,
+    **dict.fromkeys(
+        ("effect", "margin", "efficacy", "paraphrase", "neighbourhood", "fluency"), NUMBER
+    ),
+    **dict.fromkeys(("n_paraphrases", "n_neighbours"), COUNT),
+}
 """`effect`: tracing effect of the layer; `margin`: log P(new) - log P(old), mean per token;
 `efficacy`, `paraphrase`: share of prompts that prefer the new object, `neighbourhood` the old one;
 `fluency`: n-gram entropy of generated text, bit. Empty where a fact has no such prompts."""
@@ -90,40 +86,36 @@ class _Case:
 def run(job: Job) -> None:
     """Edit, ask, restore, for every layer and fact; write."""
     use_processor(job.threads)
-    spec = job.spec
-    lm = model_of(job.input("manifest"), spec)
+    told = job.told(EditFacts)
+    lm = model_of(job.input("manifest"), job.spec)
     dropped: Counter[str] = Counter()
-    cases = list(_cases(lm, job, dropped))
-    rows = [_outcome(lm, case, None, -1, spec) for case in cases]
+    cases = list(_cases(lm, job, told, dropped))
+    rows = [_outcome(lm, case, None, -1, told) for case in cases]
     singular = []
     keys = mean_keys(lm, [case.texts for case in cases]) if cases else torch.zeros(lm.n_layers, 0)
-    settings = ValueSettings(
-        spec["steps"], spec["learning_rate"], spec["weight_decay"], spec["kl"], spec["clamp"]
-    )
+    settings = ValueSettings(told.steps, told.learning_rate, told.weight_decay, told.kl, told.clamp)
     for layer in tracked(range(lm.n_layers if cases else 0), lm.n_layers, "edited layers"):
-        factor, added = factorised(read_moment(job.input("moments"), layer), spec["ridge"])
+        factor, added = factorised(read_moment(job.input("moments"), layer), told.ridge)
         singular += [layer] if added else []
-        for first in range(0, len(cases), spec["batch_facts"]):
-            some = cases[first : first + spec["batch_facts"]]
+        for first in range(0, len(cases), told.batch_facts):
+            some = cases[first : first + told.batch_facts]
             values = find_values(
                 lm, layer, [c.texts for c in some], [c.essence for c in some], settings
             )
             for i, case in enumerate(some):
                 edit = rank_one_edit(lm, layer, keys[layer, first + i], values[i], factor)
-                rows.append(_outcome(lm, case, edit, layer, spec))
-    metadata = {
-        "origin": job.origin(), "dropped": dict(dropped), "singular_layers": singular,
-        "n_layers": lm.n_layers,
-    }  # fmt: skip
-    store.write_table(pa.Table.from_pylist(rows, OUTCOMES), job.outputs["outcomes"], metadata)
+                rows.append(_outcome(lm, case, edit, layer, told))
+    tables.write_part(
+        pl.DataFrame(rows, dict(OUTCOMES)), job.outputs["outcomes"], job.origin(),
+        dropped=dict(dropped), singular_layers=singular, n_layers=lm.n_layers,
+    )  # fmt: skip
     _LOG.info(
         "%d facts edited in each of %d layers, left out: %s; singular second moments: %s",
         len(cases), lm.n_layers, dict(dropped) or "none", singular or "none",
     )  # fmt: skip
 
 
-def _cases(lm: LanguageModel, job: Job, dropped: Counter[str]) -> Iterator[_Case]:
-    spec = job.spec
+def _cases(lm: LanguageModel, job: Job, told: EditFacts, dropped: Counter[str]) -> Iterator[_Case]:
     facts = {fact.fact_id: fact for fact in read_facts(job.input("facts"))}
     effects = {
         fact_id: scores.copy()
@@ -133,11 +125,11 @@ def _cases(lm: LanguageModel, job: Job, dropped: Counter[str]) -> Iterator[_Case
     objects = defaultdict(set)
     for fact in facts.values():
         objects[fact.relation].add(fact.object)
-    prefixes = sample_prefixes(lm, [tuple(p) for p in spec["prefixes"]], spec["seed"])
+    prefixes = sample_prefixes(lm, [(n, length) for n, length in told.prefixes], told.seed)
     for row in known_facts(job.input("prompts")):
         fact = facts[row["fact_id"]]
         others = sorted(objects[fact.relation] - {fact.object})
-        rng = random.Random(f"new object {spec['seed']} {fact.fact_id}")
+        rng = random.Random(f"new object {told.seed} {fact.fact_id}")
         try:
             if fact.fact_id not in effects:
                 raise Dropped("not traced")
@@ -151,7 +143,7 @@ def _cases(lm: LanguageModel, job: Job, dropped: Counter[str]) -> Iterator[_Case
                 raise Dropped("does not fit the context behind a prefix")
             about = f"{fact.subject} is a"
             essence = tokens_of(lm, replace(sample, prompt=about))
-            pairs = list(_pairs(lm, fact, new, spec))
+            pairs = list(_pairs(lm, fact, new, told))
         except Dropped as reason:
             dropped[str(reason)] += 1
             continue
@@ -159,11 +151,11 @@ def _cases(lm: LanguageModel, job: Job, dropped: Counter[str]) -> Iterator[_Case
 
 
 def _pairs(
-    lm: LanguageModel, fact: Fact, new: str, spec: dict[str, Any]
+    lm: LanguageModel, fact: Fact, new: str, told: EditFacts
 ) -> Iterator[tuple[str, list[int], list[int], list[int]]]:
     """Prompts with both objects: the original, rewrites of it, prompts about neighbours."""
-    rewrites = [*fact.paraphrases, *fact.prompts[1:]][: spec["paraphrases"]]
-    neighbours = fact.neighbourhood[: spec["neighbours"]]
+    rewrites = [*fact.paraphrases, *fact.prompts[1:]][: told.paraphrases]
+    neighbours = fact.neighbourhood[: told.neighbours]
     for kind, prompts in (
         ("efficacy", fact.prompts[:1]), ("paraphrase", rewrites), ("neighbourhood", neighbours),
     ):  # fmt: skip
@@ -176,7 +168,7 @@ def _pairs(
 
 
 def _outcome(
-    lm: LanguageModel, case: _Case, edit: Edit | None, layer: int, spec: dict[str, Any]
+    lm: LanguageModel, case: _Case, edit: Edit | None, layer: int, told: EditFacts
 ) -> dict[str, Any]:
     prompts = [prompt for _, prompt, _, _ in case.pairs]
     with nullcontext() if edit is None else edited(lm, edit):
@@ -184,10 +176,10 @@ def _outcome(
             lm, prompts * 2, [old for _, _, old, _ in case.pairs] + [n for *_, n in case.pairs]
         )
         texts: Sequence[Sequence[int]] = []
-        if spec["fluency_tokens"]:
+        if told.fluency_tokens:
             some = [p for kind, p, _, _ in case.pairs if kind != "neighbourhood"]
-            generator = torch.Generator().manual_seed(spec["seed"])
-            texts = continue_text(lm, some, spec["fluency_tokens"], generator)
+            generator = torch.Generator().manual_seed(told.seed)
+            texts = continue_text(lm, some, told.fluency_tokens, generator)
     margin = both[len(prompts) :] - both[: len(prompts)]
     row: dict[str, Any] = {
         "fact_id": case.fact.fact_id, "layer": layer, "margin": float(margin[0]),

@@ -1,29 +1,32 @@
 """IPP of each locator of single facts by its own validation, with what belongs beside it.
 
-Settings: ``model``, ``facts`` (id), ``minimum`` (facts), ``layer`` (fixed layer of causal tracing,
-null: the one of the largest mean effect), ``seed``. Inputs: ``kn``, ``circuit``, ``edits``
-(outcomes of the validations). Output: ``part`` of the table `reliability`.
+Settings: `MeasureReliability`. Inputs: ``kn``, ``circuit``, ``edits`` (outcomes of the
+validations). Output: ``part`` of the table `reliability`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
-from caploc.experiments.reliability._performance import Performance, explained, ipp_intervals
-from caploc.experiments.reliability.table import RELIABILITY
-from caploc.files import store
-from caploc.files._old_tables import rows as as_table
+from caploc.experiments.reliability._performance import (
+    Performance,
+    explained_intervals,
+    ipp_intervals,
+)
+from caploc.experiments.reliability.settings import MeasureReliability
+from caploc.experiments.reliability.table import OVER_FACTS, RELIABILITY
+from caploc.files import store, tables
 from caploc.jobs.job import Job
-from caploc.measures.averages import Row, averaged, not_computed
+from caploc.measures.summaries import bootstrapped, exact, not_computed, of_estimates
 
 __all__ = ["run"]
 
-_BOOTSTRAP = "bootstrap over facts, 95 %"
 _HITS = (1, 10)
 _SHARES = ("efficacy", "paraphrase", "neighbourhood")
-_REGRESSION_DRAWS = 200
+Values = NDArray[np.float64]
 
 
 def run(job: Job) -> None:
@@ -32,200 +35,168 @@ def run(job: Job) -> None:
     Raises:
         DataError: a damaged file.
     """
-    spec = job.spec
-    base = {"model": spec["model"], "dataset": spec["facts"]}
-    found: list[Row] = []
-    for locator, rows in (
-        ("kn", _kn(spec, *_read(job, "kn"))),
-        ("circuit", _circuit(spec, *_read(job, "circuit"))),
-        ("rome", _rome(spec, *_read(job, "edits"))),
-    ):
-        found += [base | {"locator": locator} | row for row in rows]
-    store.write_table(as_table(found, RELIABILITY), job.outputs["part"], {"origin": job.origin()})
-
-
-def _read(job: Job, name: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    path = job.input(name)
-    return store.read_table(path).to_pylist(), store.read_metadata(path)
+    told = job.told(MeasureReliability)
+    parts = []
+    for locator, name, measured in (
+        ("kn", "kn", _kn), ("circuit", "circuit", _circuit), ("rome", "edits", _rome),
+    ):  # fmt: skip
+        path = job.input(name)
+        for part in measured(told, tables.read(path), store.read_metadata(path)):
+            parts.append(part.with_columns(locator=pl.lit(locator)))
+    part = tables.gathered(parts, RELIABILITY)
+    part = part.with_columns(model=pl.lit(told.model), dataset=pl.lit(told.facts))
+    tables.write_part(part, job.outputs["part"], job.origin())
 
 
 def _kinds(
-    spec: Mapping[str, Any], performance: Performance, named: Row, *, primary: bool
-) -> Iterator[Row]:
+    told: MeasureReliability, performance: Performance, *, primary: bool, **named: str
+) -> pl.DataFrame:
     """All numbers of one comparison, or why there are none."""
-    n = len(performance.located)
-    named = named | {"n_draws": len(performance.random)}
-    if n < spec["minimum"]:
-        yield named | {"metric": "ipp"} | not_computed(n, spec["minimum"])
-        return
-    for kind, found in ipp_intervals(performance, seed=spec["seed"]).items():
-        row = {"metric": kind, "value": found.value, "ci_low": found.low, "ci_high": found.high}
-        role = "primary" if primary and kind == "ipp" else ""
-        yield named | row | {"interval": _BOOTSTRAP, "n": n, "role": role}
+    if len(performance.located) < told.minimum:
+        return _too_few(told, len(performance.located), **named).with_columns(
+            n_draws=len(performance.random)
+        )
+    found = ipp_intervals(performance, seed=told.seed)
+    role = ["primary" if primary and kind == "ipp" else "" for kind in found]
+    return of_estimates(list(found.values()), OVER_FACTS).with_columns(
+        metric=pl.Series(list(found)), role=pl.Series(role), n_draws=len(performance.random),
+        **{name: pl.lit(value) for name, value in named.items()},
+    )  # fmt: skip
 
 
-def _by_set(
-    rows: Sequence[dict[str, Any]], rule: str, control: str, name: str
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(fact,) of the located set and (draw, fact) of the random ones."""
-    own = [r for r in rows if r["rule"] == rule]
-    located = {r["fact_id"]: r[name] for r in own if not r["control"]}
-    drawn = {(r["draw"], r["fact_id"]): r[name] for r in own if r["control"] == control}
-    draws = sorted({draw for draw, _ in drawn})
-    grid = [[drawn[draw, fact] for fact in located] for draw in draws]
-    return (
-        np.array(list(located.values()), dtype=float),
-        np.array(grid, dtype=float).reshape(len(draws), len(located)),
-    )
+def _too_few(told: MeasureReliability, n: int, **named: str) -> pl.DataFrame:
+    interval = not_computed(n, told.minimum)
+    return pl.DataFrame({**named, "metric": "ipp", "interval": interval, "n": n})
+
+
+def _by_set(rows: pl.DataFrame, control: str, name: str) -> tuple[Values, Values, Values]:
+    """Outcomes of one rule: (fact,) located; (draw, fact) random, and of the spare draw."""
+    located = rows.filter(control="")[name].to_numpy()
+    # Every fact has every draw, and facts are in one order everywhere.
+    drawn = rows.filter(control=control).sort("draw", maintain_order=True)[name].to_numpy()
+    drawn = drawn.reshape(-1, len(located))
+    return located, drawn[:-1], drawn[-1:]
 
 
 def _kn(
-    spec: Mapping[str, Any], rows: list[dict[str, Any]], about: Mapping[str, Any]
-) -> Iterator[Row]:
-    yield {"metric": "facts", "value": about["n_known"], "n": about["n_known"]}
+    told: MeasureReliability, rows: pl.DataFrame, about: Mapping[str, Any]
+) -> Iterator[pl.DataFrame]:
+    yield exact(about["n_known"], about["n_known"], metric="facts")
     if about["empty"]:
-        yield {"metric": "dropped", "interval": "locates no neuron", "value": about["empty"]}
-    if not rows:
-        missing = {"control": "layer", "measure": "suppress and enhance", "metric": "ipp"}
-        yield missing | not_computed(0, spec["minimum"])
-    for rule in dict.fromkeys(r["rule"] for r in rows):
-        units = [r["n_units"] for r in rows if r["rule"] == rule and not r["control"]]
-        size = {"rule": rule, "metric": "located_count", "n": len(units)}
-        yield size | {"value": float(np.mean(units))}
+        yield _counted("dropped", about["empty"], "locates no neuron")
+    if rows.is_empty():
+        yield _too_few(told, 0, control="layer", measure="suppress and enhance")
+    for own in rows.partition_by("rule", maintain_order=True):
+        rule = own["rule"][0]
+        yield _located_count(own)
         for control in ("layer", "uniform"):
-            base, bases = _by_set(rows, rule, control, "probability")
-            low, lows = _by_set(rows, rule, control, "suppressed")
-            high, highs = _by_set(rows, rule, control, "enhanced")
+            base, low, high = (
+                _by_set(own, control, name) for name in ("probability", "suppressed", "enhanced")
+            )
             measures = {
-                "suppress and enhance": ((high - low) / 2, (highs - lows) / 2),
-                "suppress": (base - low, bases - lows),
-                "enhance": (high - base, highs - bases),
+                "suppress and enhance": [(h - x) / 2 for x, h in zip(low, high, strict=True)],
+                "suppress": [b - x for b, x in zip(base, low, strict=True)],
+                "enhance": [h - b for b, h in zip(base, high, strict=True)],
             }
-            for measure, (own, others) in measures.items():
-                performance = Performance.of(own, others[:-1], base, others[-1:])
-                named = {"rule": rule, "control": control, "measure": measure}
+            for measure, (located, drawn, spare) in measures.items():
+                performance = Performance.of(located, drawn, base[0], spare)
                 primary = control == "layer" and measure == "suppress and enhance"
-                yield from _kinds(spec, performance, named, primary=primary)
+                yield _kinds(told, performance, primary=primary, rule=rule, control=control,
+                             measure=measure)  # fmt: skip
 
 
 def _circuit(
-    spec: Mapping[str, Any], rows: list[dict[str, Any]], about: Mapping[str, Any]
-) -> Iterator[Row]:
-    yield {"metric": "facts", "value": about["n_known"], "n": about["n_known"]}
-    rules = list(dict.fromkeys(r["rule"] for r in rows))
-    if not rules:
-        missing = {"control": "connected", "measure": f"Hit@{_HITS[-1]}", "metric": "ipp"}
-        yield missing | not_computed(0, spec["minimum"])
-    for rule in rules:
-        own = [r for r in rows if r["rule"] == rule and not r["control"]]
-        empty = sum(r["n_units"] == 0 for r in own)
-        yield {
-            "rule": rule, "metric": "located_count", "n": len(own),
-            "value": float(np.mean([r["n_units"] for r in own])),
-        }  # fmt: skip
-        yield {"rule": rule, "metric": "empty_sets", "value": empty, "n": len(own)}
-        ranks, drawn = _by_set(rows, rule, "connected", "rank")
+    told: MeasureReliability, rows: pl.DataFrame, about: Mapping[str, Any]
+) -> Iterator[pl.DataFrame]:
+    yield exact(about["n_known"], about["n_known"], metric="facts")
+    if rows.is_empty():
+        yield _too_few(told, 0, control="connected", measure=f"Hit@{_HITS[-1]}")
+    for i, own in enumerate(rows.partition_by("rule", maintain_order=True)):
+        rule, sizes = own["rule"][0], own.filter(control="")["n_units"]
+        yield _located_count(own)
+        yield exact(int((sizes == 0).sum()), len(sizes), rule=rule, metric="empty_sets")
+        ranks = _by_set(own, "connected", "rank")
         for k in _HITS:
-            hits = Performance.of(ranks <= k, drawn[:-1] <= k, None, drawn[-1:] <= k)
-            named = {"rule": rule, "control": "connected", "measure": f"Hit@{k}"}
-            primary = rule == rules[0] and k == _HITS[-1]
-            yield from _kinds(spec, hits, named, primary=primary)
+            located, drawn, spare = (values <= k for values in ranks)
+            hits = Performance.of(located, drawn, None, spare)
+            yield _kinds(told, hits, primary=i == 0 and k == _HITS[-1], rule=rule,
+                         control="connected", measure=f"Hit@{k}")  # fmt: skip
+
+
+def _located_count(own: pl.DataFrame) -> pl.DataFrame:
+    sizes = own.filter(control="")["n_units"].to_numpy()
+    return exact(float(sizes.mean()), len(sizes), rule=own["rule"][0], metric="located_count")
+
+
+def _counted(metric: str, value: int, why: str) -> pl.DataFrame:
+    return pl.DataFrame({"metric": metric, "value": value, "interval": why})
 
 
 def _rome(
-    spec: Mapping[str, Any], rows: list[dict[str, Any]], about: Mapping[str, Any]
-) -> Iterator[Row]:
-    facts = list(dict.fromkeys(r["fact_id"] for r in rows))
-    yield {"metric": "facts", "value": len(facts), "n": len(facts)}
-    for reason, n in sorted(about["dropped"].items()):
-        yield {"metric": "dropped", "interval": reason, "value": n}
+    told: MeasureReliability, rows: pl.DataFrame, about: Mapping[str, Any]
+) -> Iterator[pl.DataFrame]:
+    n = rows["fact_id"].n_unique()
+    yield exact(n, n, metric="facts")
+    for reason, count in sorted(about["dropped"].items()):
+        yield _counted("dropped", count, reason)
     for layer in about["singular_layers"]:
-        note = "second moment singular: regularised"
-        yield {"metric": "singular", "layer": layer, "value": 1, "interval": note}
-    if len(facts) < spec["minimum"]:
-        reason = not_computed(len(facts), spec["minimum"])
-        yield {"control": "other layers", "measure": "efficacy", "metric": "ipp"} | reason
+        found = _counted("singular", 1, "second moment singular: regularised")
+        yield found.with_columns(layer=layer)
+    if n < told.minimum:
+        yield _too_few(told, n, control="other layers", measure="efficacy")
         return
-    cells = {(r["fact_id"], r["layer"]): r for r in rows}
-    layers = list(range(about["n_layers"]))
-    effects = _grid(cells, facts, layers, "effect")
-    fixed = int(effects.mean(0).argmax()) if spec["layer"] is None else int(spec["layer"])
-    yield from _edits(spec, cells, facts, layers)
-    traced = effects.argmax(1)
-    for measure in (*_SHARES, "score"):
-        names = _SHARES if measure == "score" else (measure,)
-        usable = [
-            i for i, fact in enumerate(facts)
-            if all(cells[fact, 0][name] is not None for name in names)
-        ]  # fmt: skip
-        without = {"measure": measure, "metric": "facts_without", "n": len(facts)}
-        yield without | {"value": len(facts) - len(usable)}
-        # (layer, fact, part)
-        found = np.stack(
-            [_grid(cells, [facts[i] for i in usable], layers, name).T for name in names], axis=-1
-        )
-        others = [layer for layer in layers if layer != fixed]
-        for rule, own, pool in (
-            (f"fixed layer {fixed}", found[fixed], found[others]),
-            ("traced layer of each fact", found[traced[usable], np.arange(len(usable))], found),
-        ):
-            control = "other layers" if rule.startswith("fixed") else "all layers"
-            named = {"rule": rule, "control": control, "measure": measure}
-            if not len(usable) or not len(pool):
-                yield named | {"metric": "ipp"} | not_computed(len(usable), spec["minimum"])
-                continue
-            primary = rule.startswith("fixed") and measure == "efficacy"
-            yield from _kinds(spec, Performance.of(own, pool), named, primary=primary)
-    yield from _regression(spec, effects, _grid(cells, facts, layers, "margin"))
-
-
-def _grid(
-    cells: Mapping[tuple[str, int], dict[str, Any]],
-    facts: Sequence[str],
-    layers: Sequence[int],
-    name: str,
-) -> NDArray[np.float64]:
-    """(fact, layer) values."""
-    found = [[cells[fact, layer][name] for layer in layers] for fact in facts]
-    return np.array(found, dtype=float).reshape(len(facts), len(layers))
+    # What the edit of each layer achieves, and the unedited model (layer -1).
+    names = [*_SHARES, "margin", "fluency", "effect"]
+    long = rows.unpivot(names, index="layer", variable_name="measure").drop_nulls("value")
+    every = bootstrapped(long, ["layer", "measure"], "value", told.seed, OVER_FACTS, told.minimum)
+    yield every.with_columns(rule=pl.lit("every layer"), metric=pl.lit("mean"))
+    edited = rows.filter(pl.col("layer") >= 0).sort("layer", maintain_order=True)
+    cells = {name: edited[name].to_numpy().reshape(-1, n).T.copy() for name in names}
+    fixed = int(cells["effect"].mean(0).argmax()) if told.layer is None else told.layer
+    yield from _edits(told, cells, fixed)
+    yield from _regression(told, cells["effect"], cells["margin"])
 
 
 def _edits(
-    spec: Mapping[str, Any],
-    cells: Mapping[tuple[str, int], dict[str, Any]],
-    facts: Sequence[str],
-    layers: Sequence[int],
-) -> Iterator[Row]:
-    """What the edit of each layer achieves, and the unedited model (layer -1)."""
-    for layer in (-1, *layers):
-        for name in (*_SHARES, "margin", "fluency", "effect"):
-            values = [v for f in facts if (v := cells[f, layer][name]) is not None]
-            if not values:
+    told: MeasureReliability, cells: Mapping[str, Values], fixed: int
+) -> Iterator[pl.DataFrame]:
+    """The layer that counts as located against others, and the traced layer of each fact.
+
+    Args:
+        told: settings.
+        cells: (fact, layer) by measure; NaN where a fact has no such prompts.
+        fixed: the layer that counts as located.
+    """
+    traced = cells["effect"].argmax(1)
+    for measure in (*_SHARES, "score"):
+        names: Sequence[str] = _SHARES if measure == "score" else (measure,)
+        first: Values = np.stack([cells[name][:, 0] for name in names])
+        usable = np.isfinite(first).all(axis=0)
+        n, n_facts = int(usable.sum()), len(cells["effect"])
+        yield exact(n_facts - n, n_facts, measure=measure, metric="facts_without")
+        # (layer, fact, part)
+        found = np.stack([cells[name][usable].T for name in names], axis=-1)
+        others = found[np.arange(len(found)) != fixed]
+        for rule, control, own, pool in (
+            (f"fixed layer {fixed}", "other layers", found[fixed], others),
+            ("traced layer of each fact", "all layers", found[traced[usable], np.arange(n)], found),
+        ):
+            named = {"rule": rule, "control": control, "measure": measure}
+            if not n or not len(pool):
+                yield _too_few(told, n, **named)
                 continue
-            row = {"rule": "every layer", "layer": layer, "measure": name, "metric": "mean"}
-            yield row | averaged(values, spec["minimum"], spec["seed"])
+            primary = rule.startswith("fixed") and measure == "efficacy"
+            yield _kinds(told, Performance.of(own, pool), primary=primary, **named)
 
 
 def _regression(
-    spec: Mapping[str, Any], effects: NDArray[np.float64], margins: NDArray[np.float64]
-) -> Iterator[Row]:
+    told: MeasureReliability, effects: Values, margins: Values
+) -> Iterator[pl.DataFrame]:
     """Does the tracing effect tell where an edit succeeds, or does the layer alone?"""
-    value = explained(margins, effects)
-    rng = np.random.default_rng(spec["seed"])
-    n = len(margins)
-    drawn = [
-        explained(margins, effects, np.bincount(rng.integers(n, size=n), minlength=n).tolist())
-        for _ in range(_REGRESSION_DRAWS)
-    ]
+    found = explained_intervals(margins, effects, seed=told.seed)
+    why = "not computed: edits achieve the same everywhere"
     for name in ("tracing", "layer", "both"):
-        row = {"rule": "every layer", "measure": f"margin explained by {name}", "n": n}
-        row |= {"metric": "r_squared"}
-        values = [d[name] for d in drawn if name in d]
-        if name not in value or not values:
-            yield row | {"interval": "not computed: edits achieve the same everywhere"}
-            continue
-        low, high = np.quantile(values, [0.025, 0.975])
-        yield row | {
-            "value": value[name], "ci_low": float(low), "ci_high": float(high),
-            "interval": _BOOTSTRAP,
-        }  # fmt: skip
+        yield of_estimates([found.get(name, why)], OVER_FACTS).with_columns(
+            rule=pl.lit("every layer"), measure=pl.lit(f"margin explained by {name}"),
+            metric=pl.lit("r_squared"), n=len(margins),
+        )  # fmt: skip

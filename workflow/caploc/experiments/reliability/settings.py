@@ -4,21 +4,17 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from caploc import locator_settings
-from caploc.settings import Count, Natural, Positive, Rule, Share
+from caploc.settings import Count, Natural, Positive, Rule, Seed, Share
 
-__all__ = ["Circuit", "Reliability", "Rome", "Shared"]
+__all__ = ["AblateUnits", "Circuit", "EditFacts", "MeasureAblation", "MeasureReliability",
+           "Reliability", "Rome", "Shared", "SumKeys", "ValidateCircuit", "ValidateKn"]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Rome:
-    """Rank-one edits of every layer.
+@dataclass(frozen=True)
+class Editing:
+    """How an object is written into a fact, and what is asked afterwards.
 
     Attributes:
-        layer: the layer that counts as located for all facts (GPT-J 5, GPT2-XL 17 in the
-            published settings); null: the one with the largest mean tracing effect
-        texts: most samples of the run's neutral text that the second moment of the keys is
-            taken over
-        memory_mb: megabytes for second moments in the making; fewer, more passes over the text
         ridge: added to the diagonal of a second moment that cannot be inverted, relative to its
             mean
         prefixes: [number, tokens] of random texts in front of the prompt
@@ -35,9 +31,6 @@ class Rome:
         batch_facts: facts whose values are searched together; memory and speed only
     """
 
-    layer: Annotated[int | None, Rule(type=["integer", "null"], minimum=0)] = None
-    texts: Count = 100000
-    memory_mb: Count = 2000
     ridge: Positive = 0.01
     prefixes: tuple[Annotated[tuple[Count, ...], Rule(minItems=2, maxItems=2)], ...] = (
         (10, 5),
@@ -52,6 +45,32 @@ class Rome:
     neighbours: Count = 10
     fluency_tokens: Natural = 100
     batch_facts: Count = 10
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Second moments of the keys.
+
+    Attributes:
+        texts: most samples of the run's neutral text that the second moment of the keys is
+            taken over
+        memory_mb: megabytes for second moments in the making; fewer, more passes over the text
+    """
+
+    texts: Count = 100000
+    memory_mb: Count = 2000
+
+
+@dataclass(frozen=True)
+class Rome(Editing, Moments):
+    """Rank-one edits of every layer.
+
+    Attributes:
+        layer: the layer that counts as located for all facts (GPT-J 5, GPT2-XL 17 in the
+            published settings); null: the one with the largest mean tracing effect
+    """
+
+    layer: Annotated[int | None, Rule(type=["integer", "null"], minimum=0)] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +149,114 @@ class Reliability:
     rome: Rome = field(default_factory=Rome)
     circuit: Circuit = field(default_factory=Circuit)
     shared: Shared = field(default_factory=Shared)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfModel:
+    """One model, and where it computes.
+
+    Attributes:
+        model: id
+        family: of the model
+        dtype: in which it computes
+        device: on which it computes
+    """
+
+    model: str
+    family: str
+    dtype: str
+    device: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfFacts(OfModel):
+    """One set of facts, asked of one model.
+
+    Attributes:
+        facts: id
+        seed: of whatever is drawn
+    """
+
+    facts: str
+    seed: Seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class SumKeys(OfModel, Moments):
+    """What `sum_keys` is told."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidateKn(OfFacts):
+    """What `validate_kn` is told.
+
+    Attributes:
+        draws: as in `Reliability`; one more is drawn for the null row
+    """
+
+    draws: Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidateCircuit(ValidateKn, Circuit):
+    """What `validate_circuit` is told."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditFacts(OfFacts, Editing):
+    """What `edit_facts` is told."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AblateUnits(OfFacts, Shared):
+    """What `ablate_units` is told.
+
+    Attributes:
+        shard: number, from 0
+        shard_size: facts in a shard
+    """
+
+    shard: Natural
+    shard_size: Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What both stages that measure are told.
+
+    Attributes:
+        model: id
+        facts: id
+        seed: of intervals
+        minimum: as in `Reliability`
+    """
+
+    model: str
+    facts: str
+    seed: Seed
+    minimum: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureReliability(Measured):
+    """What `measure_reliability` is told.
+
+    Attributes:
+        layer: as in `Rome`
+    """
+
+    layer: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureAblation(Measured):
+    """What `measure_ablation` is told.
+
+    Attributes:
+        draws: as in `Shared`
+    """
+
+    draws: Count
 
 
 SECTIONS = {"reliability": Reliability}

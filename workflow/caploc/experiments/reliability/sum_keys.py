@@ -1,7 +1,6 @@
 """Second moment of the keys of every FFN over neutral text, one file a layer.
 
-Settings: ``model``, ``family``, ``dtype``, ``device``; ``texts`` (most texts), ``memory_mb`` (for
-the sums of the layers that are taken together). Inputs: ``manifest``, ``samples`` (prompt and
+Settings: `SumKeys`. Inputs: ``manifest``, ``samples`` (prompt and
 answer are read as one text). Output: ``moments``, which names the files of the layers beside it.
 Texts stream through; a job that was killed goes on where it was.
 """
@@ -10,13 +9,13 @@ import logging
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from caploc.experiments.reliability.settings import SumKeys
 from caploc.files import store
 from caploc.forward.processor import use_processor
 from caploc.forward.samples import model_of
@@ -42,15 +41,15 @@ def run(job: Job) -> None:
         DataError: no text.
     """
     use_processor(job.threads)
-    spec = job.spec
-    lm = model_of(job.input("manifest"), spec)
+    told = job.told(SumKeys)
+    lm = model_of(job.input("manifest"), job.spec)
     output = job.outputs["moments"]
-    at_once = max(1, spec["memory_mb"] * 1_000_000 // (8 * lm.n_neurons**2))
+    at_once = max(1, told.memory_mb * 1_000_000 // (8 * lm.n_neurons**2))
     files: dict[str, str] = {}
     with partial_work(job) as partial:
         for first in range(0, lm.n_layers, at_once):
             group = list(range(first, min(first + at_once, lm.n_layers)))
-            moments = _summed(lm, job.inputs["samples"], group, partial, spec)
+            moments = _summed(lm, job.inputs["samples"], group, partial, told.texts)
             for layer in group:
                 file = _file_of(output, layer)
                 with store.atomic_path(file) as path:
@@ -82,14 +81,14 @@ def _file_of(output: Path, layer: int) -> Path:
 
 
 def _summed(
-    lm: LanguageModel, paths: list[Path], group: list[int], partial: Path, spec: dict[str, Any]
+    lm: LanguageModel, paths: list[Path], group: list[int], partial: Path, n_texts: int
 ) -> Moments:
     """Sums over all texts for some layers, from where an earlier attempt stopped."""
     state = partial / f"sums-{group[0]:04d}.safetensors"
     moments = _resumed(state, group) or Moments.empty(lm, group)
-    texts = islice(_texts(lm, paths), moments.n_texts, spec["texts"])
+    texts = islice(_texts(lm, paths), moments.n_texts, n_texts)
     chunks = iter(lambda: list(islice(texts, _EVERY)), [])
-    for chunk in tracked(chunks, -(-spec["texts"] // _EVERY), f"layers {group[0]}-{group[-1]}"):
+    for chunk in tracked(chunks, -(-n_texts // _EVERY), f"layers {group[0]}-{group[-1]}"):
         moments.add(lm, chunk)
         with store.atomic_path(state) as path:
             counts = {"n_tokens": str(moments.n_tokens), "n_texts": str(moments.n_texts)}

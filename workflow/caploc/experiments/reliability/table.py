@@ -2,8 +2,10 @@
 
 from caploc.files.tables import LAYER, TESTED, TEXT, Schema, texts
 
-__all__ = ["RELIABILITY"]
+__all__ = ["OVER_FACTS", "RELIABILITY"]
 
+OVER_FACTS = "bootstrap over facts, 95 %"
+"""What intervals of this table are called."""
 RELIABILITY: Schema = {
     **texts("model", "dataset", "locator", "rule", "control", "measure"),
     "layer": LAYER,
