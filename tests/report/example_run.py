@@ -16,10 +16,10 @@ import pyarrow as pa
 from caploc import plugins
 from caploc.experiments.agreement.table import AGREEMENT
 from caploc.files import store, tables
+from caploc.files.base_tables import BASE, COMPLETENESS, NEURONS, SAMPLES
 from caploc.jobs.digests import file_digest
 from caploc.jobs.job import Job
 from caploc.report.registry import parts
-from caploc.stages.table import BASE, COMPLETENESS, NEURONS, SAMPLES
 
 LAYERS, WIDTH = 4, 256
 CURVE = (1, 2, 5, 10, 20, 50, 100, 200)

@@ -14,9 +14,14 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["KINDS", "common", "crossed_sets"]
+__all__ = ["KINDS", "common", "crossed_name", "crossed_sets"]
 
 KINDS = ("own", "equal", "own-distinct", "equal-distinct")
+
+
+def crossed_name(mask: str, kind: str) -> str:
+    """Name, in the place of a mask id, of its sets of a kind."""
+    return mask if kind == "own" else f"{mask}.{kind}"
 
 
 def common(located: Mapping[str, NDArray[np.float64]]) -> NDArray[np.bool_]:

@@ -5,10 +5,10 @@ from typing import Any
 
 import polars as pl
 
+from caploc.files.base_tables import SAMPLES
 from caploc.report.inputs import Inputs
 from caploc.report.numbers import matching
 from caploc.report.settings import flat
-from caploc.stages.table import SAMPLES
 
 __all__ = ["CONTENTS", "ORDER", "TABLES", "section"]
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import polars as pl
 
+from caploc.files.base_tables import BASE
 from caploc.report import charts
 from caploc.report.findings import Finding
 from caploc.report.formatting import count, joined, percent, percent_span
@@ -11,7 +12,6 @@ from caploc.report.inputs import Inputs
 from caploc.report.numbers import matching, number, row
 from caploc.report.svg import Drawing, Panel, inline_svg
 from caploc.report.views import View
-from caploc.stages.table import BASE
 
 __all__ = ["CONTENTS", "ORDER", "TABLES", "findings", "section"]
 

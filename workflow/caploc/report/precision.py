@@ -4,12 +4,12 @@ from typing import Any
 
 import polars as pl
 
+from caploc.files.base_tables import COMPLETENESS
 from caploc.report.findings import Finding, Tile
 from caploc.report.formatting import Number, percent
 from caploc.report.inputs import Inputs
 from caploc.report.numbers import matching, number
 from caploc.report.views import View, views
-from caploc.stages.table import COMPLETENESS
 
 __all__ = ["CONTENTS", "ORDER", "TABLES", "findings", "section", "tiles"]
 

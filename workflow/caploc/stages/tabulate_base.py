@@ -3,9 +3,9 @@
 import polars as pl
 
 from caploc.files import store, tables
+from caploc.files.base_tables import BASE
 from caploc.jobs.job import Job
 from caploc.measures.summaries import WILSON, shares
-from caploc.stages.table import BASE
 
 __all__ = ["run"]
 

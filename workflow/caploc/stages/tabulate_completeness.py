@@ -3,9 +3,9 @@
 import polars as pl
 
 from caploc.files import store, tables
+from caploc.files.base_tables import COMPLETENESS
 from caploc.files.shards import COMPLETENESS as METRICS
 from caploc.jobs.job import Job
-from caploc.stages.table import COMPLETENESS
 
 __all__ = ["run"]
 

@@ -3,8 +3,8 @@
 import polars as pl
 
 from caploc.files import store, tables
+from caploc.files.base_tables import NEURONS
 from caploc.jobs.job import Job
-from caploc.stages.table import NEURONS
 
 __all__ = ["run"]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import polars as pl
 
 from caploc.files import store, tables
+from caploc.files.base_tables import SAMPLES
 from caploc.jobs.job import Job
-from caploc.stages.table import SAMPLES
 
 __all__ = ["run"]
 

@@ -24,11 +24,11 @@ from caploc.experiments.agreement._report_numbers import (
     rows,
 )
 from caploc.experiments.agreement.table import AGREEMENT
+from caploc.files.base_tables import NEURONS
 from caploc.report.formatting import Number
 from caploc.report.inputs import Inputs, Task
 from caploc.report.palette import SERIES, SHARING
 from caploc.report.views import View, views
-from caploc.stages.table import NEURONS
 
 __all__ = ["CONTENTS", "ORDER", "TABLES", "findings", "lead", "section", "tiles"]
 

@@ -22,7 +22,7 @@ from caploc.interventions.slices import Slices
 from caploc.jobs.progress import tracked
 from caploc.models.language_model import LanguageModel
 
-__all__ = ["ANSWERS", "Bench", "Variant", "answer_rows", "crossed_name", "runs_of"]
+__all__ = ["ANSWERS", "Bench", "Variant", "answer_rows", "runs_of"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -139,11 +139,6 @@ class Bench:
             yield trained
         finally:
             trained.restore()
-
-
-def crossed_name(mask: str, kind: str) -> str:
-    """Name, in the place of a mask id, of a set of `caploc.measures.crossed_sets`."""
-    return mask if kind == "own" else f"{mask}.{kind}"
 
 
 def runs_of(kind: str, told: EnhanceTask) -> Sequence[int]:

@@ -28,7 +28,6 @@ from caploc.experiments.enhancement._runs import (
     Bench,
     Variant,
     answer_rows,
-    crossed_name,
     runs_of,
 )
 from caploc.experiments.enhancement.settings import EnhanceTask
@@ -41,7 +40,7 @@ from caploc.interventions.scale import scaled
 from caploc.interventions.slices import Slices
 from caploc.jobs.digests import canonical_json, weights_digest
 from caploc.jobs.job import Job
-from caploc.measures.crossed_sets import crossed_sets
+from caploc.measures.crossed_sets import crossed_name, crossed_sets
 from caploc.models.language_model import LanguageModel
 
 __all__ = ["run"]

@@ -24,11 +24,11 @@ from caploc.experiments.enhancement._estimates import (
     estimated,
     read_enhanced,
 )
-from caploc.experiments.enhancement._runs import crossed_name
 from caploc.experiments.enhancement.settings import TabulateCrossEnhancement
 from caploc.experiments.enhancement.table import CROSS_ENHANCEMENT
 from caploc.files.tables import gathered, write
 from caploc.jobs.job import Job
+from caploc.measures.crossed_sets import crossed_name
 from caploc.measures.statistics import resampled_means
 from caploc.measures.summaries import exact, missing
 from caploc.samples.capabilities import capabilities
