@@ -19,6 +19,11 @@ __all__ = ["KINDS", "common", "crossed_name", "crossed_sets"]
 KINDS = ("own", "equal", "own-distinct", "equal-distinct")
 
 
+def crossed_name(mask: str, kind: str) -> str:
+    """Name, in the place of a mask id, of its sets of a kind."""
+    return mask if kind == "own" else f"{mask}.{kind}"
+
+
 def common(located: Mapping[str, NDArray[np.float64]]) -> NDArray[np.bool_]:
     """Neurons in every set that is not empty.
 
