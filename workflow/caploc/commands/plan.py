@@ -16,9 +16,8 @@ from typing import Any
 
 from caploc.config import check
 from caploc.estimate.devices import DEVICES, Device, device_named
-from caploc.estimate.run import of_plan
+from caploc.estimate.passes import Stage, of_plan
 from caploc.estimate.whole import Lever, levers, measured, stages
-from caploc.estimate.work import Stage
 from caploc.jobs.run import Run as Plan
 from caploc.records import DataError
 
@@ -102,14 +101,14 @@ def _lines(
             lines.append(_row(_cells(stage, seconds[stage.name])))
     if small:
         rest = Stage(
-            f"{len(small)} small stages", sum(s.jobs for s in small), (), None,
-            max(s.host for s in small), sum(s.disk for s in small),
+            f"{len(small)} small stages", sum(s.jobs for s in small),
+            disk=sum(s.disk for s in small),
         )  # fmt: skip
         lines.append(_row(_cells(rest, sum(seconds[s.name] for s in small))))
     accelerator = max(s.accelerator or 0.0 for s in found)
     host, disk = max(s.host for s in found), sum(s.disk for s in found)
     scratch = max(s.scratch for s in found)
-    operations = sum(s.operations for s in found)
+    operations = sum(s.work.operations for s in found)
     lines.append(_row(("all", str(sum(s.jobs for s in found)), f"{operations:.2g}", _hours(total),
                        _gib(accelerator), _gib(host), _gib(disk), _gib(scratch))))  # fmt: skip
     worst = max(found, key=lambda stage: seconds[stage.name])
@@ -144,7 +143,7 @@ def _warnings(found: list[Stage], device: Device, accelerator: float) -> list[st
 
 
 def _cells(stage: Stage, seconds: float) -> tuple[str, ...]:
-    operations = f"{stage.operations:.2g}" if stage.operations else ""
+    operations = f"{stage.work.operations:.2g}" if stage.work.operations else ""
     return (stage.name, str(stage.jobs), operations, _hours(seconds),
             _gib(stage.accelerator or 0.0), _gib(stage.host), _gib(stage.disk),
             _gib(stage.scratch))  # fmt: skip
@@ -178,7 +177,7 @@ def _as_json(plan: Plan, found: list[Stage], device: Device, saving: list[Lever]
         },
         "stages": [
             {
-                "name": s.name, "jobs": s.jobs, "operations": s.operations,
+                "name": s.name, "jobs": s.jobs, "operations": s.work.operations,
                 "seconds": s.seconds(device), "measured": s.measured is not None,
                 "accelerator_bytes": s.accelerator,
                 "host_bytes": s.host, "disk_bytes": s.disk, "scratch_bytes": s.scratch,

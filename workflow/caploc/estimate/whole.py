@@ -12,9 +12,7 @@ from typing import Any
 
 from caploc import plugins
 from caploc.estimate.devices import Device
-from caploc.estimate.passes import numbers
-from caploc.estimate.run import of_plan
-from caploc.estimate.work import Stage
+from caploc.estimate.passes import Stage, numbers, of_plan
 from caploc.jobs.run import Run as Plan
 
 __all__ = ["Lever", "levers", "measured", "stages"]
