@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from caploc import locator_settings, plugins, signatures
+from caploc import locator_settings, plugins
 from caploc.config import check
 from caploc.records import DataError
 from caploc.settings import plain, read, schema_of
@@ -115,18 +115,19 @@ def test_nothing_is_imported():
 
 @pytest.fixture
 def written(tmp_path, monkeypatch):
-    """Text of a plug-in `new` of the kind `made`."""
+    """Text of a locator `new`."""
+    known = (locator_settings._text, locator_settings.settings_class)
 
     def write(text):
-        (tmp_path / "made").mkdir()
-        (tmp_path / "made" / "new.py").write_text(text)
+        (tmp_path / "locators").mkdir()
+        (tmp_path / "locators" / "new.py").write_text(text)
         monkeypatch.setattr(plugins, "module_name", lambda kind, name: f"caploc.{kind}.{name}")
-        monkeypatch.setattr(signatures, "__file__", str(tmp_path / "signatures.py"))
-        for function in (signatures._tree, signatures._functions, signatures.settings_class):
+        monkeypatch.setattr(locator_settings, "__file__", str(tmp_path / "locator_settings.py"))
+        for function in known:
             function.cache_clear()
 
     yield write
-    for function in (signatures._tree, signatures._functions, signatures.settings_class):
+    for function in known:
         function.cache_clear()
 
 
@@ -143,7 +144,7 @@ def locate(lm, samples, *, n: Count, share: Share = 1 / 4, seed: int = 0, plain=
     """
 def located(result, *, n: int = 3, names: tuple[str, ...] = ("a",)): ...
 ''')
-    kind = signatures.settings_class("made", "new", ("locate", "missing", "located"))
+    kind = locator_settings.settings_class("new", ("locate", "missing", "located"))
     schema = schema_of(kind)
     assert schema["description"] == "New one." and schema["required"] == ["n"]
     assert list(schema["properties"]) == ["n", "share", "plain", "names"]
@@ -164,5 +165,5 @@ def located(result, *, n: int = 3, names: tuple[str, ...] = ("a",)): ...
 def test_a_text_that_cannot_be_understood(written, text, message):
     written(text)
     with pytest.raises(DataError) as error:
-        signatures.settings_class("made", "new", ("locate",))
+        locator_settings.settings_class("new", ("locate",))
     assert message in str(error.value)

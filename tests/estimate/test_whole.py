@@ -9,7 +9,7 @@ import yaml
 
 from caploc.config import check
 from caploc.estimate.devices import DEVICES, device_named
-from caploc.estimate.run import of_plan
+from caploc.estimate.passes import of_plan
 from caploc.estimate.whole import levers, measured, stages
 from caploc.jobs.run import Run
 from caploc.records import DataError
@@ -17,7 +17,9 @@ from caploc.records import DataError
 REPOSITORY = Path(__file__).resolve().parents[2]
 GOLDEN = REPOSITORY / "tests/workflow/golden"
 NAMES = sorted(
-    p.stem for p in (REPOSITORY / "config").glob("*.yaml") if (GOLDEN / f"{p.stem}.txt").is_file()
+    path.stem
+    for path in GOLDEN.glob("*.txt")
+    if (REPOSITORY / f"config/{path.stem}.yaml").is_file()
 )
 
 
@@ -64,9 +66,9 @@ def test_time_goes_with_what_is_asked_for():
     config["methods"]["cnl"]["steps"] = 9
     config["experiments"]["cross_erasure"]["samples"] = 200
     after = {s.name: s for s in stages(Run(config))}
-    ratio = after["attribute_shard"].operations / before["attribute_shard"].operations
+    ratio = after["attribute_shard"].work.operations / before["attribute_shard"].work.operations
     assert 0.45 < ratio < 0.55
-    ratio = after["cross_erase"].operations / before["cross_erase"].operations
+    ratio = after["cross_erase"].work.operations / before["cross_erase"].work.operations
     assert ratio == pytest.approx(2, rel=0.01)
     assert after["enhance_task"] == before["enhance_task"]
     assert before["enhance_task"].seconds(h100) < before["enhance_task"].seconds(DEVICES["l40s"])
@@ -128,7 +130,7 @@ def test_a_budget_of_memory_bounds_scoring():
     )
     (run,) = of_plan(plan)
     assert bounded.accelerator == run.weights + 2**30 < free.accelerator
-    assert bounded.operations == free.operations
+    assert bounded.work.operations == free.work.operations
 
 
 def test_a_model_without_a_shape():
@@ -160,3 +162,13 @@ def test_the_recorded_comparison_is_within_the_bounds():
         assert 1 / 1.5 <= run["time_ratio"] <= 1.5, name
         assert 1 / 1.2 <= run["memory_ratio"] <= 1.2, name
         assert 1 / 1.2 <= run.get("disk_ratio", 1) <= 1.2, name
+
+
+def test_a_cap_on_scored_answer_tokens_counts():
+    (run,) = of_plan(plan_of("llama2-7b"))
+    lengths, method = run.lengths["gsm8k"], run.config["methods"]["cnl"]
+    whole, capped = (
+        run.attribute(lengths, 1, method | {"max_answer_tokens": cap}).operations
+        for cap in (None, lengths.answer / 4)
+    )
+    assert 0.25 < capped / whole < 0.3

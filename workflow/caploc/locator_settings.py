@@ -1,16 +1,23 @@
 """Which locators there are for what, and which settings each of them takes.
 
-Everything is asked of the files in ``workflow/caploc/locators`` by their text (`signatures`); their
-contract stands in ``locators/__init__.py``.
+Everything is read from the text of the files in ``workflow/caploc/locators``, without importing
+them: a configuration is checked on every call of Snakemake, and a locator loads torch. A setting is
+a keyword-only parameter of a function of a locator. Its annotation is a type of `caploc.settings`
+or a plain one, its default is a literal, and its line under ``Args:`` says what it is; the rest of
+the contract stands in ``locators/__init__.py``.
 """
 
+import ast
 import inspect
+import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import field, make_dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-from caploc import plugins, signatures
-from caploc.settings import schema_of
+from caploc import plugins, settings
+from caploc.records import DataError
 
 __all__ = [
     "NEURON",
@@ -20,6 +27,7 @@ __all__ = [
     "of_tasks",
     "offers",
     "ranking",
+    "settings_class",
     "taken",
     "unit",
     "with_sections",
@@ -28,6 +36,24 @@ __all__ = [
 NEURON = "ffn neuron"
 _LOCATORS = "locators"
 _FACT = ("locate", "located", "refined")
+# Parameters that are never settings: the run gives them.
+_GIVEN = ("seed", "memory_mib")
+_NAMES = {name: getattr(settings, name) for name in settings.__all__} | {
+    name: getattr(typing, name) for name in ("Annotated", "Any", "Literal")
+}
+
+
+@cache
+def _text(name: str) -> tuple[str, dict[str, ast.FunctionDef]]:
+    """First line of what a locator says of itself, and its functions."""
+    path = Path(__file__).parent.joinpath(*plugins.module_name(_LOCATORS, name).split(".")[1:])
+    path = path.with_suffix(".py")
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        raise DataError(f"{path}, line {error.lineno}: {error.msg}; correct the file") from error
+    title = (ast.get_docstring(tree) or name).partition("\n")[0]
+    return title, {n.name: n for n in tree.body if isinstance(n, ast.FunctionDef)}
 
 
 def unit(name: str) -> str:
@@ -37,7 +63,7 @@ def unit(name: str) -> str:
 
 def offers(name: str, function: str) -> bool:
     """Does a locator define a function?"""
-    return function in signatures.functions(_LOCATORS, name)
+    return function in _text(name)[1]
 
 
 def of_tasks() -> list[str]:
@@ -64,17 +90,11 @@ def ranking() -> list[str]:
     return [name for name in of_facts() if unit(name) == NEURON or offers(name, "rank")]
 
 
-def taken(name: str, function: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of some settings that a function of a locator takes."""
-    known = signatures.parameters(_LOCATORS, name, function)
-    return {key: value for key, value in settings.items() if key in known}
-
-
-def _of_scores(name: str) -> tuple[str, ...]:
-    """Functions whose settings a score has: where `score` passes on others, those of `locate`."""
-    if not offers(name, "score"):
-        return ("locate",)
-    return ("score", "locate") if signatures.passes_on(_LOCATORS, name, "score") else ("score",)
+def taken(name: str, function: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of some settings that a function of a locator takes; none without it."""
+    node = _text(name)[1].get(function)
+    known = {argument.arg for argument in node.args.kwonlyargs} if node else set()
+    return {key: value for key, value in values.items() if key in known}
 
 
 def fitting(names: list[str], *, scores: bool, text: str) -> dict[str, Any]:
@@ -82,14 +102,17 @@ def fitting(names: list[str], *, scores: bool, text: str) -> dict[str, Any]:
 
     Args:
         names: locators to choose from.
-        scores: the settings are those of a score, not of `locate` alone.
+        scores: the settings are those of a score, not of `locate` alone; where `score` passes on
+            others (``**settings``), those of `locate` as well.
         text: description of the key ``locator``.
     """
     key = {"type": "string", "enum": names, "description": text}
     choices = []
     for name in names:
-        functions = _of_scores(name) if scores else ("locate",)
-        own = schema_of(signatures.settings_class(_LOCATORS, name, functions))
+        functions: tuple[str, ...] = ("locate",)
+        if scores and (score := _text(name)[1].get("score")):
+            functions = ("score",) if score.args.kwarg is None else ("score", "locate")
+        own = settings.schema_of(settings_class(name, functions))
         own["properties"] = {"locator": {}} | own["properties"]
         named = {"required": ["locator"], "properties": {"locator": {"const": name}}}
         choices.append({"if": named, "then": own})
@@ -99,23 +122,76 @@ def fitting(names: list[str], *, scores: bool, text: str) -> dict[str, Any]:
 
 
 def with_sections(
-    settings: type, names: Sequence[str] = (), functions: tuple[str, ...] = _FACT
+    kind: type, names: Sequence[str] = (), functions: tuple[str, ...] = _FACT
 ) -> type:
     """A settings class with a section for each of some locators, named like it.
 
     Args:
-        settings: the class.
+        kind: the class.
         names: of locators; none: of all locators of facts.
         functions: of the locators, whose settings stand in the sections.
     """
-    names = names or of_facts()
-    own = {name: signatures.settings_class(_LOCATORS, name, functions) for name in names}
-    found = make_dataclass(
-        settings.__name__,
-        [(name, kind, field(default_factory=kind)) for name, kind in own.items()],
-        bases=(settings,),
-        frozen=True,
-    )
-    lines = [f"    {name}: {(kind.__doc__ or '').splitlines()[0]}" for name, kind in own.items()]
-    found.__doc__ = "\n".join([inspect.cleandoc(settings.__doc__ or ""), *lines])
+    own = {name: settings_class(name, functions) for name in names or of_facts()}
+    sections = [(name, section, field(default_factory=section)) for name, section in own.items()]
+    found = make_dataclass(kind.__name__, sections, bases=(kind,), frozen=True)
+    lines = [f"    {name}: {_text(name)[0]}" for name in own]
+    found.__doc__ = "\n".join([inspect.cleandoc(kind.__doc__ or ""), *lines])
     return found
+
+
+@cache
+def settings_class(name: str, of: tuple[str, ...]) -> type:
+    """The settings of some functions of a locator as a frozen dataclass, see `caploc.settings`.
+
+    Args:
+        name: of the locator.
+        of: functions; of a setting that two of them take, the first says what it is. Those that
+            the locator does not define are passed over.
+
+    Raises:
+        DataError: no such locator, its file is no Python, or an annotation or default is not to be
+            understood alone.
+    """
+    title, functions = _text(name)
+    fields: dict[str, Any] = {}
+    lines: list[str] = []
+    for node in (functions[function] for function in of if function in functions):
+        told = settings.lines_under("Args:", ast.get_docstring(node) or "")
+        for argument, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
+            key = argument.arg
+            if key in _GIVEN or key in fields:
+                continue
+            where = f"locator {name!r}, parameter {key!r} of {node.name}"
+            hint = Any if argument.annotation is None else _value(argument.annotation, where)
+            fields[key] = (key, hint) + (
+                () if default is None else (field(default=_value(default, where)),)
+            )
+            lines.append(f"    {key}: {told.get(key, 'see the file')}")
+    # Fields without a default stand first, as a dataclass asks.
+    ordered = sorted(fields.values(), key=len)
+    found = make_dataclass(name.title().replace("_", ""), ordered, frozen=True)
+    found.__doc__ = "\n".join([title, "", "Attributes:", *lines])
+    return found
+
+
+def _value(node: ast.expr, where: str) -> Any:
+    """What an annotation or a default stands for: nothing is run but types put together."""
+    match node:
+        case ast.Name(id=name) if name in _NAMES:
+            return _NAMES[name]
+        case ast.Subscript(value=kind, slice=inner):
+            return _value(kind, where)[_value(inner, where)]
+        case ast.Tuple(elts=parts):
+            return tuple(_value(part, where) for part in parts)
+        case ast.BinOp(left=one, op=ast.BitOr(), right=other):
+            return _value(one, where) | _value(other, where)
+        case ast.Call(func=kind, args=[], keywords=words):
+            told = {word.arg: _value(word.value, where) for word in words if word.arg}
+            return _value(kind, where)(**told)
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        raise DataError(
+            f"{where}: {ast.unparse(node)} is not understood; expected literals, built-in types and "
+            f"{', '.join(sorted(_NAMES))}"
+        ) from None

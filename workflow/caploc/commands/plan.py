@@ -16,9 +16,8 @@ from typing import Any
 
 from caploc.config import check
 from caploc.estimate.devices import DEVICES, Device, device_named
-from caploc.estimate.run import of_plan
-from caploc.estimate.whole import Lever, levers, measured, stages
-from caploc.estimate.work import Stage
+from caploc.estimate.passes import Stage, of_plan
+from caploc.estimate.whole import Lever, levers, measured, stages, together
 from caploc.jobs.run import Run as Plan
 from caploc.records import DataError
 
@@ -92,67 +91,44 @@ def _lines(
 ) -> list[str]:
     """The table, then what it comes to."""
     seconds = {stage.name: stage.seconds(device) for stage in found}
-    total = sum(seconds.values())
-    lines = [f"{plan.settings['name']} on {device.name} ({device.source})", ""]
-    head = ("stage", "jobs", "operations", "hours", "GPU GiB", "RAM GiB", "disk GiB", "scratch GiB")
-    lines.append(_row(head))
+    total, worst = sum(seconds.values()), max(found, key=lambda stage: seconds[stage.name])
+
+    def row(stage: Stage, hours: float) -> str:
+        bytes_of = (stage.accelerator or 0.0, stage.host, stage.disk, stage.scratch)
+        operations = stage.work.operations
+        return _row(stage.name, stage.jobs, f"{operations:.2g}" if operations else "",
+                    _hours(hours), *map(_gib, bytes_of))  # fmt: skip
+
     small = [s for s in found if seconds[s.name] < 0.005 * total and s.accelerator is None]
-    for stage in found:
-        if stage not in small:
-            lines.append(_row(_cells(stage, seconds[stage.name])))
+    head = ("stage", "jobs", "operations", "hours", "GPU GiB", "RAM GiB", "disk GiB", "scratch GiB")
+    lines = [f"{plan.settings['name']} on {device.name} ({device.source})", "", _row(*head)]
+    lines += [row(stage, seconds[stage.name]) for stage in found if stage not in small]
     if small:
-        rest = Stage(
-            f"{len(small)} small stages", sum(s.jobs for s in small), (), None,
-            max(s.host for s in small), sum(s.disk for s in small),
-        )  # fmt: skip
-        lines.append(_row(_cells(rest, sum(seconds[s.name] for s in small))))
-    accelerator = max(s.accelerator or 0.0 for s in found)
-    host, disk = max(s.host for s in found), sum(s.disk for s in found)
-    scratch = max(s.scratch for s in found)
-    operations = sum(s.operations for s in found)
-    lines.append(_row(("all", str(sum(s.jobs for s in found)), f"{operations:.2g}", _hours(total),
-                       _gib(accelerator), _gib(host), _gib(disk), _gib(scratch))))  # fmt: skip
-    worst = max(found, key=lambda stage: seconds[stage.name])
-    share = seconds[worst.name] / total
-    lines += ["", f"{worst.name} takes {share:.0%} of the time."]
-    for key, old, new, left in saving:
-        lines.append(f"  {key}: {old} -> {new} leaves {left:.0%} of it")
+        rest = together(f"{len(small)} small stages", small)
+        lines.append(row(rest, sum(seconds[s.name] for s in small)))
+    everything = together("all", found)
+    lines += [row(everything, total), ""]
+    lines.append(f"{worst.name} takes {seconds[worst.name] / total:.0%} of the time.")
+    lines += [f"  {key}: {old} -> {new} leaves {left:.0%} of it" for key, old, new, left in saving]
     if at_once > 1:
-        jobs = sum(s.jobs for s in found if s.name == worst.name)
-        shortest = max(total / at_once, seconds[worst.name] / max(jobs, 1))
+        shortest = max(total / at_once, seconds[worst.name] / max(worst.jobs, 1))
         lines.append(f"{at_once} jobs at once: {_hours(shortest)} hours at best.")
-    lines += _warnings(found, device, accelerator)
-    known = sum(stage.measured is not None for stage in found)
-    if known:
+    if device.memory is not None and (everything.accelerator or 0) > device.memory:
+        large = [s.name for s in found if (s.accelerator or 0) > device.memory]
+        lines.append(
+            f"Does not fit {device.name} ({device.memory / _GIB:.0f} GiB): {', '.join(large)}. "
+            "Lower methods.*.batch_rows (neuron scores), batch_tokens and answered_rows (erasure), "
+            "leave out the arms rest and full (enhancement), or take a larger device."
+        )
+    if known := sum(stage.measured is not None for stage in found):
         lines.append(f"Hours of {known} stages are those of the run that was made already.")
     sources = {x.source for r in of_plan(plan) for x in r.lengths.values()}
     lines.append(f"Lengths of samples: {', '.join(sorted(sources))}. See docs/scaling.md.")
     return lines
 
 
-def _warnings(found: list[Stage], device: Device, accelerator: float) -> list[str]:
-    """What does not fit."""
-    if device.memory is None or accelerator <= device.memory:
-        return []
-    large = [s.name for s in found if (s.accelerator or 0) > device.memory]
-    room = f"{device.memory / _GIB:.0f} GiB"
-    return [
-        f"Does not fit {device.name} ({room}): {', '.join(large)}. Lower methods.*.batch_rows "
-        "(neuron scores), batch_tokens and answered_rows (erasure), leave out the arms rest and "
-        "full (enhancement), or take a larger device."
-    ]
-
-
-def _cells(stage: Stage, seconds: float) -> tuple[str, ...]:
-    operations = f"{stage.operations:.2g}" if stage.operations else ""
-    return (stage.name, str(stage.jobs), operations, _hours(seconds),
-            _gib(stage.accelerator or 0.0), _gib(stage.host), _gib(stage.disk),
-            _gib(stage.scratch))  # fmt: skip
-
-
-def _row(cells: tuple[str, ...]) -> str:
-    name, *numbers = cells
-    return f"{name:<24}" + "".join(f"{cell:>12}" for cell in numbers)
+def _row(name: str, *cells: object) -> str:
+    return f"{name:<24}" + "".join(f"{cell:>12}" for cell in cells)
 
 
 def _hours(seconds: float) -> str:
@@ -178,10 +154,10 @@ def _as_json(plan: Plan, found: list[Stage], device: Device, saving: list[Lever]
         },
         "stages": [
             {
-                "name": s.name, "jobs": s.jobs, "operations": s.operations,
+                "name": s.name, "jobs": s.jobs, "operations": s.work.operations,
                 "seconds": s.seconds(device), "measured": s.measured is not None,
-                "accelerator_bytes": s.accelerator,
-                "host_bytes": s.host, "disk_bytes": s.disk, "scratch_bytes": s.scratch,
+                "accelerator_bytes": s.accelerator, "host_bytes": s.host,
+                "disk_bytes": s.disk, "scratch_bytes": s.scratch,
             }
             for s in found
         ],

@@ -1,7 +1,7 @@
 """How long prompts and answers are, in tokens.
 
-In this order: the samples of the run where they are prepared already (with the model's tokenizer
-where it is on this disk), the key `tokens` of the task, a typical length of the plug-in, a guess.
+In this order: the samples of the run where they and the model's tokenizer are on this disk, the key
+`tokens` of the task, a typical length of the plug-in, a guess.
 
 Typical lengths of generated tasks are means over 400 samples in words and signs, which are the
 tokens of the models that the workflow trains. Those of hub data sets are estimates: mean characters
@@ -10,15 +10,12 @@ GoEmotions; CounterFact; TinyStories), over 4 characters a token of prose, 2.5 w
 signs are many. IMDB reviews are assumed to have 1,300 characters.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-__all__ = ["FACT", "GUESS", "TYPICAL", "Lengths", "measured", "tokenizer_of"]
-
-_CHARACTERS_A_TOKEN = 4.0
+__all__ = ["FACT", "GUESS", "TYPICAL", "Lengths", "measured"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,26 +26,16 @@ class Lengths:
         prompt: tokens.
         answer: tokens.
         source: where the numbers come from, for people.
-        answers: tokens of each answer, where they are known.
     """
 
     prompt: float
     answer: float
     source: str = "typical"
-    answers: tuple[int, ...] = ()
 
     @property
     def total(self) -> float:
         """Tokens of prompt and answer."""
         return self.prompt + self.answer
-
-    def scored(self, cap: int | None) -> float:
-        """Mean answer tokens that are scored when at most `cap` are."""
-        if cap is None:
-            return self.answer
-        if self.answers:
-            return mean(min(n, cap) for n in self.answers)
-        return min(self.answer, cap)
 
 
 TYPICAL: dict[str, Lengths] = {
@@ -75,37 +62,25 @@ FACT = Lengths(9, 1.5)
 GUESS = Lengths(100, 50, "guess")
 
 
-def measured(paths: Sequence[Path], tokenizer: Path | None) -> Lengths | None:
+def measured(paths: Sequence[Path], tokenizer: Path) -> Lengths | None:
     """Lengths of samples that are prepared; None where a file is not there.
 
     Args:
         paths: Parquet files of one task.
-        tokenizer: tokenizer.json of the model, or None.
+        tokenizer: tokenizer.json of the model.
     """
-    if not paths or not all(path.is_file() for path in paths):
+    if not paths or not all(path.is_file() for path in (*paths, tokenizer)):
         return None
-    import pyarrow.parquet as pq  # here, because most plans need none
-
-    tables = [pq.read_table(path, columns=["prompt", "answer"]) for path in paths]
-    prompts = [text for table in tables for text in table["prompt"].to_pylist()]
-    answers = [text for table in tables for text in table["answer"].to_pylist()]
-    if not prompts:
-        return None
-    if tokenizer is None or not tokenizer.is_file():
-        told, said = (mean(map(len, texts)) / _CHARACTERS_A_TOKEN for texts in (prompts, answers))
-        return Lengths(max(told, 1), max(said, 1), "characters of the run's samples")
+    import pyarrow as pa  # here, because most plans need none
+    import pyarrow.parquet as pq
     from tokenizers import Tokenizer
 
     known = Tokenizer.from_file(str(tokenizer))
-    read, wrote = (
-        [len(e.ids) for e in known.encode_batch(texts, add_special_tokens=False)]
-        for texts in (prompts, answers)
-    )
-    return Lengths(mean(read), mean(wrote), "the run's samples", tuple(wrote))
-
-
-def tokenizer_of(manifest: Path) -> Path | None:
-    """tokenizer.json of the model that a manifest describes."""
-    if not manifest.is_file():
+    table = pa.concat_tables(pq.read_table(path, columns=["prompt", "answer"]) for path in paths)
+    if not table.num_rows:
         return None
-    return manifest.parent / json.loads(manifest.read_text())["path"] / "tokenizer.json"
+    prompt, answer = (
+        mean(len(e.ids) for e in known.encode_batch(column.to_pylist(), add_special_tokens=False))
+        for column in table.columns
+    )
+    return Lengths(prompt, answer, "the run's samples")

@@ -1,41 +1,106 @@
-"""Work and memory of what many stages do: attribute, read, answer, train."""
+"""What a run's passes of a model cost: operations, calls of blocks, bytes; and the size of a job.
 
-from collections.abc import Sequence
+seconds = start-up x jobs + operations / rate + bytes read / bandwidth + calls x overhead
+memory  = process + weights + what the rows in flight leave behind, at most the budget
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
 from math import ceil
-from typing import Any, TypedDict
+from typing import Any
 
 from caploc.attribution.rules import path_rule
-from caploc.estimate.lengths import Lengths
-from caploc.estimate.run import Run
-from caploc.estimate.work import Kind, Stage, Work
+from caploc.estimate.devices import Device
+from caploc.estimate.lengths import GUESS, TYPICAL, Lengths, measured
+from caploc.estimate.shape import DecoderShape
+from caploc.jobs.run import SPLITS
+from caploc.jobs.run import Run as Plan
+from caploc.records import DataError
 
-__all__ = [
-    "SCORE_BYTES", "activations", "attributing", "attribution_memory", "cache_memory", "generating",
-    "memory", "numbers", "piece", "reading", "training",
-]  # fmt: skip
+__all__ = ["SCORE_BYTES", "Run", "Stage", "Work", "numbers", "of_plan"]
 
-_PROCESS = {"cpu": 440 * 2**20, "cuda": 3 * 2**30}
-"""A process that has loaded its libraries: measured on a processor, assumed with CUDA."""
 SCORE_BYTES = 0.87 * 4
 """Bytes of a stored score: float32, byte streams split, zstd (`aggregation.json`: 0.85 to 0.9)."""
+_BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
+_PROCESS = {False: 440 * 2**20, True: 3 * 2**30}
+"""A process that has loaded its libraries: measured on a processor, assumed with CUDA."""
 _NUMBERS = 150 * 2**20
-_LOGITS = {"cpu": 1 << 23, "cuda": 1 << 25}
-# `evaluation.generate`: an answer may be longer than the gold one.
-_SLACK_SHARE, _SLACK_TOKENS = 1.5, 8
+_TRAINED_VOCABULARY = 600
+"""Words of the models that the workflow trains, about; their tables are small either way."""
 _ADAPTIVE_POINTS = 24
 """Mean points of the rule `adaptive`, by the time it takes in the default run; wider models need
 fewer (a quarter of it at hidden 512, random weights)."""
-
-
-class Memory(TypedDict):
-    """Bytes of a job at most, on the accelerator and on the host."""
-
-    accelerator: float
-    host: float
-
-
 _BATCH_ROWS = 4096
 """Rows in flight where a locator has no such setting."""
+_TOKEN_CALLS = 5
+"""Calls of a block that generating a token is worth: padding, choosing and stopping beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is computed; works can be added, and repeated by a number.
+
+    Attributes:
+        operations: floating-point operations.
+        calls: calls of one block; a backward pass counts as two.
+        moved: bytes of weights, keys and values that the calls read.
+    """
+
+    operations: float = 0.0
+    calls: float = 0.0
+    moved: float = 0.0
+
+    def __add__(self, other: "Work") -> "Work":
+        """Both, one after the other."""
+        return Work(self.operations + other.operations, self.calls + other.calls,
+                    self.moved + other.moved)  # fmt: skip
+
+    def __mul__(self, times: float) -> "Work":
+        """The same, several times."""
+        return Work(self.operations * times, self.calls * times, self.moved * times)
+
+    def seconds(self, device: Device) -> float:
+        """Time on one device."""
+        busy = self.operations / device.rate + self.moved / device.bandwidth
+        return busy + self.calls * device.overhead
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """All jobs of one rule.
+
+    Attributes:
+        name: of the rule.
+        jobs: number.
+        work: of all jobs together.
+        accelerator: bytes there at most, or None where the stage needs no model.
+        host: bytes of memory at most.
+        disk: bytes that stay.
+        scratch: further bytes of disk while it runs.
+        measured: seconds that all its jobs took in an earlier run, where that is known.
+    """
+
+    name: str
+    jobs: int
+    work: Work = Work()
+    accelerator: float | None = None
+    host: float = _NUMBERS
+    disk: float = 0.0
+    scratch: float = 0.0
+    measured: float | None = None
+
+    def seconds(self, device: Device) -> float:
+        """Time of all jobs, one after another."""
+        if self.measured is not None:
+            return self.measured
+        start = device.start_up if self.accelerator is not None else device.start_up_numbers
+        return self.jobs * start + self.work.seconds(device)
+
+
+def numbers(name: str, jobs: int, disk: float = 0.0) -> Stage:
+    """A stage without a model, as its start-up: the rest is below 2 % of each run in `config`."""
+    return Stage(name, jobs, disk=disk)
 
 
 def _points(method: dict[str, Any]) -> tuple[int, bool]:
@@ -46,134 +111,188 @@ def _points(method: dict[str, Any]) -> tuple[int, bool]:
     return len(rule.scaled[0]), rule.weight_of_one is not None
 
 
-def piece(
-    run: Run, kind: Kind, operations: float, calls: float = 0.0, moved: float | None = None
-) -> Work:
-    """Work with the model of a run.
+@dataclass(frozen=True)
+class Run:
+    """A run with one of its models: what it asks for, and what passes of the model cost.
 
-    Args:
-        run: the model.
-        kind: see `Kind`.
-        operations: floating-point operations.
-        calls: of the whole model.
-        moved: bytes that a call reads; None for its weights.
+    Attributes:
+        plan: of the whole run.
+        model: id.
+        shape: of the model.
+        lengths: of every task, by id.
+        bytes: of a weight or activation.
+        cuda: whether the model is on an accelerator.
+        budget: bytes beside the weights that scoring may take, or None.
     """
-    weights = run.weights if moved is None else moved
-    return Work(kind, operations, calls, run.shape.layers, weights, run.shape.hidden)
+
+    plan: Plan
+    model: str
+    shape: DecoderShape
+    lengths: dict[str, Lengths]
+    bytes: int
+    cuda: bool
+    budget: float | None
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Checked configuration."""
+        return self.plan.config
+
+    @property
+    def tasks(self) -> list[str]:
+        """Ids of the tasks, without neutral text."""
+        return self.plan.settings["tasks"]
+
+    @property
+    def weights(self) -> float:
+        """Bytes of the model's weights in memory."""
+        return self.shape.parameters * self.bytes
+
+    @property
+    def activation(self) -> float:
+        """Bytes that one row leaves in one block for the way back."""
+        # Chosen by the peak of scoring a model of 8 layers, hidden 512 (`benchmarks/plan.py`).
+        per_neuron = 5 if self.shape.gated else 4
+        return (10 * self.shape.hidden + per_neuron * self.shape.ffn) * self.bytes
+
+    @property
+    def key_values(self) -> float:
+        """Bytes of keys and values of one token in all blocks."""
+        width = self.shape.hidden * self.shape.kv_heads / self.shape.heads
+        return 2 * width * self.shape.layers * self.bytes
+
+    def settings(self, experiment: str) -> dict[str, Any]:
+        """Of one experiment."""
+        return self.config["experiments"][experiment]
+
+    def has(self, experiment: str) -> bool:
+        """Whether the run does it."""
+        return experiment in self.plan.settings["experiments"]
+
+    def samples(self, task: str, split: str, most: int | None = None) -> int:
+        """Samples of a split, or the first `most` of them."""
+        n = self.config["tasks"][task.removesuffix(".shuffled")]["samples"][split]
+        return n if most is None else min(n, most)
+
+    def n_facts(self, sets: Iterable[str]) -> int:
+        """Facts of these sets."""
+        return sum(self.config["facts"][name]["n"] for name in sets)
+
+    def length(self, task: str) -> Lengths:
+        """Of a task or of its shuffled reference."""
+        return self.lengths[task.removesuffix(".shuffled")]
+
+    def work(self, operations: float, calls: float = 0.0) -> Work:
+        """So many operations in so many calls of the whole model."""
+        return Work(operations, calls * self.shape.layers, calls * self.weights)
+
+    def read(self, tokens: float, logits: float, batch_tokens: float) -> Work:
+        """Forward passes over so many tokens, with logits at some."""
+        return self.work(self.shape.forward(tokens, logits), max(tokens / batch_tokens, 1.0))
+
+    def attribute(self, lengths: Lengths, n: float, method: dict[str, Any]) -> Work:
+        """Neuron scores of n samples; without a path, one pass there and back."""
+        if "rule" not in method:
+            return self.read(3 * n * lengths.total, 3 * n * lengths.answer, 16 * lengths.total)
+        below, one = _points(method)
+        scored = min(lengths.answer, method.get("max_answer_tokens") or lengths.answer)
+        rows = n * scored * below * self.shape.layers
+        # Rows of layer l pass the blocks above it alone: half of them on average, there and back.
+        calls = 3 * max(rows / method.get("batch_rows", _BATCH_ROWS), 1.0)
+        operations = self.shape.attribution(lengths.prompt, lengths.answer, scored, below, one)
+        return self.work(n * operations, calls)
+
+    def generate(self, lengths: Lengths, n: float, batch: float) -> Work:
+        """Greedy answers of n prompts, so many at a time."""
+        limit = _limit(lengths)
+        steps = max(ceil(n / batch), 1) * limit
+        decode = self.work(self.shape.forward(n * limit, n * limit), steps)
+        kept = n * limit * (lengths.prompt + limit / 2) * self.key_values
+        decode += Work(0.0, (_TOKEN_CALLS - 1) * decode.calls, kept)
+        return self.read(n * lengths.prompt, n, batch * lengths.prompt) + decode
+
+    def train(self, lengths: Lengths, steps: float, batch: int, share: float) -> Work:
+        """Steps of training on batches of samples, of a share of the FFN's weights."""
+        tokens = steps * batch * lengths.total
+        forward = self.shape.forward(tokens, steps * batch * lengths.answer)
+        # AdamW: about 20 operations a value, bound by memory; counted as that many products.
+        values = (2 * tokens + 20 * steps) * share * self.shape.ffn_values
+        return self.work(2 * forward + values, 3 * steps)
+
+    def held(self, rows: float, blocks: float | None = None) -> float:
+        """Bytes that rows leave for the way back in so many blocks, or in all."""
+        return rows * self.activation * (self.shape.layers if blocks is None else blocks)
+
+    def scoring(self, lengths: Iterable[Lengths], method: dict[str, Any]) -> float:
+        """Bytes beside the weights while neurons are scored; the model's budget at most."""
+        if "rule" not in method:
+            return self.held(16 * max(one.total for one in lengths))
+        rows = min(
+            method.get("batch_rows", _BATCH_ROWS),
+            64 * max(x.answer for x in lengths) * _points(method)[0] * self.shape.layers,
+        )
+        found = self.held(rows, self.shape.layers / 2)
+        return found if self.budget is None else min(found, self.budget)
+
+    def cache(self, lengths: Iterable[Lengths], batch: float) -> float:
+        """Bytes of keys and values while so many prompts are answered together."""
+        return batch * max(x.prompt + _limit(x) for x in lengths) * self.key_values
+
+    def stage(
+        self, name: str, jobs: int, work: Work, beside: float = 0.0, on_host: float = 0.0,
+        disk: float = 0.0, scratch: float = 0.0,
+    ) -> Stage:  # fmt: skip
+        """A stage that runs the model.
+
+        Args:
+            name: of the rule.
+            jobs: number.
+            work: of all jobs together.
+            beside: bytes beside the weights, on the model's device.
+            on_host: further bytes of the host's memory.
+            disk: bytes that stay.
+            scratch: further bytes of disk while it runs.
+        """
+        # With CUDA, weights are read into the host's memory first.
+        host = _PROCESS[self.cuda] + self.weights + on_host + (0.0 if self.cuda else beside)
+        accelerator = self.weights + beside if self.cuda else 0.0
+        return Stage(name, jobs, work, accelerator, host, disk, scratch)
 
 
-def attributing(run: Run, lengths: Lengths, n: float, method: dict[str, Any]) -> Work:
-    """Neuron scores of n samples; without a path, one pass there and back."""
-    if "rule" not in method:
-        return reading(run, 3 * n * lengths.total, 3 * n * lengths.answer, 16 * lengths.total)
-    below, one = _points(method)
-    scored = lengths.scored(method.get("max_answer_tokens"))
-    operations = n * run.shape.attribution(lengths.prompt, lengths.answer, scored, below, one)
-    rows = n * scored * below * run.shape.layers
-    calls = max(rows / method.get("batch_rows", _BATCH_ROWS), 1.0)
-    # Rows of layer l pass the blocks above it alone: half of them on average, there and back.
-    return piece(run, "rows", operations, 3 * calls)
+def _limit(lengths: Lengths) -> float:
+    """Tokens that `evaluation.generate` allows: an answer may be longer than the gold one."""
+    return 1.5 * lengths.answer + 8
 
 
-def reading(run: Run, tokens: float, logits: float, batch_tokens: float) -> Work:
-    """Forward passes over so many tokens, with logits at some."""
-    calls = max(tokens / batch_tokens, 1.0)
-    operations = run.shape.forward(tokens, logits)
-    return piece(run, "passes", operations, calls)
+def of_plan(plan: Plan) -> list[Run]:
+    """A `Run` for each model.
 
-
-def generating(run: Run, lengths: Lengths, n: float, batch: float) -> list[Work]:
-    """Greedy answers of n prompts."""
-    limit = lengths.answer * _SLACK_SHARE + _SLACK_TOKENS
-    batches = max(ceil(n / batch), 1)
-    prefill = reading(run, n * lengths.prompt, n, batch * lengths.prompt)
-    operations = run.shape.forward(n * limit, n * limit)
-    cache = 2 * run.shape.layers * run.shape.hidden * run.shape.kv_heads / run.shape.heads
-    moved = run.weights + min(n, batch) * (lengths.prompt + limit / 2) * cache * run.bytes
-    decode = piece(run, "generation", operations, batches * limit, moved)
-    return [prefill, decode]
-
-
-def training(run: Run, lengths: Lengths, steps: float, batch: int, share: float) -> Work:
-    """Steps of training.
-
-    Args:
-        run: the model.
-        lengths: of the samples.
-        steps: optimiser steps.
-        batch: samples in a step.
-        share: of the FFN's weights that train.
+    Raises:
+        DataError: a model does not say its size.
     """
-    tokens = steps * batch * lengths.total
-    forward = run.shape.forward(tokens, steps * batch * lengths.answer)
-    gradients = 2 * tokens * share * run.shape.ffn_values
-    # AdamW: about 20 operations a value, bound by memory; counted as that many products.
-    update = 20 * steps * share * run.shape.ffn_values
-    return piece(run, "training", 2 * forward + gradients + update, 3 * steps)
+    return [_of_model(plan, model) for model in plan.settings["models"]]
 
 
-def activations(run: Run) -> float:
-    """Bytes that one row leaves in one block for the way back."""
-    # Chosen by the peak of scoring a model of 8 layers, hidden 512 (`benchmarks/plan.py`).
-    per_neuron = 5 if run.shape.gated else 4
-    return (10 * run.shape.hidden + per_neuron * run.shape.ffn) * run.bytes
-
-
-def _held(run: Run, rows: float) -> float:
-    """Bytes of rows that pass half of the blocks, there and back."""
-    return rows * activations(run) * run.shape.layers / 2
-
-
-def attribution_memory(run: Run, lengths: Sequence[Lengths], method: dict[str, Any]) -> float:
-    """Bytes beside the weights while neurons are scored; ``memory_mib`` of the model at most."""
-    if "rule" not in method:
-        return 16 * max(one.total for one in lengths) * activations(run) * run.shape.layers
-    below, _ = _points(method)
-    longest = max(one.scored(method.get("max_answer_tokens")) for one in lengths)
-    together = 64 * longest * below * run.shape.layers
-    rows = min(method.get("batch_rows", _BATCH_ROWS), together)
-    read = min(
-        max(4 * method.get("batch_rows", _BATCH_ROWS), 4096), 64 * max(one.total for one in lengths)
-    )
-    read = min(read, max(rows / (below * run.shape.layers), 1) * max(x.total for x in lengths))
-    keys = read * run.shape.layers * 2 * run.shape.hidden * run.bytes
-    found = _held(run, rows) + keys + 3 * 4 * _LOGITS[_place(run)]
-    budget = run.config["models"][run.model].get("memory_mib")
-    return found if budget is None else min(found, budget * 2**20)
-
-
-def cache_memory(run: Run, lengths: Sequence[Lengths], batch: float) -> float:
-    """Bytes of keys and values while so many prompts are answered together."""
-    longest = max(x.prompt + x.answer * _SLACK_SHARE + _SLACK_TOKENS for x in lengths)
-    width = run.shape.hidden * run.shape.kv_heads / run.shape.heads
-    return batch * longest * 2 * width * run.shape.layers * run.bytes
-
-
-def _place(run: Run) -> str:
-    """Cpu or cuda."""
-    return "cuda" if run.cuda else "cpu"
-
-
-def memory(run: Run, working: float) -> Memory:
-    """Memory of a job with the model: accelerator and host.
-
-    Args:
-        run: the model.
-        working: bytes beside the weights.
-    """
-    process = _PROCESS[_place(run)]
-    if run.cuda:
-        # Weights are read into the host's memory first.
-        return {"accelerator": run.weights + working, "host": process + run.weights}
-    return {"accelerator": 0.0, "host": process + run.weights + working}
-
-
-def numbers(name: str, jobs: int, disk: float = 0.0) -> Stage:
-    """A stage without a model, as its start-up: the rest is below 2 % of each run in `config`.
-
-    Args:
-        name: of the rule.
-        jobs: number.
-        disk: bytes that stay.
-    """
-    return Stage(name, jobs, (), None, _NUMBERS, disk)
+def _of_model(plan: Plan, model: str) -> Run:
+    entry = plan.config["models"][model]
+    manifest = plan.root / "models" / model / "manifest.json"
+    path = json.loads(manifest.read_text())["path"] if manifest.is_file() else ""
+    tokenizer = manifest.parent / path / "tokenizer.json"
+    shape = DecoderShape.of(entry, _TRAINED_VOCABULARY)
+    if shape is None:
+        raise DataError(
+            f"config models.{model}: its size is not known without loading it; add shape: "
+            "{layers: , hidden: , ffn: , heads: , kv_heads: , vocabulary: } (its config.json has "
+            "the numbers)"
+        )
+    lengths = {}
+    for task in plan.tasks:
+        files = [plan.root / "samples" / task / f"{split}.parquet" for split in SPLITS]
+        stated = plan.config["tasks"][task].get("tokens")
+        typical = TYPICAL.get(plan.config["tasks"][task]["plugin"], GUESS)
+        lengths[task] = measured(files, tokenizer) or (
+            Lengths(stated["prompt"], stated["answer"], "config") if stated else typical
+        )
+    budget = entry.get("memory_mib")
+    return Run(plan, model, shape, lengths, _BYTES[entry["dtype"]],
+               entry["device"].startswith("cuda"), budget and budget * 2**20)  # fmt: skip

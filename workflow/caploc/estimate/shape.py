@@ -91,10 +91,8 @@ class DecoderShape:
             below: path points below 1.
             one: whether the rule has the point 1.
         """
-        behind = below * self.layers * (self.layers - 1) / 2
-        rows = below * self.layers
-        if one:
-            behind, rows = behind + self.layers - 1, rows + 1
+        behind = below * self.layers * (self.layers - 1) / 2 + one * (self.layers - 1)
+        rows = below * self.layers + one
         per_token = 4 * self.block * behind + 4 * self.head * rows
         per_token += 4 * self.layers * self.hidden * self.ffn
         return scored * per_token + self.forward(prompt + answer - 1)

@@ -2,22 +2,21 @@
 
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from functools import cache
+from functools import cache, reduce
 from importlib import import_module
+from operator import getitem
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from caploc import plugins
 from caploc.estimate.devices import Device
-from caploc.estimate.passes import numbers
-from caploc.estimate.run import of_plan
-from caploc.estimate.work import Stage
+from caploc.estimate.passes import Stage, Work, numbers, of_plan
 from caploc.jobs.run import Run as Plan
 
-__all__ = ["Lever", "levers", "measured", "stages"]
+__all__ = ["Lever", "levers", "measured", "stages", "together"]
 
 # Once for the run, whatever the number of models.
 _ONCE = ("prepare_samples", "shuffle_answers", "check_splits", "prepare_facts", "prepare_pairs")
@@ -46,7 +45,7 @@ def stages(plan: Plan) -> list[Stage]:
             if stage.name not in found:
                 found[stage.name] = stage
             elif stage.name not in _ONCE:
-                found[stage.name] = _both(found[stage.name], stage)
+                found[stage.name] = together(stage.name, (found[stage.name], stage))
     for table in plan.tables:
         found[f"tabulate_{table}"] = numbers(f"tabulate_{table}", 1, disk=_TABLE)
     found["write_report"] = numbers("write_report", 1, disk=_REPORT)
@@ -84,17 +83,19 @@ def _cost_modules() -> tuple[ModuleType, ...]:
     )
 
 
-def _both(one: Stage, other: Stage) -> Stage:
-    """The jobs of two models."""
-    memory = [x.accelerator for x in (one, other) if x.accelerator is not None]
-    return replace(
-        one,
-        jobs=one.jobs + other.jobs,
-        work=one.work + other.work,
-        accelerator=max(memory) if memory else None,
-        host=max(one.host, other.host),
-        disk=one.disk + other.disk,
-        scratch=max(one.scratch, other.scratch),
+def together(name: str, found: Iterable[Stage]) -> Stage:
+    """Several stages, or one stage of several models, as one: jobs and disk add up."""
+    every = list(found)
+    known = [stage.measured for stage in every if stage.measured is not None]
+    return Stage(
+        name,
+        sum(stage.jobs for stage in every),
+        sum((stage.work for stage in every), Work()),
+        max((s.accelerator for s in every if s.accelerator is not None), default=None),
+        max(stage.host for stage in every),
+        sum(stage.disk for stage in every),
+        max(stage.scratch for stage in every),
+        sum(known) if len(known) == len(every) else None,
     )
 
 
@@ -107,9 +108,11 @@ def levers(plan: Plan, stage: str, device: Device, most: int = 3) -> list[Lever]
         device: on which it runs.
         most: how many to name.
     """
-    before = _seconds(plan, stage, device)
-    found = []
-    for key, old, new, config in _halved(plan):
+    before, found = _seconds(plan, stage, device), []
+    for key, old, new, changes in _halved(plan):
+        config = copy.deepcopy(plan.config)
+        for (*parents, last), value in changes.items():
+            reduce(getitem, parents, config)[last] = value
         left = _seconds(Plan(config), stage, device) / before if before else 1.0
         if left < 0.95:
             found.append((key, old, new, left))
@@ -120,50 +123,36 @@ def _seconds(plan: Plan, stage: str, device: Device) -> float:
     return sum(s.seconds(device) for s in stages(plan) if s.name == stage)
 
 
-def _halved(plan: Plan) -> Iterator[tuple[str, Any, Any, dict[str, Any]]]:
-    """(key, old value, new value, whole configuration) for every number worth halving."""
-    for path in _numbers(plan):
-        config = copy.deepcopy(plan.config)
-        *parents, last = path
-        inside = config
-        for key in parents:
-            inside = inside[key]
-        old = inside[last]
-        new = old[: -(-len(old) // 2)] if isinstance(old, list) else old // 2
-        if not new or new == old:
-            continue
-        inside[last] = new
-        yield ".".join(path), old, new, config
-    samples = {task: plan.config["tasks"][task]["samples"] for task in plan.settings["tasks"]}
-    for split in ("locate", "train", "test"):
-        config = copy.deepcopy(plan.config)
-        for task in samples:
-            config["tasks"][task]["samples"][split] //= 2
-        sizes = sorted({s[split] for s in samples.values()})
-        told = sizes[0] if len(sizes) == 1 else sizes
-        yield f"tasks.*.samples.{split}", told, "half", config
-    if plan.settings["shuffled"]:
-        config = copy.deepcopy(plan.config)
-        config["run"]["shuffled"] = False
-        yield "run.shuffled", True, False, config
-
-
-def _numbers(plan: Plan) -> Iterator[tuple[str, ...]]:
-    """Paths of all numbers, and lists of numbers, that stages may take time for."""
-    used = {name for e in plan.settings["experiments"]
-            for name in plan.config["experiments"][e].get("facts", ())}  # fmt: skip
-    roots = [("methods", name) for name in plan.settings["methods"]]
-    roots += [("experiments", name) for name in plan.settings["experiments"]]
+def _halved(plan: Plan) -> Iterator[tuple[str, Any, Any, dict[tuple[str, ...], Any]]]:
+    """(key, old value, new value, values by path) for every number worth halving."""
+    settings, config = plan.settings, plan.config
+    used = {
+        name for e in settings["experiments"] for name in config["experiments"][e].get("facts", ())
+    }
+    roots = [("methods", name) for name in settings["methods"]]
+    roots += [("experiments", name) for name in settings["experiments"]]
     roots += [("facts", name) for name in sorted(used)]
     for kind, name in roots:
-        yield from _paths(plan.config[kind][name], (kind, name))
+        for path, old in _numbers(config[kind][name], (kind, name)):
+            new = old[: -(-len(old) // 2)] if isinstance(old, list) else old // 2
+            if new and new != old:
+                yield ".".join(path), old, new, {path: new}
+    for split in ("locate", "train", "test"):
+        n = {task: config["tasks"][task]["samples"][split] for task in settings["tasks"]}
+        sizes = sorted(set(n.values()))
+        half: dict[tuple[str, ...], Any]
+        half = {("tasks", task, "samples", split): size // 2 for task, size in n.items()}
+        yield f"tasks.*.samples.{split}", sizes if sizes[1:] else sizes[0], "half", half
+    if settings["shuffled"]:
+        yield "run.shuffled", True, False, {("run", "shuffled"): False}
 
 
-def _paths(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def _numbers(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Paths and values of all numbers, and lists of numbers, that stages may take time for."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from _paths(inner, (*path, key))
+            yield from _numbers(inner, (*path, key))
     elif type(value) is int or (
         isinstance(value, list) and all(isinstance(x, int | float) for x in value)
     ):
-        yield path
+        yield path, value

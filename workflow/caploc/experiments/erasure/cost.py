@@ -1,16 +1,11 @@
 """Passes of erasure: sets of neurons that are silenced, times samples that are read."""
 
-from caploc.estimate.passes import (
-    activations,
-    cache_memory,
-    generating,
-    memory,
-    reading,
-)  # fmt: skip
-from caploc.estimate.run import Run
-from caploc.estimate.work import Stage
+from caploc.estimate.lengths import Lengths
+from caploc.estimate.passes import Run, Stage, Work
 
 __all__ = ["cost"]
+
+_WEIGHING_TOKENS = 2048
 
 
 def cost(run: Run) -> list[Stage]:
@@ -21,82 +16,64 @@ def cost(run: Run) -> list[Stage]:
     if run.has("erasure"):
         found.append(_erase(run))
     if run.has("cross_erasure"):
-        found.append(_cross_erase(run))
+        settings = run.settings("cross_erasure")
+        # Own and equally many; without the common neurons only where there are any.
+        sets = 1 + 2 * len(run.tasks) * (1 + settings["draws"])
+        work = sum((_read(run, task, sets, settings) for task in run.tasks), Work())
+        found.append(_silencing(run, "cross_erase", sets, settings, work))
     return found
 
 
 def _weigh(run: Run) -> Stage:
     """Three baselines: one reads forward, two read forward and back."""
-    settings = run.settings("erasure")
-    n = settings["weighing_samples"]
-    work = [
-        reading(run, 7 * run.samples(task, "locate", n) * run.length(task).total,
-                run.samples(task, "locate", n) * run.length(task).answer * 5, 2048)
-        for task in run.tasks
-    ]  # fmt: skip
+    work, n = Work(), run.settings("erasure")["weighing_samples"]
+    for task in run.tasks:
+        samples, lengths = run.samples(task, "locate", n), run.length(task)
+        work += run.read(
+            7 * samples * lengths.total, 5 * samples * lengths.answer, _WEIGHING_TOKENS
+        )
+    tokens = max(run.samples(t, "locate", n) * run.length(t).total for t in run.tasks)
     stored = (3 * len(run.tasks) + 1) * run.shape.neurons * 8
-    tokens = max(run.samples(task, "locate", n) * run.length(task).total for task in run.tasks)
-    working = min(tokens, 2048) * activations(run) * run.shape.layers
-    return Stage("weigh_neurons", 1, tuple(work), **memory(run, working), disk=stored)
-
-
-def _silenced(run: Run) -> tuple[int, int]:
-    """Sets of neurons that one job of `erase_neurons` silences, and those that answer."""
-    settings, masks = run.settings("erasure"), len(run.plan.settings["masks"])
-    few = settings["exploratory_draws"]
-    modes = [
-        m for m in settings["modes"] if m != "all" and (m != "mean" or run.plan.settings["neutral"])
-    ]
-    found = 1 + masks * (1 + 2 * few) + settings["draws"] + (masks - 1) * few
-    found += (len(modes) + 2) * (1 + few) + len(settings["locators"])
-    sized = "activation-size" in settings["locators"]
-    found += len(settings["dose"]) * (1 + settings["dose_draws"] + sized)
-    told = 1 + masks * (1 + min(settings["answered_draws"], few))
-    return found, told
+    return run.stage("weigh_neurons", 1, work, run.held(min(tokens, _WEIGHING_TOKENS)), disk=stored)
 
 
 def _erase(run: Run) -> Stage:
-    settings = run.settings("erasure")
-    sets, told = _silenced(run)
-    work, rows = [], 0
+    """Every set on every test sample; some of them answer, too, and read neutral text."""
+    settings, masks = run.settings("erasure"), len(run.plan.settings["masks"])
+    few, neutral = settings["exploratory_draws"], run.plan.settings["neutral"]
+    modes = [m for m in settings["modes"] if m != "all" and (m != "mean" or neutral)]
+    sets = 1 + masks * (1 + 2 * few) + settings["draws"] + (masks - 1) * few
+    sets += (len(modes) + 2) * (1 + few) + len(settings["locators"])
+    sized = "activation-size" in settings["locators"]
+    sets += len(settings["dose"]) * (1 + settings["dose_draws"] + sized)
+    told = 1 + masks * (1 + min(settings["answered_draws"], few))
+    work = Work()
     for task in run.tasks:
-        lengths, n = run.length(task), run.samples(task, "test", settings["samples"])
+        one, asked = run.length(task), told * run.samples(task, "test", settings["answered"])
         for shots in settings["shots"]:
-            tokens = (shots + 1) * lengths.total
-            work.append(reading(run, sets * n * tokens, sets * n * lengths.answer,
-                                settings["batch_tokens"]))  # fmt: skip
-            rows += sets * n
-            asked = run.samples(task, "test", settings["answered"]) * told
-            longer = type(lengths)(lengths.prompt + shots * lengths.total, lengths.answer)
-            work += generating(run, longer, asked, settings["answered_rows"])
-        if run.plan.settings["neutral"] is not None:
-            read = told * settings["samples"] * run.length(run.plan.settings["neutral"]).total
-            work.append(reading(run, read, read, settings["batch_tokens"]))
-    every = [run.length(task) for task in run.tasks]
+            work += _read(run, task, sets, settings, shots)
+            longer = Lengths(one.prompt + shots * one.total, one.answer)
+            work += run.generate(longer, asked, settings["answered_rows"])
+        if neutral is not None:
+            read = told * settings["samples"] * run.length(neutral).total
+            work += run.read(read, read, settings["batch_tokens"])
     together = min(settings["answered_rows"], told * settings["answered"])
-    working = max(
-        cache_memory(run, every, together),
-        settings["batch_tokens"] * activations(run),
-    )
-    grids = sets * run.shape.neurons  # one byte a neuron and set
-    needed = memory(run, working)
-    needed["host"] += grids
-    if run.cuda:
-        needed["accelerator"] += grids
-    return Stage("erase_neurons", len(run.tasks), tuple(work), **needed, disk=rows * 3.0)
+    cache = run.cache([run.length(task) for task in run.tasks], together)
+    return _silencing(run, "erase_neurons", sets, settings, work, len(settings["shots"]), cache)
 
 
-def _cross_erase(run: Run) -> Stage:
-    settings = run.settings("cross_erasure")
-    # Own and equally many; without the neurons that all have in common only where there are any.
-    sets = 1 + 2 * len(run.tasks) * (1 + settings["draws"])
-    work, rows = [], 0
-    for task in run.tasks:
-        n = run.samples(task, "test", settings["samples"])
-        lengths = run.length(task)
-        work.append(reading(run, sets * n * lengths.total, sets * n * lengths.answer,
-                            settings["batch_tokens"]))  # fmt: skip
-        rows += sets * n
-    needed = memory(run, settings["batch_tokens"] * activations(run))
-    needed["host"] += sets * run.shape.neurons
-    return Stage("cross_erase", len(run.tasks), tuple(work), **needed, disk=rows * 3.0)
+def _read(run: Run, task: str, sets: int, settings: dict, shots: int = 0) -> Work:
+    """Test samples of a task, behind examples, with each set silenced."""
+    lengths, rows = run.length(task), sets * run.samples(task, "test", settings["samples"])
+    tokens = rows * (shots + 1) * lengths.total
+    return run.read(tokens, rows * lengths.answer, settings["batch_tokens"])
+
+
+def _silencing(
+    run: Run, name: str, sets: int, settings: dict, work: Work, shots: int = 1, cache: float = 0.0
+) -> Stage:
+    """A stage that keeps all sets as grids of one byte a neuron, and a row for each answer."""
+    grids = sets * run.shape.neurons
+    beside = max(cache, run.held(settings["batch_tokens"], 1)) + grids
+    rows = sum(run.samples(task, "test", settings["samples"]) for task in run.tasks) * sets * shots
+    return run.stage(name, len(run.tasks), work, beside, disk=3.0 * rows)

@@ -1,8 +1,6 @@
 """What fidelity costs: no pass of a model, since located sets are compared on file."""
 
-from caploc.estimate.passes import numbers
-from caploc.estimate.run import Run
-from caploc.estimate.work import Stage
+from caploc.estimate.passes import Run, Stage, numbers
 
 __all__ = ["cost"]
 

@@ -2,15 +2,8 @@
 
 from math import ceil
 
-from caploc.estimate.passes import (
-    activations,
-    memory,
-    numbers,
-    piece,
-    reading,
-)  # fmt: skip
-from caploc.estimate.run import Run
-from caploc.estimate.work import Stage
+from caploc.estimate.lengths import FACT
+from caploc.estimate.passes import Run, Stage, Work, numbers
 
 __all__ = ["cost"]
 
@@ -19,24 +12,21 @@ _BATCH_TOKENS = 2048
 
 def cost(run: Run) -> list[Stage]:
     """Stages of reliability, where the run has it."""
-    return _reliability(run) if run.has("reliability") else []
-
-
-def _reliability(run: Run) -> list[Stage]:
+    if not run.has("reliability"):
+        return []
     settings, sets = run.settings("reliability"), run.settings("reliability")["facts"]
-    n, shape, fact = run.n_facts(sets), run.shape, run.fact
-    draws = settings["draws"] + 1
-    kn = reading(run, n * 2 * (1 + 2 * draws) * fact.total, n * 2 * draws, 64 * fact.total)
+    n, draws = run.n_facts(sets), settings["draws"] + 1
+    kn = run.read(n * 2 * (1 + 2 * draws) * FACT.total, n * 2 * draws, 64 * FACT.total)
     shares = [s for s in settings["circuit"]["shares"]
               if s in run.settings("fidelity")["circuit"]["shares"]]  # fmt: skip
     # Beside the products, every reader sums what the sources wrote: about as much again.
     alone = n * len(shares) * (1 + draws)
-    circuit = piece(run, "passes", 2 * shape.forward(alone * fact.total, alone), 2 * alone)
+    circuit = run.read(2 * alone * FACT.total, 2 * alone, FACT.total)
     return [
         _moments(run),
-        Stage("validate_kn", len(sets), (kn,), **memory(run, 0.0)),
-        Stage("validate_circuit", len(sets), (circuit,), **memory(run, 0.0)),
-        _edits(run, sets, n),
+        run.stage("validate_kn", len(sets), kn),
+        run.stage("validate_circuit", len(sets), circuit),
+        _edits(run, len(sets), n),
         numbers("measure_reliability", len(sets)),
         _ablations(run, sets, n),
         numbers("measure_ablation", len(sets)),
@@ -45,60 +35,49 @@ def _reliability(run: Run) -> list[Stage]:
 
 def _ablations(run: Run, sets: list[str], n: int) -> Stage:
     """The shared metric: sets of every budget on every fact and on neutral text."""
-    shared = run.settings("reliability")["shared"]
-    neutral = run.plan.settings["neutral"]
-    told = shared["texts"] * run.length(neutral).total if neutral else 0
-    budgets, fact = len(shared["budgets"]), run.fact
+    shared, neutral = run.settings("reliability")["shared"], run.plan.settings["neutral"]
+    told, budgets = (run.length(neutral).total if neutral else 0.0), len(shared["budgets"])
+    told *= shared["texts"]
     # Located: one set of each of four locators, per fact. Random: as many sets for each of their
     # three kinds of units, on all facts at once.
-    tokens = 4 * budgets * n * (fact.total + told)
-    tokens += 3 * budgets * shared["draws"] * (n * fact.total + told)
-    jobs = sum(
-        ceil(run.config["facts"][name]["n"] / run.settings("fidelity")["shard_size"])
-        for name in sets
-    )
-    work = reading(run, tokens, tokens / fact.total, _BATCH_TOKENS)
-    return Stage("ablate_units", jobs, (work,), **memory(run, 0.0), disk=n * 12 * budgets * 100)
+    tokens = 4 * n * (FACT.total + told) + 3 * shared["draws"] * (n * FACT.total + told)
+    shard = run.settings("fidelity")["shard_size"]
+    jobs = sum(ceil(run.n_facts([name]) / shard) for name in sets)
+    work = run.read(budgets * tokens, budgets * tokens / FACT.total, _BATCH_TOKENS)
+    return run.stage("ablate_units", jobs, work, disk=n * 12 * budgets * 100)
 
 
 def _moments(run: Run) -> Stage:
     """Second moments of keys, layer by layer, over neutral text."""
     rome, shape = run.settings("reliability")["rome"], run.shape
-    tasks = [run.plan.settings["neutral"]] if run.plan.settings["neutral"] else run.tasks
-    texts = [
-        (run.samples(task, split), run.length(task).total)
-        for task in tasks for split in ("locate", "train")
-    ]  # fmt: skip
-    n = sum(count for count, _ in texts)
-    share = min(1.0, rome["texts"] / n)
-    tokens = share * sum(count * length for count, length in texts)
-    at_once = min(max(1, rome["memory_mb"] * 1_000_000 // (8 * shape.ffn**2)), shape.layers)
-    rounds = ceil(shape.layers / at_once)
-    read = reading(run, rounds * tokens, 0, tokens / n)
-    products = piece(run, "passes", 2 * tokens * shape.layers * shape.ffn**2)
-    needed = memory(run, 0.0)
-    needed["host"] += at_once * 8 * shape.ffn**2
-    return Stage("sum_keys", 1, (read, products), **needed, disk=4 * shape.layers * shape.ffn**2)
+    neutral = run.plan.settings["neutral"]
+    tasks = [neutral] if neutral else run.tasks
+    texts = min(
+        rome["texts"], sum(run.samples(t, split) for t in tasks for split in ("locate", "train"))
+    )
+    length = sum(run.length(task).total for task in tasks) / len(tasks)
+    moment = 8 * shape.ffn**2
+    at_once = min(max(1, rome["memory_mb"] * 1_000_000 // moment), shape.layers)
+    read = run.read(ceil(shape.layers / at_once) * texts * length, 0, length)
+    products = Work(2 * texts * length * shape.layers * shape.ffn**2)
+    return run.stage("sum_keys", 1, read + products, on_host=at_once * moment,
+                     disk=shape.layers * moment / 2)  # fmt: skip
 
 
-def _edits(run: Run, sets: list[str], n: int) -> Stage:
-    rome, shape, fact = run.settings("reliability")["rome"], run.shape, run.fact
+def _edits(run: Run, jobs: int, n: int) -> Stage:
+    """Every layer of every fact: a value is searched, written, and questions are asked."""
+    rome, shape = run.settings("reliability")["rome"], run.shape
     prefixes = [length for number, length in rome["prefixes"] for _ in range(number)]
-    texts = fact.total * (1 + len(prefixes)) + sum(prefixes)
+    texts = FACT.total * (1 + len(prefixes)) + sum(prefixes)
     edits = n * shape.layers
     # Values: forward and back through the blocks above the edited one, half of them on average.
-    searched = shape.forward(edits * rome["steps"] * texts, edits * rome["steps"] * 2)
-    calls = 1.5 * rome["steps"] * edits / rome["batch_facts"]
-    search = piece(run, "training", searched, calls)
+    searched = edits * rome["steps"] * texts
+    work = run.read(searched, 2 * searched / texts, rome["batch_facts"] * texts / 1.5)
     asked = 2 * (1 + rome["paraphrases"] + rome["neighbours"])
-    ask = reading(run, edits * asked * fact.total, edits * asked * fact.answer, asked * fact.total)
-    work = [search, ask]
-    if rome["fluency_tokens"]:
-        told = edits * rome["fluency_tokens"]
-        work.append(piece(run, "generation", shape.forward(3 * told, 3 * told), told))
-    factor = piece(run, "passes", shape.layers * shape.ffn**3 / 3)
-    rows = rome["batch_facts"] * texts
-    working = rows * activations(run) * shape.layers + 8 * shape.ffn**2
-    needed = memory(run, working)
-    needed["host"] += 8 * shape.ffn**2
-    return Stage("edit_facts", len(sets), (*work, factor), **needed, disk=edits * 60)
+    work += run.read(edits * asked * FACT.total, edits * asked * FACT.answer, asked * FACT.total)
+    told = 3 * edits * rome["fluency_tokens"]
+    work += run.work(shape.forward(told, told), 5 * told / 3)
+    work += Work(shape.layers * shape.ffn**3 / 3)  # the second moments, factored
+    moment = 8 * shape.ffn**2
+    return run.stage("edit_facts", jobs, work, run.held(rome["batch_facts"] * texts) + moment,
+                     on_host=moment, disk=edits * 60)  # fmt: skip
