@@ -38,8 +38,10 @@ _LOCATORS = "locators"
 _FACT = ("locate", "located", "refined")
 # Parameters that are never settings: the run gives them.
 _GIVEN = ("seed", "memory_mib")
-_NAMES = {name: getattr(settings, name) for name in settings.__all__} | {
-    name: getattr(typing, name) for name in ("Annotated", "Any", "Literal")
+_NAMES: dict[str, Any] = {
+    **{name: getattr(settings, name) for name in settings.__all__},
+    **{name: getattr(typing, name) for name in ("Annotated", "Any", "Literal")},
+    **{kind.__name__: kind for kind in (bool, dict, float, int, list, str, tuple)},
 }
 
 
@@ -192,6 +194,6 @@ def _value(node: ast.expr, where: str) -> Any:
         return ast.literal_eval(node)
     except ValueError:
         raise DataError(
-            f"{where}: {ast.unparse(node)} is not understood; expected literals, built-in types and "
+            f"{where}: {ast.unparse(node)} is not understood; expected literals and "
             f"{', '.join(sorted(_NAMES))}"
         ) from None

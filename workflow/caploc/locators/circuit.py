@@ -89,7 +89,7 @@ def locate(
     steps: Count = 100,
     metric: Literal["log_probability", "logit_difference"] = "log_probability",
     batch_tokens: Count = 1024,
-    chunk_values: Count = 1 << 26,
+    chunk_values: Count = 67_108_864,
     seed: int = 0,
 ) -> list[EdgeAttribution | Dropped]:
     """Score every edge for each fact (EAP-IG).

@@ -73,8 +73,3 @@ def _largest(z: NDArray[np.float64], n: int) -> NDArray[np.bool_]:
     found = np.zeros(z.size, dtype=np.bool_)
     found[np.argsort(-z.reshape(-1), kind="stable")[:n]] = True
     return found.reshape(z.shape)
-
-
-def crossed_name(mask: str, kind: str) -> str:
-    """Name of a set in the place of a mask id."""
-    return mask if kind == "own" else f"{mask}.{kind}"
