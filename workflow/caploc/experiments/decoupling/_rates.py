@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from caploc.experiments.decoupling import _coincidence as rates
 from caploc.experiments.decoupling._coincidence import CELLS, EFFECTS, NAMES, Units
+from caploc.experiments.decoupling.settings import MeasureDecoupling
 from caploc.measures.means import default_curve
 from caploc.measures.statistics import bootstrap_mean
 from caploc.measures.summaries import exact, named, not_computed, of_estimates, ranged
@@ -38,27 +39,25 @@ def missing_rates(n: int, minimum: int) -> pl.DataFrame:
 
 
 def located_rates(
-    sets: Sets, per_layer: Sequence[int], *, draws: int, orders: int, seed: int
+    sets: Sets, per_layer: Sequence[int], told: MeasureDecoupling
 ) -> Iterator[pl.DataFrame]:
     """Rates of the sets of form 0, none of them empty, with what chance gives and the curve.
 
     Args:
         sets: per prompt (`NAMES`) the located units of every pair.
         per_layer: units in each layer.
-        draws: random sets in place of each located one, drawn from all units and by layer.
-        orders: random orders of the curve.
-        seed: of the draws, orders and intervals.
+        told: number of random sets, drawn from all units and by layer; of orders of the curve.
     """
     n, total = len(sets["10"]), sum(per_layer)
     by_part = sets["10"], sets["20"]
     for part, of_part in zip("12", by_part, strict=True):
         size = float(np.mean([len(units) for units in of_part]))
         yield exact(size, n, comparison=f"part {part}", metric="located_count", norm="size")
-        found = rates.curve(of_part, default_curve(n), orders, seed)
+        found = rates.curve(of_part, default_curve(n), told.orders, told.seed)
         points = pl.DataFrame({"n_sets": list(found), "value": list(found.values())})
         points = ranged(points.explode("value"), ["n_sets"], "value", "orders")
         points = named(points, comparison=f"C{part}{part}", metric="curve", norm="size")
-        yield named(points, n=n, n_draws=orders)
+        yield named(points, n=n, n_draws=told.orders)
     for rate, parts in _RATES.items():
         groups = [by_part[part] for part in parts]
         together = rates.compared(groups)
@@ -68,8 +67,8 @@ def located_rates(
         }
         counts = [rates.counts_by_layer(group, per_layer) for group in groups]
         chance = {"size": _expected(counts, per_layer)}
-        yield from _rate(rate, values, chance, n, seed)
-        drawn = _drawn(rate, groups, per_layer, draws, seed)
+        yield from _rate(rate, values, chance, n, told.seed)
+        drawn = _drawn(rate, groups, per_layer, told)
         n_sets = 2 if rate == "C12" else n
         yield named(drawn, comparison=rate, metric="coincidence", n_sets=n_sets)
 
@@ -104,20 +103,20 @@ def _expected(counts: Sequence[Counts], per_layer: Sequence[int]) -> dict[str, f
 
 
 def _drawn(
-    rate: str, groups: Sequence[Sequence[Units]], per_layer: Sequence[int], draws: int, seed: int
+    rate: str, groups: Sequence[Sequence[Units]], per_layer: Sequence[int], told: MeasureDecoupling
 ) -> pl.DataFrame:
     """The same rate of random sets of equal size."""
     values = []
     controls = ("random uniform", [sum(per_layer)]), ("random by layer", per_layer)
     for by_layer, (control, sizes) in enumerate(controls):
-        rng = np.random.default_rng([seed, *rate.encode(), by_layer])
-        for _ in range(draws):
+        rng = np.random.default_rng([told.seed, *rate.encode(), by_layer])
+        for _ in range(told.draws):
             drawn = [[rates.draw_like(units, sizes, rng) for units in group] for group in groups]
             found = [rates.coincidence(one) or 0.0 for one in rates.compared(drawn)]
             values.append((control, float(np.mean(found))))
     rows = pl.DataFrame(values, ["control", "value"], orient="row")
     rows = ranged(rows, ["control"], "value")
-    return named(rows, norm="size", n=len(groups[0]), n_draws=draws)
+    return named(rows, norm="size", n=len(groups[0]), n_draws=told.draws)
 
 
 def matched_effects(sets: Sets, per_layer: Sequence[int], seed: int) -> Iterator[pl.DataFrame]:

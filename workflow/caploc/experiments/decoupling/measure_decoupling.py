@@ -108,12 +108,8 @@ def _rates(
     sets: dict[str, list[Units]] = {
         name: [units.to_numpy() for units in located.filter(name=name)["units"]] for name in NAMES
     }
-    for frame in located_rates(
-        sets, per_layer, draws=told.draws, orders=told.orders, seed=told.seed
-    ):
-        yield named(frame, rule=rule)
-    for frame in matched_effects(sets, per_layer, told.seed):
-        yield named(frame, rule=rule)
+    rows = (*located_rates(sets, per_layer, told), *matched_effects(sets, per_layer, told.seed))
+    yield from (named(frame, rule=rule) for frame in rows)
     ids = set(chosen["pair_id"])
     for share in told.shares:
         for frame in top_rates(_scores(paths, ids), share, per_layer, told.seed):
@@ -125,12 +121,14 @@ def _scores(
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """(unit,) scores of both parts of each chosen pair, first form, in the order of the files."""
     columns = ["pair_id", "part", "scores"]
-    parts: dict[str, NDArray[np.float32]] = {}
+    held: dict[str, dict[str, NDArray[np.float32]]] = {}
     for path in paths:
         with store.open_parquet(path, columns) as file:
             for batch in file.iter_batches(1, columns=columns):
                 (scores,) = batch["scores"]
-                if scores.is_valid and batch["pair_id"][0].as_py() in chosen:
-                    parts[batch["part"][0].as_py()] = scores.values.to_numpy()
-                    if len(parts) == 2:
-                        yield parts.pop("1"), parts.pop("2")
+                pair, part = batch["pair_id"][0].as_py(), batch["part"][0].as_py()
+                if scores.is_valid and pair in chosen:
+                    held.setdefault(pair, {})[part] = scores.values.to_numpy()
+                    if len(held[pair]) == 2:
+                        parts = held.pop(pair)
+                        yield parts["1"], parts["2"]
