@@ -44,7 +44,7 @@ def test_a_small_share_still_plants_one_neuron():
 
 def test_file(tmp_path):
     layout = lay_out(3, 100, replace(PLANT, twice=["sums"], decoys=0.02), 0)
-    write_layout(tmp_path / "sets.parquet", layout, {"origin": {}})
+    write_layout(tmp_path / "sets.parquet", layout, {})
     found = read_layout(tmp_path / "sets.parquet")
     assert found.roles == layout.roles
     assert (found.owner == layout.owner).all()

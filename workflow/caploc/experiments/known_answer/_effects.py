@@ -53,16 +53,10 @@ def flips(planted: Grid, n_subsets: int, seed: int) -> tuple[list[Grid], NDArray
     if n_subsets < 2 or not len(where):
         raise ValueError(f"{n_subsets} subsets of {len(where)} neurons: expected 2 and 1 at least")
     silenced = np.random.default_rng(seed).integers(2, size=(n_subsets, len(where))).astype(bool)
-    grids = []
-    for row in silenced:
-        grid = np.zeros(planted.shape, dtype=np.bool_)
-        grid[tuple(where[row].T)] = True
-        grids.append(grid)
-        for layer, neuron in where:
-            flipped = grid.copy()
-            flipped[layer, neuron] ^= True
-            grids.append(flipped)
-    return grids, silenced
+    flipped = np.eye(len(where) + 1, len(where), k=-1, dtype=bool)
+    grids = np.zeros((n_subsets, len(where) + 1, *planted.shape), dtype=np.bool_)
+    grids[..., planted] = silenced[:, None] ^ flipped
+    return list(grids.reshape(-1, *planted.shape)), silenced
 
 
 def effects_of(logprob: NDArray[np.float64], silenced: NDArray[np.bool_]) -> Effects:

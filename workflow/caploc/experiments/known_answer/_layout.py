@@ -1,21 +1,24 @@
 """Which neurons of a planted model have which role: disjoint sets, drawn from a seed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
+import polars as pl
 from numpy.typing import NDArray
 
 from caploc.experiments.known_answer.settings import Plant
 from caploc.files import store
+from caploc.files.tables import COUNT, LAYER, Schema, gathered, texts, write_part
 from caploc.measures.random_sets import draw_by_layer
 from caploc.records import DataError
 
 __all__ = ["DECOYS", "Layout", "Role", "lay_out", "like", "read_layout", "write_layout"]
 
 Grid = NDArray[np.bool_]
+_SETS: Schema = {"layer": LAYER, "neuron": COUNT, **texts("kind", "capability")}
 DECOYS = ("shared", "loud", "cancelling", "negative")
 """Neurons that a locator of one capability should not return.
 
@@ -147,21 +150,16 @@ def like(layout: Layout, wanted: Grid, rng: np.random.Generator) -> Grid:
     return draw_by_layer(rest, counts, rng)
 
 
-def write_layout(path: Path, layout: Layout, metadata: dict[str, Any]) -> None:
+def write_layout(path: Path, layout: Layout, origin: Mapping[str, Any]) -> None:
     """One row for each neuron that has a role: layer, neuron, kind, capability."""
     layers, neurons = np.nonzero(layout.owner)
-    named = [layout.roles[i] for i in layout.owner[layers, neurons]]
-    table = pa.table(
-        {
-            "layer": pa.array(layers, pa.int16()),
-            "neuron": pa.array(neurons, pa.int32()),
-            "kind": pa.array([role.kind for role in named], pa.string()),
-            "capability": pa.array([role.capability for role in named], pa.string()),
-        }
-    )
+    roles = [(role.kind, role.capability) for role in layout.roles]
+    named = pl.DataFrame(roles, texts("kind", "capability"), orient="row")[
+        layout.owner[layers, neurons]
+    ]
+    table = gathered([named.with_columns(layer=layers, neuron=neurons)], _SETS)
     shape = dict(zip(("n_layers", "n_neurons"), layout.owner.shape, strict=True))
-    roles = [[role.kind, role.capability] for role in layout.roles]
-    store.write_table(table, path, metadata | shape | {"roles": roles})
+    write_part(table, path, origin, **shape, roles=roles)
 
 
 def read_layout(path: Path) -> Layout:
@@ -171,7 +169,7 @@ def read_layout(path: Path) -> Layout:
         DataError: a damaged file, or no file of planted sets.
     """
     metadata = store.read_metadata(path)
-    table = store.read_table(path, ["layer", "neuron", "kind", "capability"])
+    table = store.read_table(path, list(_SETS))
     try:
         roles = tuple(Role(*pair) for pair in metadata["roles"])
         owner = np.zeros((metadata["n_layers"], metadata["n_neurons"]), dtype=np.int16)

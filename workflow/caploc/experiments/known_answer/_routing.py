@@ -102,13 +102,11 @@ class _RoutedLinear(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, learns: Tensor, is_output: bool) -> Tensor:
+        ctx.kinds = (x.dtype, weight.dtype)
         # Autocast does not look inside a function of our own.
         if torch.is_autocast_enabled(x.device.type):
             kind = torch.get_autocast_dtype(x.device.type)
-            ctx.kinds = (x.dtype, weight.dtype)
             x, weight = x.to(kind), weight.to(kind)
-        else:
-            ctx.kinds = (x.dtype, weight.dtype)
         ctx.save_for_backward(x, weight, learns)
         ctx.is_output = is_output
         return x @ weight.T

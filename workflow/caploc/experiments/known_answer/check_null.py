@@ -14,15 +14,13 @@ from numpy.typing import NDArray
 
 from caploc.experiments.known_answer._layout import read_layout
 from caploc.experiments.known_answer._null import calibrate, own_minus_other
-from caploc.experiments.known_answer._planted import PLACE, right
+from caploc.experiments.known_answer._planted import PLACE, answered
 from caploc.experiments.known_answer._surgery import chance
 from caploc.experiments.known_answer.settings import CheckNull
 from caploc.experiments.known_answer.table import KNOWN_ANSWER, of_capability
 from caploc.files import tables
-from caploc.forward.likelihood import answer_likelihood
 from caploc.forward.processor import use_processor
 from caploc.forward.samples import Encoded, encoded, model_of, samples_of
-from caploc.forward.silencing import Erasure
 from caploc.jobs.job import Job
 from caploc.jobs.progress import tracked
 from caploc.locating import stacked
@@ -63,14 +61,8 @@ def run(job: Job) -> None:
 
 def falls(lm: LanguageModel, texts: Encoded, grids: list[Grid], tokens: int) -> NDArray[Any]:
     """(grid, sample) what silencing takes from the log-probability of the answer, in nat."""
-    nothing = np.zeros_like(grids[0])
-    found = np.zeros((len(grids) + 1, len(texts.samples)))
-    for samples, part in answer_likelihood(
-        lm, texts.prompts, texts.answers, [Erasure(g) for g in (nothing, *grids)],
-        batch_tokens=tokens,
-    ):  # fmt: skip
-        found[:, samples] = part.logprob
-    return found[0] - found[1:]
+    logprob, _ = answered(lm, texts, [np.zeros_like(grids[0]), *grids], tokens)
+    return logprob[0] - logprob[1:]
 
 
 def _calibration(lm: LanguageModel, test: Encoded, planted: Grid, told: CheckNull) -> pl.DataFrame:
@@ -120,8 +112,8 @@ def _control(
     """Agreement of halves, effect and own minus other; base accuracy says what they are worth."""
     mask, halves = _masks(lm, locate, told, np.random.default_rng([told.seed, 2]))
     n = len(test.samples)
-    (share,) = right(lm, test, [np.zeros_like(mask)])
-    base = wilson(round(share * n), n)
+    _, right = answered(lm, test, [np.zeros_like(mask)])
+    base = wilson(int(right.sum()), n)
     guess = chance([s.answer for s in test.samples])
     at_chance = "at chance: no capability" if base.low <= guess else ""
     own = falls(lm, test, [mask], told.batch_tokens)[0]

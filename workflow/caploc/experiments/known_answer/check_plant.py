@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caploc.experiments.known_answer._layout import DECOYS, Layout, like, read_layout
-from caploc.experiments.known_answer._planted import PLACE, right
+from caploc.experiments.known_answer._planted import PLACE, answered
 from caploc.experiments.known_answer._surgery import BASE, chance, judge_capability
 from caploc.experiments.known_answer.settings import CheckPlant
 from caploc.files import store
@@ -40,8 +40,8 @@ def run(job: Job) -> None:
     removed = _removed(layout, told.draws, told.seed)
     found: dict[str, dict[str, float]] = {name: {} for name in removed}
     for task, texts in tracked(tests.items(), len(tests), "surgery"):
-        shares = right(lm, texts, list(removed.values()))
-        for name, share in zip(removed, shares, strict=True):
+        _, right = answered(lm, texts, list(removed.values()))
+        for name, share in zip(removed, right.mean(axis=1).tolist(), strict=True):
             found[name][task] = share
     guesses = {task: chance([s.answer for s in texts.samples]) for task, texts in tests.items()}
     reasons = {}

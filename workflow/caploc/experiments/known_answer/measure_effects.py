@@ -11,17 +11,13 @@ from numpy.typing import NDArray
 
 from caploc.experiments.known_answer._effects import effects_of, flips
 from caploc.experiments.known_answer._layout import DECOYS, Layout, read_layout
-from caploc.experiments.known_answer._planted import PLACE
+from caploc.experiments.known_answer._planted import PLACE, answered
 from caploc.experiments.known_answer.settings import MeasureEffects
 from caploc.files import tables
 from caploc.files.tables import COUNT, LAYER, NUMBER, TEXT, Schema
-from caploc.forward.likelihood import answer_likelihood, sample_groups
 from caploc.forward.processor import use_processor
-from caploc.forward.samples import Encoded, encoded, model_of, samples_of
-from caploc.forward.silencing import Erasure
+from caploc.forward.samples import encoded, model_of, samples_of
 from caploc.jobs.job import Job
-from caploc.jobs.progress import tracked
-from caploc.models.language_model import LanguageModel
 
 __all__ = ["run"]
 
@@ -40,7 +36,8 @@ def run(job: Job) -> None:
     planted = layout.carrying(told.task)
     grids, silenced = flips(planted, told.subsets, told.seed)
     sets = _sets(layout, told.task)
-    logprob = _logprob(lm, texts, [*grids, *sets.values()], told.batch_tokens).mean(axis=1)
+    of_samples, _ = answered(lm, texts, [*grids, *sets.values()], told.batch_tokens, "effects")
+    logprob = of_samples.mean(axis=1)
     found = effects_of(logprob[: len(grids)], silenced)
     layers, neurons = np.nonzero(planted)
     kinds = np.where(layout.of("copy")[planted], "copy", "planted").tolist()
@@ -63,18 +60,3 @@ def _sets(layout: Layout, capability: str) -> dict[str, NDArray[np.bool_]]:
         if grid.any():
             sets[kind] = grid
     return sets
-
-
-def _logprob(
-    lm: LanguageModel, texts: Encoded, grids: list[NDArray[np.bool_]], batch_tokens: int
-) -> NDArray[np.float64]:
-    """(grid, sample) log-probability of the gold answers."""
-    found = np.zeros((len(grids), len(texts.samples)))
-    erasures = [Erasure(grid) for grid in grids]
-    groups = sample_groups(texts.prompts, texts.answers, len(grids), batch_tokens)
-    work = answer_likelihood(
-        lm, texts.prompts, texts.answers, erasures, batch_tokens=batch_tokens
-    )  # fmt: skip
-    for samples, part in tracked(work, len(groups), "effects"):
-        found[:, samples] = part.logprob
-    return found

@@ -93,7 +93,7 @@ def _write(job: Job, model: Any, tokenizer: Any, layout: Layout, steps: list[Ste
     """Write sets, loss and model and, last, its manifest."""
     told, loss = job.told(PlantModel), steps[-1].loss
     described = save_model(model, tokenizer, job.outputs["manifest"])
-    write_layout(job.outputs["sets"], layout, {"origin": job.origin()})
+    write_layout(job.outputs["sets"], layout, job.origin())
     table = pl.DataFrame({"step": range(1, len(steps) + 1), "loss": [s.loss for s in steps]}, _LOSS)
     tables.write_part(table, job.outputs["loss"], job.origin())
     _LOG.info("planted %s: %d steps, loss %.3f", told.plant, len(steps), loss)

@@ -8,8 +8,8 @@ from caploc.catalogues import Train
 from caploc.settings import ID, Count, Natural, Positive, Rule, Share
 
 __all__ = ["CheckNull", "CheckPlant", "Effects", "KnownAnswer", "MeasureEffects", "Nothing",
-           "OfPlant", "Plant", "PlantModel", "Plants", "RankPlant", "ScorePlant", "Surgery",
-           "WriteKnownAnswer"]  # fmt: skip
+           "OfCapability", "Plant", "PlantModel", "Plants", "RankPlant", "ScorePlant",
+           "Surgery"]  # fmt: skip
 
 Layers = Annotated[tuple[Natural, ...], Rule(minItems=1, uniqueItems=True)]
 
@@ -290,17 +290,6 @@ class CheckNull(OfCapability, Nothing):
 
     other: str
     batch_tokens: Count
-
-
-@dataclass(frozen=True, slots=True)
-class WriteKnownAnswer:
-    """What `write_known_answer` is told.
-
-    Attributes:
-        title: of the page
-    """
-
-    title: str
 
 
 SECTIONS = {"known_answer": KnownAnswer}

@@ -12,7 +12,8 @@ depends on nothing but the seed and these counts: it is one set for all facts an
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -51,25 +52,11 @@ ranking ended below the budget; `reason` says why a fact has no set."""
 NOT_LOCATED = "not located"
 NOTHING_RANKED = "no unit has a positive score"
 NOTHING_FITS = "the cheapest unit costs more than the budget"
+Key = tuple[int, str, str]
+"""Number of a fact among those of the shard, locator, budget."""
+Ids = NDArray[np.int64]
 _SETS = 64
 """Sets that are silenced in one call; bounds memory."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Fact:
-    """One fact with its sets.
-
-    Attributes:
-        index: number among the facts of the shard.
-        fact_id: of the fact.
-        sets: units by (locator, budget).
-        short: keys of sets whose ranking ended although a unit would still have fitted.
-    """
-
-    index: int
-    fact_id: str
-    sets: dict[tuple[str, str], NDArray[np.int64]]
-    short: set[tuple[str, str]]
 
 
 class _Bench:
@@ -125,17 +112,16 @@ def run(job: Job) -> None:
     neutral_texts = encoded(lm, samples_of(neutral[0], told.texts) if neutral else [])
     own = encoded(lm, [sample_of(row) for row in rows])
     bench = _Bench(lm, units, own, neutral_texts)
-    facts = [
-        _filled(units, ranked, i, sample.sample_id, budgets) for i, sample in enumerate(own.samples)
-    ]
-    found = [*_unfilled(facts, ranked, budgets), *_located(bench, facts)]
-    found += _random(bench, facts, told)
+    fact_ids = [sample.sample_id for sample in own.samples]
+    sets, short, found = _filled(units, ranked, fact_ids, budgets)
+    found += _located(bench, fact_ids, sets, short)
+    found += _random(bench, fact_ids, sets, told)
     tables.write_part(
         tables.gathered([pl.DataFrame(found, dict(OUTCOMES))], OUTCOMES), job.outputs["outcomes"],
         job.origin(), units=asdict(units), budgets=budgets, n_known=len(rows),
         n_texts=len(neutral_texts.samples), rankings=words(told.locators),
     )  # fmt: skip
-    _LOG.info("%d facts: %d sets silenced", len(facts), len(found))
+    _LOG.info("%d facts: %d sets silenced", len(fact_ids), len(found))
 
 
 def budget_name(share: float | str) -> str:
@@ -145,38 +131,34 @@ def budget_name(share: float | str) -> str:
 
 def _filled(
     units: Units,
-    ranked: Mapping[str, Mapping[str, NDArray[np.int64]]],
-    index: int,
-    fact_id: str,
+    ranked: Mapping[str, Mapping[str, Ids]],
+    fact_ids: Sequence[str],
     budgets: Mapping[str, int],
-) -> _Fact:
-    fact = _Fact(index, fact_id, {}, set())
-    for locator, of_facts in ranked.items():
-        for name, budget in budgets.items() if fact_id in of_facts else ():
-            ranking = of_facts[fact_id]
-            ids = fact.sets[locator, name] = units.fill(ranking, budget)
-            left = budget - units.cost(ids)
-            if len(ids) == len(ranking) and left >= units.cheapest(ranking):
-                fact.short.add((locator, name))
-    return fact
+) -> tuple[dict[Key, Ids], set[Key], list[dict[str, Any]]]:
+    """Units of each fact, locator and budget.
 
-
-def _unfilled(
-    facts: Sequence[_Fact], ranked: Mapping[str, Any], budgets: Mapping[str, int]
-) -> Iterator[dict[str, Any]]:
-    """Facts without a set: nothing was located, or nothing fits."""
-    for fact in facts:
-        for locator in ranked:
-            for name in budgets:
-                ids = fact.sets.get((locator, name))
-                if ids is None:
-                    reason = NOT_LOCATED
-                elif len(ids):
-                    continue
-                else:
-                    reason = NOTHING_FITS if len(ranked[locator][fact.fact_id]) else NOTHING_RANKED
-                row = {"fact_id": fact.fact_id, "locator": locator, "budget": name}
-                yield row | {"reason": reason}
+    Returns:
+        Sets of units; keys of those whose ranking ended although a unit would still have fitted;
+        rows of facts without a set: nothing was located, or nothing fits.
+    """
+    sets, short, without = {}, set(), []
+    for index, fact_id in enumerate(fact_ids):
+        for (locator, of_facts), (name, budget) in product(ranked.items(), budgets.items()):
+            key, ranking = (index, locator, name), of_facts.get(fact_id)
+            if ranking is None:
+                reason = NOT_LOCATED
+            elif len(ids := units.fill(ranking, budget)):
+                sets[key] = ids
+                left = budget - units.cost(ids)
+                if len(ids) == len(ranking) and left >= units.cheapest(ranking):
+                    short.add(key)
+                continue
+            else:
+                reason = NOTHING_FITS if len(ranking) else NOTHING_RANKED
+            without.append(
+                {"fact_id": fact_id, "locator": locator, "budget": name, "reason": reason}
+            )
+    return sets, short, without
 
 
 def _row(bench: _Bench, ids: NDArray[np.int64], **more: Any) -> dict[str, Any]:
@@ -185,34 +167,35 @@ def _row(bench: _Bench, ids: NDArray[np.int64], **more: Any) -> dict[str, Any]:
     return {"weights": bench.units.cost(ids), "reason": ""} | counts | more
 
 
-def _located(bench: _Bench, facts: Sequence[_Fact]) -> Iterator[dict[str, Any]]:
+def _located(
+    bench: _Bench, fact_ids: Sequence[str], sets: Mapping[Key, Ids], short: set[Key]
+) -> Iterator[dict[str, Any]]:
     """Every different set once, with the facts that have it: one ranking may serve all facts."""
-    owners: dict[tuple[int, ...], list[tuple[_Fact, tuple[str, str]]]] = defaultdict(list)
-    for fact in facts:
-        for name, ids in fact.sets.items():
-            if len(ids):
-                owners[tuple(sorted(ids.tolist()))].append((fact, name))
+    owners: dict[tuple[int, ...], list[Key]] = defaultdict(list)
+    for key, ids in sets.items():
+        owners[tuple(sorted(ids.tolist()))].append(key)
     by_facts: dict[tuple[int, ...], list[tuple[int, ...]]] = defaultdict(list)
     for units, owned in owners.items():
-        by_facts[tuple(sorted({fact.index for fact, _ in owned}))].append(units)
-    for indices, sets in tracked(by_facts.items(), len(by_facts), "located sets, by fact"):
-        own, neutral = bench.falls(sets, indices)
-        for units, falls, fluency in zip(sets, own, neutral, strict=True):
-            for fact, (locator, budget) in owners[units]:
+        by_facts[tuple(sorted({index for index, _, _ in owned}))].append(units)
+    for indices, some in tracked(by_facts.items(), len(by_facts), "located sets, by fact"):
+        own, neutral = bench.falls(some, indices)
+        for units, falls, fluency in zip(some, own, neutral, strict=True):
+            for key in owners[units]:
+                index, locator, budget = key
                 yield _row(
-                    bench, np.array(units), fact_id=fact.fact_id, locator=locator, budget=budget,
-                    logprob_fall=float(falls[indices.index(fact.index)]), fluency_fall=fluency,
-                    short=(locator, budget) in fact.short,
+                    bench, np.array(units), fact_id=fact_ids[index], locator=locator,
+                    budget=budget, logprob_fall=float(falls[indices.index(index)]),
+                    fluency_fall=fluency, short=key in short,
                 )  # fmt: skip
 
 
-def _random(bench: _Bench, facts: Sequence[_Fact], told: AblateUnits) -> Iterator[dict[str, Any]]:
+def _random(
+    bench: _Bench, fact_ids: Sequence[str], sets: Mapping[Key, Ids], told: AblateUnits
+) -> Iterator[dict[str, Any]]:
     """R draws for all counts that occur, on the facts whose located sets have these counts."""
     wanted: dict[Counts, set[int]] = defaultdict(set)
-    for fact in facts:
-        for ids in fact.sets.values():
-            if len(ids):
-                wanted[bench.units.counts(ids)].add(fact.index)
+    for (index, _, _), ids in sets.items():
+        wanted[bench.units.counts(ids)].add(index)
     for counts, indices in tracked(wanted.items(), len(wanted), "random sets, by counts"):
         chosen = sorted(indices)
         drawn = []
@@ -226,6 +209,6 @@ def _random(bench: _Bench, facts: Sequence[_Fact], told: AblateUnits) -> Iterato
             k = different.index(units)
             for i, index in enumerate(chosen):
                 yield _row(
-                    bench, np.array(units), fact_id=facts[index].fact_id, locator="", budget="",
+                    bench, np.array(units), fact_id=fact_ids[index], locator="", budget="",
                     draw=r, logprob_fall=float(own[k, i]), fluency_fall=neutral[k],
                 )  # fmt: skip

@@ -169,14 +169,16 @@ class OfModel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OfFacts(OfModel):
+class OfFacts:
     """One set of facts, asked of one model.
 
     Attributes:
+        model: id
         facts: id
-        seed: of whatever is drawn
+        seed: of whatever is drawn, and of intervals
     """
 
+    model: str
     facts: str
     seed: Seed
 
@@ -187,7 +189,7 @@ class SumKeys(OfModel, Moments):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ValidateKn(OfFacts):
+class ValidateKn(OfFacts, OfModel):
     """What `validate_kn` is told.
 
     Attributes:
@@ -203,12 +205,12 @@ class ValidateCircuit(ValidateKn, Circuit):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EditFacts(OfFacts, Editing):
+class EditFacts(OfFacts, OfModel, Editing):
     """What `edit_facts` is told."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class AblateUnits(OfFacts, Shared):
+class AblateUnits(OfFacts, OfModel, Shared):
     """What `ablate_units` is told.
 
     Attributes:
@@ -221,41 +223,28 @@ class AblateUnits(OfFacts, Shared):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
-    """What both stages that measure are told.
-
-    Attributes:
-        model: id
-        facts: id
-        seed: of intervals
-        minimum: as in `Reliability`
-    """
-
-    model: str
-    facts: str
-    seed: Seed
-    minimum: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class MeasureReliability(Measured):
+class MeasureReliability(OfFacts):
     """What `measure_reliability` is told.
 
     Attributes:
+        minimum: as in `Reliability`
         layer: as in `Rome`
     """
 
+    minimum: int
     layer: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class MeasureAblation(Measured):
+class MeasureAblation(OfFacts):
     """What `measure_ablation` is told.
 
     Attributes:
+        minimum: as in `Reliability`
         draws: as in `Shared`
     """
 
+    minimum: int
     draws: Count
 
 
