@@ -1,7 +1,6 @@
 """Train the embedded model on generated tasks and save it as an ordinary Hugging Face folder.
 
-Settings: ``model`` (id), ``seed``, ``architecture``, ``train`` (steps, batch, learning_rate,
-warmup, mixture). Outputs: ``manifest``, ``loss`` (a row a step), ``prompts`` (digest of every
+Settings: `TrainModel`. Outputs: ``manifest``, ``loss`` (a row a step), ``prompts`` (digest of every
 prompt the model was trained on).
 """
 
@@ -21,6 +20,7 @@ from caploc.jobs.job import Job
 from caploc.jobs.partial_work import partial_work
 from caploc.jobs.progress import tracked
 from caploc.samples.splits import prompt_digest
+from caploc.stages.settings import TrainModel
 from caploc.training import checkpoint
 from caploc.training.corpus import Text, draw_corpus
 from caploc.training.optimisation import (
@@ -47,13 +47,13 @@ def run(job: Job) -> None:
     """Train, save, and write the manifest last."""
     torch.set_num_threads(1)  # the threads of the job take halves of a batch instead
     started = time.monotonic()
-    settings, seed = job.spec["train"], job.spec["seed"]
-    architecture = Architecture(**job.spec["architecture"])
-    corpus = draw_corpus(settings["mixture"], settings["steps"], settings["batch"], seed)
+    told = job.told(TrainModel)
+    architecture, train = Architecture(**told.architecture), told.train
+    corpus = draw_corpus(train.mixture, train.steps, train.batch, told.seed)
     texts = [text for batch in corpus for text in batch]
     read = (part for text in texts for part in (text.prompt, text.answer))
     tokenizer = build_tokenizer(read, architecture.context)
-    model = build_model(architecture, tokenizer, seed)
+    model = build_model(architecture, tokenizer, told.seed)
     with partial_work(job) as partial:
         steps = _train(job, model, tokenizer, corpus, partial)
         _write(job, model, tokenizer, texts, steps, started)
@@ -67,17 +67,17 @@ def _train(
     partial: Path,
 ) -> list[Step]:
     """Train from the last checkpoint on, leaving new ones."""
-    settings = job.spec["train"]
-    context = job.spec["architecture"]["context"]
-    optimiser = build_optimiser(model, settings["learning_rate"])
+    told = job.told(TrainModel)
+    train, context = told.train, told.architecture["context"]
+    optimiser = build_optimiser(model, train.learning_rate)
     steps = checkpoint.restore(partial, model, optimiser)
     left = corpus[len(steps) :]
     work = optimise(
         model,
         (_packed(batch, tokenizer, context) for batch in left),
-        settings["steps"],
-        settings["learning_rate"],
-        settings["warmup"],
+        train.steps,
+        train.learning_rate,
+        train.warmup,
         native_bfloat16(),
         job.threads,
         optimiser,
@@ -99,25 +99,25 @@ def _write(
     started: float,
 ) -> None:
     """Write the model and, last, its manifest."""
-    architecture = Architecture(**job.spec["architecture"])
+    told = job.told(TrainModel)
     folder = job.outputs["manifest"].parent / _FOLDER
     _save(model, tokenizer, folder)
     _write_loss(steps, job)
     _write_prompts(texts, job)
     seconds = time.monotonic() - started
     precision = "bfloat16 products, float32 weights" if native_bfloat16() else "float32"
-    _LOG.info("trained %s: %d steps, %.0f s, loss %.3f, %s", job.spec["model"], len(steps), seconds,
+    _LOG.info("trained %s: %d steps, %.0f s, loss %.3f, %s", told.model, len(steps), seconds,
               steps[-1].loss, precision)  # fmt: skip
     store.write_json(
         {
-            "model": job.spec["model"],
+            "model": told.model,
             "path": _FOLDER,
             "repo": None,
             "revision": None,
             "architecture": type(model).__name__,
             "family": "llama",
-            "n_layers": architecture.layers,
-            "n_neurons": architecture.ffn,
+            "n_layers": told.architecture["layers"],
+            "n_neurons": told.architecture["ffn"],
             "n_parameters": sum(p.numel() for p in model.parameters()),
             "dtype": "float32",
             "files": {p.name: file_digest(p) for p in sorted(folder.iterdir())},
