@@ -74,11 +74,6 @@ def test_samples_that_do_not_fit_are_dropped_with_the_reason(manifest, tmp_path,
     assert metadata["dropped"] == [["long", "does not fit the context of 32 tokens"]]
 
 
-def test_at_most_so_many(manifest, tmp_path, make_job):
-    rows, _ = evaluate(manifest, some(9), tmp_path, make_job, max_samples=4)
-    assert len(rows) == 4
-
-
 def test_no_samples(manifest, tmp_path, make_job):
     rows, metadata = evaluate(manifest, [], tmp_path, make_job)
     assert rows == [] and metadata["n"] == 0

@@ -1,7 +1,6 @@
 """Score every neuron of a model for one shard of the samples of a task.
 
-Settings: ``model``, ``family``, ``dtype``, ``device``; ``method`` (locator and its settings);
-``shard``, ``shard_size`` (rows [shard * size, (shard + 1) * size) of the samples), ``seed``.
+Settings: `AttributeShard`; a shard is rows [shard * size, (shard + 1) * size) of the samples.
 Inputs: ``manifest``, ``samples``. Output: ``scores``, one row per sample and layer. Samples that
 cannot be scored are left out and listed in the metadata with the reason.
 """
@@ -28,6 +27,7 @@ from caploc.jobs.partial_work import partial_work
 from caploc.jobs.progress import tracked
 from caploc.models.language_model import LanguageModel
 from caploc.records import DataError, Dropped, Sample
+from caploc.stages.settings import AttributeShard
 
 __all__ = ["run"]
 
@@ -47,13 +47,14 @@ def run(job: Job) -> None:
     """Load, score group by group, write row groups."""
     use_huge_pages()
     use_processor(job.threads)
-    spec = job.spec
-    samples = _read_samples(job.input("samples"), spec["shard"], spec["shard_size"])
-    manifest, lm = store.read_json(job.input("manifest")), model_of(job.input("manifest"), spec)
+    told = job.told(AttributeShard)
+    samples = _read_samples(job.input("samples"), told.shard, told.shard_size)
+    manifest = store.read_json(job.input("manifest"))
+    lm = model_of(job.input("manifest"), job.spec)
     metadata = {
         "origin": job.origin(),
-        **_described_path(spec["method"]),
-        "site": spec["method"].get("site"),
+        **_described_path(told.method),
+        "site": told.method.get("site"),
         "n_samples": 0,
         "dropped": [],
         "answer_positions": {},
@@ -62,17 +63,17 @@ def run(job: Job) -> None:
             "weights": weights_digest(manifest["files"]) if manifest.get("files") else None,
         },
     }
-    schema = _schema(lm.n_neurons, spec["method"].get("rule") == "adaptive")
+    schema = _schema(lm.n_neurons, told.method.get("rule") == "adaptive")
     firsts = range(0, len(samples), _GROUP)
     with (
         partial_work(job) as partial,
         store.table_writer(job.outputs["scores"], schema, metadata, _FLOATS) as writer,
     ):
         chunks = (
-            _chunk(partial / f"{first:06d}.parquet", lm, samples[first : first + _GROUP], spec)
+            _chunk(partial / f"{first:06d}.parquet", lm, samples[first : first + _GROUP], told)
             for first in firsts
         )
-        what = f"{spec['model']}: groups of {_GROUP} samples"
+        what = f"{told.model}: groups of {_GROUP} samples"
         for path in tracked(chunks, total=len(firsts), what=what):
             writer.write_table(store.read_table(path))
             facts = store.read_metadata(path)
@@ -80,7 +81,7 @@ def run(job: Job) -> None:
             metadata["dropped"] += facts["dropped"]
             metadata["answer_positions"] |= facts["answer_positions"]
     _LOG.info(
-        "%s: %d samples scored, %d left out", spec["model"], metadata["n_samples"],
+        "%s: %d samples scored, %d left out", told.model, metadata["n_samples"],
         len(metadata["dropped"]),
     )  # fmt: skip
 
@@ -117,11 +118,11 @@ def _read_samples(path: Path, shard: int, size: int) -> list[Sample]:
     return [Sample(**row) for row in rows]
 
 
-def _chunk(path: Path, lm: LanguageModel, samples: list[Sample], spec: dict[str, Any]) -> Path:
+def _chunk(path: Path, lm: LanguageModel, samples: list[Sample], told: AttributeShard) -> Path:
     """Score a group of samples, unless an attempt that was killed has done so."""
     if path.is_file():
         return path
-    results = list(_groups(lm, samples, spec))
+    results = list(_groups(lm, samples, told))
     scored = [(s, result) for s, result in results if not isinstance(result, Dropped)]
     facts = {
         "n_samples": len(scored),
@@ -132,27 +133,27 @@ def _chunk(path: Path, lm: LanguageModel, samples: list[Sample], spec: dict[str,
             if isinstance(r, Attribution) and len(r.positions) < r.n_answer_tokens
         },
     }
-    schema = _schema(lm.n_neurons, spec["method"].get("rule") == "adaptive")
+    schema = _schema(lm.n_neurons, told.method.get("rule") == "adaptive")
     table = _table(scored, schema) if scored else schema.empty_table()
     store.write_table(table, path, facts, _FLOATS)
     return path
 
 
 def _groups(
-    lm: LanguageModel, samples: list[Sample], spec: dict[str, Any]
+    lm: LanguageModel, samples: list[Sample], told: AttributeShard
 ) -> Iterator[tuple[Sample, Any]]:
     """Samples in file order with their results, scored a group at a time."""
-    settings = {key: value for key, value in spec["method"].items() if key != "locator"}
-    locator = plugins.load("locators", spec["method"]["locator"])
+    settings = {key: value for key, value in told.method.items() if key != "locator"}
+    locator = plugins.load("locators", told.method["locator"])
     if locator.UNIT != "ffn neuron":
         raise DataError(
-            f"locator {spec['method']['locator']!r} scores every {locator.UNIT}, attributions are "
+            f"locator {told.method['locator']!r} scores every {locator.UNIT}, attributions are "
             "of neurons; choose another for methods that locate the neurons of a task"
         )
     locate = locator.locate
     for first in range(0, len(samples), _GROUP):
         group = samples[first : first + _GROUP]
-        yield from zip(group, locate(lm, group, seed=spec["seed"], **settings), strict=True)
+        yield from zip(group, locate(lm, group, seed=told.seed, **settings), strict=True)
 
 
 def _schema(n_neurons: int, adaptive: bool) -> pa.Schema:

@@ -10,6 +10,8 @@ from caploc.files.masks import write_mask
 from caploc.files.scores import read_scores
 from caploc.jobs.job import Job
 from caploc.measures.masks import rule_of
+from caploc.settings import plain
+from caploc.stages.settings import BuildMask
 
 __all__ = ["run"]
 
@@ -20,9 +22,9 @@ def run(job: Job) -> None:
     """Apply one mask rule to the mean over all samples.
 
     Args:
-        job: input ``scores``; spec sigma, dispersion, per_layer, sign beside the ids; output
-            ``mask``. Scores that were not computed give a mask file that says so; a mask of too
-            few samples for the experiments is made, and carries the reason as ``too_few``.
+        job: input ``scores``; output ``mask``. Scores that were not computed give a mask file that
+            says so; a mask of too few samples for the experiments is made, and carries the reason
+            as ``too_few``.
 
     Raises:
         DataError: a damaged scores file.
@@ -35,10 +37,11 @@ def run(job: Job) -> None:
         facts = {"not_computed": given["not_computed"], "n_samples": given["n_samples"]}
         store.write_table(schema.empty_table(), job.outputs["mask"], metadata | facts)
         return
+    rule = rule_of(plain(job.told(BuildMask)))
     scores = read_scores(job.input("scores"), halves=False)
     metadata["n_samples"] = scores.metadata["n_samples"]
     metadata["model"] = scores.metadata.get("model")
     if "too_few" in scores.metadata:
         metadata["too_few"] = scores.metadata["too_few"]
-    n_located = write_mask(job.outputs["mask"], scores.whole, rule_of(job.spec), metadata)
+    n_located = write_mask(job.outputs["mask"], scores.whole, rule, metadata)
     log.info("%d of %d neurons located", n_located, scores.whole.size)

@@ -1,7 +1,6 @@
 """Let a model answer the test samples of a task, and score the answers.
 
-Settings: ``model``, ``task``, ``plugin``, ``dtype``, ``device``; optional ``batch`` (prompts at
-once) and ``max_samples``. Inputs: ``manifest``, ``samples``. Output: ``answers``: sample_id,
+Settings: `EvaluateBase`. Inputs: ``manifest``, ``samples``. Output: ``answers``: sample_id,
 answer, completion, correct. Samples that do not fit the model's context are dropped and counted.
 """
 
@@ -16,24 +15,24 @@ from caploc.forward.processor import use_processor
 from caploc.forward.samples import encoded, model_of, samples_of
 from caploc.jobs.job import Job
 from caploc.jobs.progress import tracked
+from caploc.stages.settings import EvaluateBase
 
 __all__ = ["run"]
 
 _LOG = logging.getLogger(__name__)
-_BATCH = 64
 
 
 def run(job: Job) -> None:
     """Generate, score, write."""
     use_processor(job.threads)
-    spec = job.spec
-    model = model_of(job.input("manifest"), spec)
-    task = plugins.load("tasks", spec["plugin"]).TASK
-    texts = encoded(model, samples_of(job.input("samples"), spec.get("max_samples")))
+    told = job.told(EvaluateBase)
+    model = model_of(job.input("manifest"), job.spec)
+    task = plugins.load("tasks", told.plugin).TASK
+    texts = encoded(model, samples_of(job.input("samples")))
     prompts = [sample.prompt for sample in texts.samples]
     answers = [sample.answer for sample in texts.samples]
-    work = complete(model, prompts, answers, spec.get("batch", _BATCH))
-    completions = dict(tracked(work, len(prompts), f"{spec['task']}: answers"))
+    work = complete(model, prompts, answers, told.batch)
+    completions = dict(tracked(work, len(prompts), f"{told.task}: answers"))
     correct = [task.score(answer, completions[i]) for i, answer in enumerate(answers)]
     table = pa.table(
         {
@@ -47,5 +46,5 @@ def run(job: Job) -> None:
     store.write_table(table, job.outputs["answers"], metadata)
     _LOG.info(
         "%s answers %s: %d of %d right, %d dropped",
-        spec["model"], spec["task"], sum(correct), len(answers), len(texts.dropped),
+        told.model, told.task, sum(correct), len(answers), len(texts.dropped),
     )  # fmt: skip

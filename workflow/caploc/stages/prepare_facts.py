@@ -1,7 +1,6 @@
 """Read a set of facts, check every one, and write the facts of the run.
 
-Settings: ``facts`` (id), ``plugin``, ``n``, ``seed``, and the keys that concern the data
-(``files``, ``repo``, ``revision``, ``format``, ``columns``). Output: ``facts``, one row a fact.
+Settings: `PrepareFacts`. Output: ``facts``, one row a fact.
 """
 
 import logging
@@ -14,6 +13,7 @@ from caploc.files import store
 from caploc.jobs.job import Job
 from caploc.records import DataError, Fact
 from caploc.samples.fact_preparation import choose
+from caploc.stages.settings import PrepareFacts
 
 __all__ = ["read_facts", "run"]
 
@@ -36,20 +36,20 @@ def run(job: Job) -> None:
     Raises:
         DataError: unreadable data, or no usable fact.
     """
-    spec = job.spec
-    reading = plugins.load("facts", spec["plugin"]).FACTS.read(spec)
-    chosen = choose(reading.facts, spec["n"], spec["seed"])
+    told = job.told(PrepareFacts)
+    reading = plugins.load("facts", told.plugin).FACTS.read(job.spec)
+    chosen = choose(reading.facts, told.n, told.seed)
     reasons = ", ".join(f"{n} x {reason}" for reason, n in chosen.dropped.most_common())
     if not chosen.facts:
         raise DataError(
-            f"facts.{spec['facts']}: none of {len(reading.facts)} records is a usable fact "
+            f"facts.{told.facts}: none of {len(reading.facts)} records is a usable fact "
             f"({reasons or 'no records'}); correct the data or its `columns`"
         )
     columns = {name: [getattr(fact, name) for fact in chosen.facts] for name in _SCHEMA.names}
     metadata = {
         "origin": job.origin(),
         "n": len(chosen.facts),
-        "wanted": spec["n"],
+        "wanted": told.n,
         "available": chosen.available,
         "dropped": dict(chosen.dropped),
         "rewrites_dropped": dict(chosen.rewrites_dropped),
@@ -58,7 +58,7 @@ def run(job: Job) -> None:
     store.write_table(pa.table(columns, schema=_SCHEMA), job.outputs["facts"], metadata)
     _LOG.info(
         "facts %s: %d of %d usable; left out: %s",
-        spec["facts"], len(chosen.facts), chosen.available, reasons or "none",
+        told.facts, len(chosen.facts), chosen.available, reasons or "none",
     )  # fmt: skip
 
 

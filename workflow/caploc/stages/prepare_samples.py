@@ -1,8 +1,6 @@
 """Make the four splits of a task: generated, or from rows of the hub or of local files.
 
-Settings: ``task`` (id), ``plugin``, ``samples`` (by split), ``seed``, and the keys of a task that
-concern its data (``files``, ``columns``, ``prompt``, ...). Outputs: ``locate``, ``train``,
-``validation``, ``test``.
+Settings: `PrepareSamples`. Outputs: ``locate``, ``train``, ``validation``, ``test``.
 """
 
 import json
@@ -15,6 +13,7 @@ from caploc.files import store
 from caploc.jobs.job import Job
 from caploc.records import Sample
 from caploc.samples.preparation import prepare
+from caploc.stages.settings import PrepareSamples
 
 __all__ = ["run", "samples_table"]
 
@@ -23,9 +22,9 @@ _LOG = logging.getLogger(__name__)
 
 def run(job: Job) -> None:
     """Prepare and write every split."""
-    spec = job.spec
-    task = plugins.load("tasks", spec["plugin"]).TASK
-    splits = prepare(task, spec, spec["samples"], spec["seed"])
+    told = job.told(PrepareSamples)
+    task = plugins.load("tasks", told.plugin).TASK
+    splits = prepare(task, job.spec, told.samples, told.seed)
     for name, split in splits.items():
         n = len(split.samples)
         metadata = {
@@ -37,9 +36,9 @@ def run(job: Job) -> None:
         }
         store.write_table(samples_table(split.samples), job.outputs[name], metadata)
         if n < split.wanted:
-            _LOG.warning("%s %s: %d samples, wanted %d", spec["task"], name, n, split.wanted)
+            _LOG.warning("%s %s: %d samples, wanted %d", told.task, name, n, split.wanted)
     counts = ", ".join(f"{name} {len(split.samples)}" for name, split in splits.items())
-    _LOG.info("prepared %s: %s", spec["task"], counts)
+    _LOG.info("prepared %s: %s", told.task, counts)
 
 
 def samples_table(samples: list[Sample]) -> pa.Table:

@@ -1,7 +1,6 @@
 """Which facts does a model know, prompt by prompt; and its own rewrites, where it can write.
 
-Settings: ``model``, ``facts`` (id), ``dtype``, ``device``, ``rewrites`` (most of each kind),
-``refine_prompts`` (prompts of a fact that KN is refined over), ``own_rewrites``, ``seed``. Inputs:
+Settings: `RecallFacts`. Inputs:
 ``manifest``, ``facts``. Output: ``prompts``, one row a prompt: prompt_id (0 is the original), kind,
 rank within its kind, text, whether the model completes it with the object, and the same prompt
 about another subject with as many tokens (circuits need one).
@@ -25,6 +24,7 @@ from caploc.models.language_model import LanguageModel
 from caploc.models.tokens import encode
 from caploc.records import Dropped, Fact
 from caploc.stages.prepare_facts import read_facts
+from caploc.stages.settings import RecallFacts
 
 __all__ = ["KINDS", "PROMPTS", "run"]
 
@@ -52,20 +52,20 @@ _MOST_TRIED = 30
 def run(job: Job) -> None:
     """Ask every prompt once, write what came of it."""
     use_processor(job.threads)
-    spec = job.spec
+    told = job.told(RecallFacts)
     facts = read_facts(job.input("facts"))
-    lm = model_of(job.input("manifest"), spec)
+    lm = model_of(job.input("manifest"), job.spec)
     own = OwnRewrites(not_available="not asked for")
-    if spec["own_rewrites"]:
+    if told.own_rewrites:
         own = rewrite_facts(lm, facts)
-    rows = [row for fact in facts for row in _prompts(fact, own, spec)]
+    rows = [row for fact in facts for row in _prompts(fact, own, told)]
     answers = recall(lm, [row["prompt"] for row in rows], [" " + row["object"] for row in rows])
     for row, answer in zip(rows, answers, strict=True):
         dropped = isinstance(answer, Dropped)
         row["reason"] = str(answer) if dropped else ""
         row["correct"] = answer.correct if isinstance(answer, Recall) else None
         row["probability"] = answer.probability if isinstance(answer, Recall) else None
-    _add_counterfactuals(lm, facts, rows, spec["seed"])
+    _add_counterfactuals(lm, facts, rows, told.seed)
     metadata = {
         "origin": job.origin(),
         "facts": store.read_metadata(job.input("facts")) | {"origin": None},
@@ -77,15 +77,15 @@ def run(job: Job) -> None:
         "own_examples": own.examples[:_EXAMPLES],
     }
     store.write_table(pa.Table.from_pylist(rows, schema=PROMPTS), job.outputs["prompts"], metadata)
-    _tell(job, metadata)
+    _tell(told.model, metadata)
 
 
-def _prompts(fact: Fact, own: OwnRewrites, spec: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _prompts(fact: Fact, own: OwnRewrites, told: RecallFacts) -> Iterator[dict[str, Any]]:
     """Rows of one fact: the original, as many rewrites of each kind as are wanted."""
-    n_templates = max(spec["rewrites"], spec["refine_prompts"] - 1)
+    n_templates = max(told.rewrites, told.refine_prompts - 1)
     texts = [("original", 0, fact.prompts[0])]
     texts += [("template", i, text) for i, text in enumerate(fact.prompts[1:][:n_templates])]
-    wanted = fact.paraphrases[: spec["rewrites"]]
+    wanted = fact.paraphrases[: told.rewrites]
     texts += [("paraphrase", i, text) for i, text in enumerate(wanted)]
     if fact.fact_id in own.kept:
         texts.append(("own", 0, own.kept[fact.fact_id]))
@@ -165,10 +165,10 @@ def _about(prompt: str, fact: Fact, other: Fact) -> str:
     return prompt.replace(fact.subject, other.subject, 1)
 
 
-def _tell(job: Job, metadata: dict[str, Any]) -> None:
+def _tell(model: str, metadata: dict[str, Any]) -> None:
     _LOG.info(
         "%s: completes the original prompt of %d of %d facts",
-        job.spec["model"], metadata["n_known"], metadata["n_facts"],
+        model, metadata["n_known"], metadata["n_facts"],
     )  # fmt: skip
     if metadata["own_not_available"]:
         _LOG.info("rewrites by the model itself: %s", metadata["own_not_available"])

@@ -1,6 +1,6 @@
 """Mean scores of a few samples of every task by a converged path rule, beside those of the method.
 
-Settings: as `attribute_shard`, ``tasks``, ``n_samples``. Inputs: ``manifest``; ``samples`` and
+Settings: `ScoreConverged`. Inputs: ``manifest``; ``samples`` and
 ``shards`` (the first attribution file of each task, whose scores are reused), in the order of the
 tasks. Output: ``scores``, one row per task, rule (``method`` or ``converged``) and layer; metadata
 ``n_samples`` per task and the largest gap that is left. Only the mask of a task made with each of
@@ -9,7 +9,6 @@ the two is compared later, by `measure_agreement`.
 
 import logging
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +24,7 @@ from caploc.jobs.job import Job
 from caploc.jobs.progress import tracked
 from caploc.models.language_model import LanguageModel
 from caploc.records import Sample
+from caploc.stages.settings import ScoreConverged
 
 __all__ = ["run"]
 
@@ -44,14 +44,14 @@ def run(job: Job) -> None:
     """
     use_huge_pages()
     use_processor(job.threads)
-    spec = job.spec
-    lm = model_of(job.input("manifest"), spec)
+    told = job.told(ScoreConverged)
+    lm = model_of(job.input("manifest"), job.spec)
     schema = _schema(lm.n_neurons)
-    files = list(zip(spec["tasks"], job.inputs["samples"], job.inputs["shards"], strict=True))
+    files = list(zip(told.tasks, job.inputs["samples"], job.inputs["shards"], strict=True))
     tables, counts, largest = [], {}, 0.0
     for task, samples, shard in tracked(iter(files), total=len(files), what="converged scores"):
-        ids, printed = _printed(shard, spec["n_samples"], lm)
-        found = _converged(lm, spec, _samples(samples, ids))
+        ids, printed = _printed(shard, told.n_samples, lm)
+        found = _converged(lm, told, _samples(samples, ids))
         counts[task] = len(ids)
         largest = max([largest, *(float(a.gap.max()) for a in found)])
         if found:
@@ -61,7 +61,7 @@ def run(job: Job) -> None:
     metadata = {"origin": job.origin(), "n_samples": counts, "largest_gap": largest, **_RULE}
     table = pa.concat_tables([schema.empty_table(), *tables])
     store.write_table(table, job.outputs["scores"], metadata, ["mean.list.element"])
-    _LOG.info("%s: largest gap left %.2g", spec["model"], largest)
+    _LOG.info("%s: largest gap left %.2g", told.model, largest)
 
 
 def _printed(path: Path, most: int, lm: LanguageModel) -> tuple[list[str], NDArray[np.float32]]:
@@ -79,10 +79,10 @@ def _samples(path: Path, ids: list[str]) -> list[Sample]:
     return [known[sample_id] for sample_id in ids]
 
 
-def _converged(lm: LanguageModel, spec: dict[str, Any], samples: list[Sample]) -> list[Attribution]:
-    settings = {k: v for k, v in spec["method"].items() if k != "locator"} | _RULE
-    locate = plugins.load("locators", spec["method"]["locator"]).locate
-    found = locate(lm, samples, seed=spec["seed"], **settings)
+def _converged(lm: LanguageModel, told: ScoreConverged, samples: list[Sample]) -> list[Attribution]:
+    settings = {k: v for k, v in told.method.items() if k != "locator"} | _RULE
+    locate = plugins.load("locators", told.method["locator"]).locate
+    found = locate(lm, samples, seed=told.seed, **settings)
     # Every sample has scores by the method's own rule, so none is dropped.
     return [a for a in found if isinstance(a, Attribution)]
 

@@ -3,9 +3,135 @@
 from dataclasses import dataclass
 from typing import Any
 
-from caploc.settings import Count, Natural, Seed
+from caploc.settings import Count, Natural, Positive, Seed
 
-__all__ = ["AggregateMixture", "AggregateScores", "FetchModel", "LocateFacts", "ShuffleAnswers"]
+__all__ = [
+    "AggregateMixture",
+    "AggregateScores",
+    "AttributeShard",
+    "BuildMask",
+    "EvaluateBase",
+    "FetchModel",
+    "LocateFacts",
+    "Place",
+    "PrepareFacts",
+    "PrepareSamples",
+    "RecallFacts",
+    "ScoreConverged",
+    "ShuffleAnswers",
+    "TrainModel",
+    "Training",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A model, and where it computes.
+
+    Attributes:
+        model: id
+        family: that the weights must be of; null: any
+        dtype: in which it computes
+        device: on which it computes; null: the processor
+    """
+
+    model: str
+    family: str | None = None
+    dtype: str = "float32"
+    device: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Source:
+    """Where data come from, as in the configuration.
+
+    Attributes:
+        plugin: a file in workflow/caploc/tasks or facts
+        repo: on the hub, instead of the plug-in's own
+        revision: of the repository
+        files: local copies instead of the hub
+        format: of the files
+        columns: name in the file by the name that the plug-in expects
+        seed: of what is drawn
+    """
+
+    plugin: str
+    repo: str | None = None
+    revision: str | None = None
+    files: Any = None
+    format: str | None = None
+    columns: dict[str, str] | None = None
+    seed: Seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareSamples(_Source):
+    """Make the splits of a task.
+
+    Attributes:
+        task: id
+        samples: wanted, by split
+        header: column names of a file without a header line
+        labels: words for label numbers
+        prompt: template
+        answer: template
+    """
+
+    task: str
+    samples: dict[str, Count]
+    header: tuple[str, ...] | None = None
+    labels: tuple[str, ...] | None = None
+    prompt: str | None = None
+    answer: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareFacts(_Source):
+    """Choose the facts of a run.
+
+    Attributes:
+        facts: id
+        n: facts drawn from the usable ones
+    """
+
+    facts: str
+    n: Count
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How a model is trained.
+
+    Attributes:
+        steps: of the optimiser
+        batch: sequences in a step
+        learning_rate: at its peak
+        warmup: steps of linear warm-up
+        mixture: shares of the training sequences by generated task
+    """
+
+    steps: Count
+    batch: Count
+    learning_rate: Positive
+    warmup: Natural
+    mixture: dict[str, Positive]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainModel:
+    """Train the embedded model.
+
+    Attributes:
+        model: id
+        seed: of the weights and the training text
+        architecture: sizes, see `caploc.training.optimisation.Architecture`
+        train: how
+    """
+
+    model: str
+    seed: Seed
+    architecture: dict[str, Any]
+    train: Training
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +202,7 @@ class AggregateMixture(AggregateScores):
     """Average a mixture of tasks.
 
     Attributes:
-        n_splits: as in `AggregateScores`
-        min_samples: as in `AggregateScores`
-        seed: as in `AggregateScores`
-        model: as in `AggregateScores`
         task: `mixture`
-        method: as in `AggregateScores`
-        n_per_half: as in `AggregateScores`
-        curve: as in `AggregateScores`
         tasks: ids
     """
 
@@ -91,13 +210,112 @@ class AggregateMixture(AggregateScores):
 
 
 @dataclass(frozen=True, slots=True)
-class LocateFacts:
-    """What `locate_facts` is told.
+class BuildMask:
+    """Apply a mask rule, see `caploc.measures.masks.outliers`.
 
     Attributes:
+        sigma: threshold, in units of the dispersion
+        dispersion: std or var
+        per_layer: whether each layer is judged by its own mean
+        sign: which side of the mean counts
         model: id
-        dtype: in which it computes
-        device: on which it computes
+        task: id
+        method: id
+        mask: id
+    """
+
+    sigma: Positive
+    dispersion: str = "std"
+    per_layer: bool = False
+    sign: str = "both"
+    model: str | None = None
+    task: str | None = None
+    method: str | None = None
+    mask: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateBase(Place):
+    """Let a model answer the test samples of a task.
+
+    Attributes:
+        task: id
+        plugin: a file in workflow/caploc/tasks
+        batch: prompts at once
+    """
+
+    task: str
+    plugin: str
+    batch: Count = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scored(Place):
+    """Score neurons by a method.
+
+    Attributes:
+        method_id: id of the method
+        method: locator, and its settings
+        seed: of locators that draw
+    """
+
+    method_id: str = ""
+    method: dict[str, Any]
+    seed: Seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttributeShard(_Scored):
+    """Score one shard of the samples of a task.
+
+    Attributes:
+        task: id
+        shard: number, from 0
+        shard_size: samples in a shard
+    """
+
+    task: str
+    shard: Natural
+    shard_size: Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreConverged(_Scored):
+    """Score a few samples of every task by a converged path rule.
+
+    Attributes:
+        tasks: ids
+        n_samples: of each task
+    """
+
+    tasks: tuple[str, ...]
+    n_samples: Natural
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecallFacts(Place):
+    """Ask a model for its facts.
+
+    Attributes:
+        facts: id
+        rewrites: most rewrites of each kind
+        refine_prompts: prompts of a fact that knowledge neurons are refined over
+        own_rewrites: whether the model rewrites prompts itself
+        seed: of the choice of other subjects
+    """
+
+    facts: str
+    rewrites: Count
+    refine_prompts: Count
+    own_rewrites: bool
+    seed: Seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocateFacts(Place):
+    """Locate the prompts of one shard of facts.
+
+    Attributes:
         facts: id
         locator: a file in workflow/caploc/locators
         locate: settings of its function of this name
@@ -109,9 +327,6 @@ class LocateFacts:
         seed: of locators that draw
     """
 
-    model: str
-    dtype: str
-    device: str
     facts: str
     locator: str
     locate: dict[str, Any]

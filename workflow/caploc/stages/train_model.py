@@ -1,7 +1,6 @@
 """Train the embedded model on generated tasks and save it as an ordinary Hugging Face folder.
 
-Settings: ``model`` (id), ``seed``, ``architecture``, ``train`` (steps, batch, learning_rate,
-warmup, mixture). Outputs: ``manifest``, ``loss`` (a row a step), ``prompts`` (digest of every
+Settings: `TrainModel`. Outputs: ``manifest``, ``loss`` (a row a step), ``prompts`` (digest of every
 prompt the model was trained on).
 """
 
@@ -16,8 +15,9 @@ from caploc.files import store
 from caploc.jobs.job import Job
 from caploc.jobs.partial_work import partial_work
 from caploc.samples.splits import prompt_digest
+from caploc.stages.settings import TrainModel
 from caploc.training.corpus import Text, draw_corpus
-from caploc.training.loop import save_model, train
+from caploc.training.loop import save_model
 from caploc.training.optimisation import Architecture, Step, build_model, native_bfloat16
 from caploc.training.packing import Packed, pack
 from caploc.training.sequences import encode_texts
@@ -32,17 +32,17 @@ def run(job: Job) -> None:
     """Train, save, and write the manifest last."""
     torch.set_num_threads(1)  # the threads of the job take halves of a batch instead
     started = time.monotonic()
-    settings, seed = job.spec["train"], job.spec["seed"]
-    architecture = Architecture(**job.spec["architecture"])
-    corpus = draw_corpus(settings["mixture"], settings["steps"], settings["batch"], seed)
+    told = job.told(TrainModel)
+    architecture, train = Architecture(**told.architecture), told.train
+    corpus = draw_corpus(train.mixture, train.steps, train.batch, told.seed)
     texts = [text for batch in corpus for text in batch]
     read = (part for text in texts for part in (text.prompt, text.answer))
     tokenizer = build_tokenizer(read, architecture.context)
-    model = build_model(architecture, tokenizer, seed)
+    model = build_model(architecture, tokenizer, told.seed)
     with partial_work(job) as partial:
         steps = train(
             model, lambda step: _packed(corpus[step], tokenizer, architecture.context),
-            settings["steps"], settings["learning_rate"], settings["warmup"], partial, job.threads,
+            told.train.steps, told.train.learning_rate, told.train.warmup, partial, job.threads,
             "training",
         )  # fmt: skip
         _write(job, model, tokenizer, texts, steps, started)
@@ -57,17 +57,18 @@ def _write(
     started: float,
 ) -> None:
     """Write the model and, last, its manifest."""
+    told = job.told(TrainModel)
     described = save_model(model, tokenizer, job.outputs["manifest"])
     _write_loss(steps, job)
     _write_prompts(texts, job)
     seconds = time.monotonic() - started
     precision = "bfloat16 products, float32 weights" if native_bfloat16() else "float32"
-    _LOG.info("trained %s: %d steps, %.0f s, loss %.3f, %s", job.spec["model"], len(steps), seconds,
+    _LOG.info("trained %s: %d steps, %.0f s, loss %.3f, %s", told.model, len(steps), seconds,
               steps[-1].loss, precision)  # fmt: skip
     store.write_json(
         described
         | {
-            "model": job.spec["model"],
+            "model": told.model,
             "trained": {
                 "steps": len(steps),
                 "sequences": len(texts),

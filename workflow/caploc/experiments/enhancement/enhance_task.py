@@ -204,7 +204,7 @@ class _Experiment:
 
     def _kinds(self) -> list[tuple[str, str]]:
         """(mask, arm) of everything that trains and can; what cannot is noted."""
-        kinds = [kind for kind in TRAINED if kind in self._told.arms]
+        kinds: list[str] = [kind for kind in TRAINED if kind in self._told.arms]
         found = [(mask, kind) for mask in self._own() for kind in kinds if kind != "full"]
         found += [("", "full")] if "full" in kinds else []
         return self._possible(found)

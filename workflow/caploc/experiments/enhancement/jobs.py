@@ -1,7 +1,9 @@
 """Settings of the stages of the enhancement experiment: one function a stage, named like it."""
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from caploc.experiments.enhancement.settings import Arms
 from caploc.stages.jobs import place
 
 if TYPE_CHECKING:
@@ -9,8 +11,6 @@ if TYPE_CHECKING:
 
 _NAME = "enhancement"
 _OWN = "own"
-_ARMS = ("arms", "draws", "seeds", "part", "epochs", "batch", "rates", "train_samples",
-         "test_samples")  # fmt: skip
 
 
 def tasks(run: "Run") -> list[str]:
@@ -77,12 +77,12 @@ def enhance_task(run: "Run", model: str, task: str, method: str) -> dict[str, An
             for target in targets(run, task)
         ],
         "cross_mask": (headline if headline in masks(run) else masks(run)[0]) if crossed else None,
-        "sets": sets,
         # Which sets a task has, beyond its own, depends on the masks of all that are trained.
         "sources": tasks(run) if sets != [_OWN] else [],
         "seed": run.settings["seed"],
         "minimum": run.settings["minimum_samples"],
-        **{key: settings[key] for key in _ARMS},
+        **{f.name: settings[f.name] for f in fields(Arms)},
+        "sets": sets,
         **place(run, model),
     }
 

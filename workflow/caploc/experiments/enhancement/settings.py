@@ -3,19 +3,17 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from caploc.settings import Count, Positive, Rule
+from caploc.settings import Count, Positive, Rule, Seed
+from caploc.stages.settings import Place
 
-__all__ = ["EnhanceTask", "Enhancement", "TabulateCrossEnhancement", "TabulateEnhancement"]
+__all__ = ["Arms", "EnhanceTask", "Enhancement", "TabulateCrossEnhancement", "TabulateEnhancement"]
 
 
-@dataclass(frozen=True, slots=True)
-class Enhancement:
-    """Train the slices of the located neurons, and others beside them (Table 2, Fig. 4).
+@dataclass(frozen=True, kw_only=True)
+class Arms:
+    """What trains, and how.
 
     Attributes:
-        tasks: task ids to train on, as far as they are in run.tasks; all of these if none is
-        masks: mask ids whose neurons train, as far as they are in run.masks; all of these if
-            none is
         arms: what trains beside no training at all: located slices; as many random ones (same
             number in each layer, or from all layers); all but the located; the whole FFN; LoRA
             with as many values; scaled doubles located activations without training
@@ -29,15 +27,12 @@ class Enhancement:
             tested: one for all arms, and one for each
         train_samples: first samples of the train split that are used; null: all
         test_samples: first samples of the test split that are used; null: all
-        cross: also test the headline mask's arms on every other task of the run
-        sets: which neurons of the headline mask are trained for those other tasks: all located
+        sets: which neurons of the headline mask are trained for other tasks (`cross`): all located
             (own), of each task as many as the smallest set has (equal), either without the
             neurons that every trained task located; each kind beyond own trains its arms once
             more
     """
 
-    tasks: tuple[str, ...] = ()
-    masks: tuple[str, ...] = ()
     arms: Annotated[
         tuple[Literal["located", "layer", "uniform", "rest", "full", "lora", "scaled"], ...],
         Rule(uniqueItems=True),
@@ -50,64 +45,51 @@ class Enhancement:
     rates: Annotated[tuple[Positive, ...], Rule(minItems=1, uniqueItems=True)] = (0.001,)
     train_samples: Annotated[int | None, Rule(type=["integer", "null"], minimum=1)] = None
     test_samples: Annotated[int | None, Rule(type=["integer", "null"], minimum=1)] = None
-    cross: bool = True
     sets: Annotated[
         tuple[Literal["own", "equal", "own-distinct", "equal-distinct"], ...],
         Rule(minItems=1, uniqueItems=True),
     ] = ("own",)
 
 
-@dataclass(frozen=True, slots=True)
-class EnhanceTask:
+@dataclass(frozen=True, kw_only=True)
+class Enhancement(Arms):
+    """Train the slices of the located neurons, and others beside them (Table 2, Fig. 4).
+
+    Attributes:
+        tasks: task ids to train on, as far as they are in run.tasks; all of these if none is
+        masks: mask ids whose neurons train, as far as they are in run.masks; all of these if
+            none is
+        cross: also test the headline mask's arms on every other task of the run
+    """
+
+    tasks: tuple[str, ...] = ()
+    masks: tuple[str, ...] = ()
+    cross: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnhanceTask(Place, Arms):
     """Train the arms of one task and test them.
 
     Attributes:
-        model: id
-        family: of the model
-        dtype: of its weights
-        device: it computes on; null: the first there is
         task: id
         method: id
         masks: ids
         targets: id and plugin of every task that is tested, the trained one first
         cross_mask: id of the mask whose arms are tested on the other targets; null: none
-        sets: of that mask, as in `Enhancement`
         sources: ids of the tasks that sets beyond `own` are made of
         seed: of orders and draws
         minimum: fewer samples are not computed
-        arms: as in `Enhancement`
-        draws: as in `Enhancement`
-        seeds: as in `Enhancement`
-        part: as in `Enhancement`
-        epochs: as in `Enhancement`
-        batch: as in `Enhancement`
-        rates: as in `Enhancement`
-        train_samples: as in `Enhancement`
-        test_samples: as in `Enhancement`
     """
 
-    model: str
-    family: str | None
-    dtype: str
-    device: str | None
     task: str
     method: str
     masks: tuple[str, ...]
     targets: tuple[dict[str, str], ...]
     cross_mask: str | None
-    sets: tuple[str, ...]
     sources: tuple[str, ...]
-    seed: int
-    minimum: int
-    arms: tuple[str, ...]
-    draws: int
-    seeds: int
-    part: Literal["both", "in", "out"]
-    epochs: tuple[int, ...]
-    batch: int
-    rates: tuple[float, ...]
-    train_samples: int | None
-    test_samples: int | None
+    seed: Seed
+    minimum: Count
 
 
 @dataclass(frozen=True, slots=True)

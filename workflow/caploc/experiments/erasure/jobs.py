@@ -1,19 +1,14 @@
 """Settings and files of the stages that silence neurons: one function a stage, named like it."""
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from caploc import plugins
+from caploc.experiments.erasure.settings import Silencing
 from caploc.stages.jobs import place
 
 if TYPE_CHECKING:
     from caploc.jobs.run import Run
-
-# Keys of experiments.erasure that the stages read, by stage.
-_ERASE = (
-    "samples", "draws", "exploratory_draws", "answered", "answered_draws", "answered_rows", "modes",
-    "locators", "dose", "dose_draws", "shots", "batch_tokens",
-)  # fmt: skip
-_CROSS = ("samples", "draws", "batch_tokens")
 
 
 def _settings(run: "Run", experiment: str) -> dict[str, Any]:
@@ -48,7 +43,7 @@ def erase_neurons(run: "Run", model: str, task: str, method: str) -> dict[str, A
         "headline": run.settings["headline_mask"],
         "neutral": run.settings["neutral"],
         "seed": run.settings["seed"],
-    } | {key: settings[key] for key in _ERASE} | place(run, model)  # fmt: skip
+    } | {f.name: settings[f.name] for f in fields(Silencing)} | place(run, model)  # fmt: skip
 
 
 def tabulate_erasure(run: "Run") -> dict[str, Any]:
@@ -71,7 +66,6 @@ def erasure_parts(run: "Run", part: str) -> list[str]:
 
 
 def cross_erase(run: "Run", model: str, task: str, method: str) -> dict[str, Any]:
-    settings = _settings(run, "cross_erasure")
     return {
         "model": model,
         "task": task,
@@ -79,7 +73,7 @@ def cross_erase(run: "Run", model: str, task: str, method: str) -> dict[str, Any
         "tasks": run.settings["tasks"],
         "mask": run.settings["headline_mask"],
         "seed": run.settings["seed"],
-    } | {key: settings[key] for key in _CROSS} | place(run, model)  # fmt: skip
+    } | _settings(run, "cross_erasure") | place(run, model)  # fmt: skip
 
 
 def tabulate_cross_overlap(run: "Run") -> dict[str, Any]:

@@ -5,12 +5,14 @@ from typing import Annotated, Any, Literal
 
 from caploc import locator_settings
 from caploc.settings import Count, Natural, Rule, Seed
+from caploc.stages.settings import Place
 
 __all__ = [
     "CrossErase",
     "CrossErasure",
     "EraseNeurons",
     "Erasure",
+    "Silencing",
     "TabulateCrossErasure",
     "TabulateCrossOverlap",
     "TabulateErasure",
@@ -21,12 +23,9 @@ __all__ = [
 _Locator = Annotated[str, Rule(enum=[n.replace("_", "-") for n in locator_settings.of_plants()])]
 
 
-@dataclass(frozen=True, slots=True)
-class Erasure:
-    """Silence located neurons and random ones.
-
-    The primary test: mask run.headline_mask, control matched, log-probability of the answer,
-    `draws` random sets, Holm over all cells of the table; every other p is exploratory.
+@dataclass(frozen=True, kw_only=True)
+class Silencing:
+    """How the neurons of a task are silenced.
 
     Attributes:
         samples: test samples whose gold answer's log-probability is taken, for every set of
@@ -40,8 +39,6 @@ class Erasure:
             neutral text in place of 0; the headline is `all`
         locators: other ways to locate, at the same number of neurons: files in
             workflow/caploc/locators, their _ as -, with their default settings
-        weighing_samples: samples of the split locate by which these, and the sizes for matched
-            sets, are averaged
         dose: shares of all neurons silenced in the dose-response curve, ascending
         dose_draws: random sets beside each dose, the same number in each layer
         shots: worked examples from the split train in front of every question; 0 as in the
@@ -66,7 +63,6 @@ class Erasure:
         "gradient-activation",
         "task-neurons",
     )
-    weighing_samples: Count = 200
     dose: Annotated[
         tuple[Annotated[float, Rule(maximum=0.5, exclusiveMinimum=0)], ...], Rule(uniqueItems=True)
     ] = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
@@ -75,7 +71,22 @@ class Erasure:
     batch_tokens: Count = 2048
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
+class Erasure(Silencing):
+    """Silence located neurons and random ones.
+
+    The primary test: mask run.headline_mask, control matched, log-probability of the answer,
+    `draws` random sets, Holm over all cells of the table; every other p is exploratory.
+
+    Attributes:
+        weighing_samples: samples of the split locate by which the locators, and the sizes for
+            matched sets, are averaged
+    """
+
+    weighing_samples: Count = 200
+
+
+@dataclass(frozen=True, kw_only=True)
 class CrossErasure:
     """Silence the headline mask of each task and answer every other one (Fig. 4).
 
@@ -93,15 +104,11 @@ class CrossErasure:
     batch_tokens: Count = 2048
 
 
-@dataclass(frozen=True, slots=True)
-class WeighNeurons:
+@dataclass(frozen=True, kw_only=True)
+class WeighNeurons(Place):
     """What `weigh_neurons` is told.
 
     Attributes:
-        model: id
-        family: of the model
-        dtype: in which it computes
-        device: on which it computes
         tasks: ids, in the order of the input `samples`
         neutral: id of the text without a capability, null for none
         samples: as `weighing_samples` in `Erasure`
@@ -109,10 +116,6 @@ class WeighNeurons:
         seed: of locators that draw
     """
 
-    model: str
-    family: str
-    dtype: str
-    device: str
     tasks: tuple[str, ...]
     neutral: str | None
     samples: Count
@@ -120,15 +123,11 @@ class WeighNeurons:
     seed: Seed
 
 
-@dataclass(frozen=True, slots=True)
-class EraseNeurons:
+@dataclass(frozen=True, kw_only=True)
+class EraseNeurons(Place, Silencing):
     """Silence the neurons of one task.
 
     Attributes:
-        model: id
-        family: of the model
-        dtype: of its weights
-        device: it computes on; null: the first there is
         task: id
         plugin: of the task
         labels: the task's own; null: those of the plug-in
@@ -137,24 +136,8 @@ class EraseNeurons:
         headline: id of the mask of the primary test
         neutral: id of the task of neutral text, or null
         seed: of draws
-        samples: as in `Erasure`
-        draws: as in `Erasure`
-        exploratory_draws: as in `Erasure`
-        answered: as in `Erasure`
-        answered_draws: as in `Erasure`
-        answered_rows: as in `Erasure`
-        modes: as in `Erasure`
-        locators: as in `Erasure`
-        dose: as in `Erasure`
-        dose_draws: as in `Erasure`
-        shots: as in `Erasure`
-        batch_tokens: as in `Erasure`
     """
 
-    model: str
-    family: str | None
-    dtype: str
-    device: str | None
     task: str
     plugin: str
     labels: tuple[str, ...] | None
@@ -162,19 +145,7 @@ class EraseNeurons:
     masks: tuple[str, ...]
     headline: str
     neutral: str | None
-    seed: int
-    samples: int
-    draws: int
-    exploratory_draws: int
-    answered: int
-    answered_draws: int
-    answered_rows: int
-    modes: tuple[Literal["all", "answer", "mean"], ...]
-    locators: tuple[str, ...]
-    dose: tuple[float, ...]
-    dose_draws: int
-    shots: tuple[int, ...]
-    batch_tokens: int
+    seed: Seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,40 +165,26 @@ class TabulateErasure:
     sigmas: dict[str, float]
 
 
-@dataclass(frozen=True, slots=True)
-class CrossErase:
+@dataclass(frozen=True, kw_only=True)
+class CrossErase(Place, CrossErasure):
     """Answer one data set without the neurons of each.
 
     Attributes:
-        model: id
-        family: of the model
-        dtype: of its weights
-        device: it computes on; null: the first there is
         task: id of the one that is answered
         method: id
         tasks: ids of those whose neurons are silenced
         mask: id
         seed: of draws
-        samples: as in `CrossErasure`
-        draws: as in `CrossErasure`
-        batch_tokens: as in `CrossErasure`
     """
 
-    model: str
-    family: str | None
-    dtype: str
-    device: str | None
     task: str
     method: str
     tasks: tuple[str, ...]
     mask: str
-    seed: int
-    samples: int
-    draws: int
-    batch_tokens: int
+    seed: Seed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class TabulateCrossOverlap:
     """Overlap of the sets of different data sets.
 
@@ -241,25 +198,17 @@ class TabulateCrossOverlap:
     tasks: tuple[dict[str, Any], ...]
     mask: str
     sigma: float
-    seed: int
+    seed: Seed
 
 
-@dataclass(frozen=True, slots=True)
-class TabulateCrossErasure:
+@dataclass(frozen=True, kw_only=True)
+class TabulateCrossErasure(TabulateCrossOverlap):
     """Neurons of one data set silenced, another one answered.
 
     Attributes:
-        tasks: as in `TabulateCrossOverlap`
-        mask: id
-        sigma: of the mask
-        seed: of the bootstrap
         minimum_samples: fewer have no numbers but the reason
     """
 
-    tasks: tuple[dict[str, Any], ...]
-    mask: str
-    sigma: float
-    seed: int
     minimum_samples: int
 
 
