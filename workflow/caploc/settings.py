@@ -125,12 +125,14 @@ def schema_of(kind: type) -> Schema:
 
 
 def described(kind: type) -> dict[str, str]:
-    """The line of each field under ``Attributes:`` of its class.
+    """The line of each field under ``Attributes:`` of its class, or of the base that declares it.
 
     Raises:
         ValueError: a field has no line.
     """
-    found = lines_under("Attributes:", kind.__doc__ or "")
+    found: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        found |= lines_under("Attributes:", base.__doc__ or "")
     missing = [f.name for f in fields(kind) if f.name not in found]
     if missing:
         raise ValueError(f"{kind.__name__}: no line about {missing[0]} under Attributes")
