@@ -14,14 +14,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from caploc.experiments.known_answer._null import binomial_interval
 from caploc.experiments.known_answer.jobs import EXTENTS
 from caploc.experiments.known_answer.table import KNOWN_ANSWER
-from caploc.experiments.known_answer.tabulate_known_answer import averages
-from caploc.files import store
-from caploc.files._old_tables import rows as filled
+from caploc.experiments.known_answer.tabulate_known_answer import with_means
+from caploc.files import tables
 from machine import save
 
 RANKED = ("average_precision", "roc_area", "precision_at_n")
@@ -31,13 +28,12 @@ def rows_of(root: Path, name: str) -> list[dict[str, Any]]:
     """Rows of the table, or of the parts that are there, with their means."""
     path = root / "tables" / f"{name}.parquet"
     if path.is_file():
-        return store.read_table(path, KNOWN_ANSWER.names).to_pylist()
+        return tables.read(path, KNOWN_ANSWER).to_dicts()
     parts = sorted((root / "known-answer").glob("*/*/*/*.parquet"))
     parts = [p for p in parts if p.stem in ("ranking", "null")]
     if not parts:
         sys.exit(f"{root}: nothing there yet; run snakemake {name} first")
-    found = pa.concat_tables([store.read_table(p, KNOWN_ANSWER.names) for p in parts]).to_pylist()
-    return filled([*found, *averages(found)], KNOWN_ANSWER).to_pylist()
+    return with_means(tables.joined(parts, KNOWN_ANSWER)).to_dicts()
 
 
 def seconds(root: Path, rows: list[dict[str, Any]]) -> dict[str, dict[str, list[float]]]:

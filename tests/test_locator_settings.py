@@ -3,6 +3,7 @@
 import copy
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -167,3 +168,28 @@ def test_a_text_that_cannot_be_understood(written, text, message):
     with pytest.raises(DataError) as error:
         locator_settings.settings_class("new", ("locate",))
     assert message in str(error.value)
+
+
+def test_a_field_is_described_where_it_is_declared():
+    @dataclass(frozen=True)
+    class Place:
+        """Where.
+
+        Attributes:
+            device: of the model.
+        """
+
+        device: str
+
+    @dataclass(frozen=True)
+    class Told(Place):
+        """What.
+
+        Attributes:
+            n: how many.
+        """
+
+        n: int = 1
+
+    assert schema_of(Told)["properties"]["device"]["description"] == "of the model."
+    assert schema_of(Told)["description"] == "What."

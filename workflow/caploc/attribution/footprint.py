@@ -71,12 +71,8 @@ class Footprint:
             sizes: (number of scored answer tokens, length in tokens) of all samples.
         """
         slots, length = self._slots(batch, sizes)
-        if self.most_intervals is not None:
-            work = self._adaptive(batch, slots, length)
-        else:
-            work = self._fixed(batch, slots, length)
         held, reading, scores = self._standing(batch, sizes)
-        return round(held + max(reading, scores + work))
+        return round(held + max(reading, scores + self._work(batch, slots, length)))
 
     def while_refining(self, batch: Batch, sizes: list[tuple[int, int]]) -> float:
         """Bytes that stand while the rule adaptive refines a batch, arguments as `of`."""
@@ -106,39 +102,25 @@ class Footprint:
         held = n * lm.n_layers * cost.keys + cost.positions + slots * per_slot * self._size
         return round(held), n * cost.recording
 
-    def _fixed(self, batch: Batch, slots: int, length: int) -> float:
-        """Most bytes of the integral of a fixed rule and the product behind it."""
+    def _work(self, batch: Batch, slots: int, length: int) -> float:
+        """Most bytes of the integral and the product behind it; adaptive: some slots to the cap."""
+        lm = self.trials.lm
         way = _Pass(
-            slots, batch.n_points, min(batch.n_layers, self.trials.lm.n_layers), self.unchanged,
+            slots, batch.n_points, min(batch.n_layers, lm.n_layers), self.unchanged,
             batch.recompute, batch.head_rows,
         )  # fmt: skip
         most, left = self._pass(way, length)
-        slopes = self.trials.lm.n_layers * slots * self._slope_width * self._wide
-        whole = batch.n_points == self.n_points and batch.n_layers >= self.trials.lm.n_layers
+        row = slots * self._slope_width * self._wide
+        ending = self.trials.end().pull_back(slots) + slots * lm.n_neurons * self._wide
+        if self.most_intervals is not None:
+            kept, several = self._kept(slots), len(batch.members) > 1
+            refining = self.refining(1, 1, length, several, batch) + self.per_refined_slot()
+            return kept + max(most, left + 2 * row, refining, ending)
+        slopes = lm.n_layers * row
+        whole = batch.n_points == self.n_points and batch.n_layers >= lm.n_layers
         # Sums over the points of one layer: a copy of its gradients in the order of the product.
-        summing = (batch.n_points + 2) * slots * self._slope_width * self._wide
-        return max(
-            most + (0 if whole else slopes), left + slopes + summing, slopes + self._ending(slots)
-        )
-
-    def _ending(self, slots: int) -> float:
-        """Most bytes of the product with the projection and the neurons."""
-        return self.trials.end().pull_back(slots) + slots * self.trials.lm.n_neurons * self._wide
-
-    def _adaptive(self, batch: Batch, slots: int, length: int) -> float:
-        """The same of the rule adaptive, if some slots go to the cap."""
-        lm = self.trials.lm
-        way = _Pass(
-            slots, batch.n_points, min(batch.n_layers, lm.n_layers), True, batch.recompute,
-            batch.head_rows,
-        )  # fmt: skip
-        most, left = self._pass(way, length)
-        kept = self._kept(slots)
-        row = self._slope_width * self._wide
-        several = len(batch.members) > 1
-        refining = self.refining(1, 1, length, several, batch) + self.per_refined_slot()
-        return max(most + kept, left + kept + 2 * slots * row,
-                   kept + max(refining, self._ending(slots)))  # fmt: skip
+        summing = (batch.n_points + 2) * row
+        return max(most + (0 if whole else slopes), left + slopes + summing, slopes + ending)
 
     def _kept(self, slots: int) -> int:
         """Bytes of the values at the first points and of the slopes, of all layers."""
@@ -159,73 +141,51 @@ class Footprint:
 
     def _pass(self, way: _Pass, length: int) -> tuple[float, float]:
         """Most bytes of `row_gradients`, and what its result holds."""
-        lm, size = self.trials.lm, self._size
-        cost = self._between(length)
-        row = self._width * size
-        slots_new = way.slots * way.points
+        lm, cost, end, linear = (
+            self.trials.lm, self._between(length), self.trials.end(), self.trials.linear
+        )  # fmt: skip
+        row, neurons = self._width * self._size, lm.n_neurons * self._size
+        layers, points = range(lm.n_layers), way.slots * way.points
+        # Rows that a block sees, and how many of them have neurons of their own there. With linear
+        # injection rows of a layer join behind it, else in front of it.
+        seen = [
+            (way.rows(layer - 1) if layer else 0, 0) if linear
+            else (way.rows(layer), way.slots * way.unchanged + points * (layer < way.layers))
+            for layer in layers
+        ]  # fmt: skip
+        kept = [0.0 if way.recompute else cost.held(*each) for each in seen]
         # Positions of the rows, and the mask.
         live = most = 8.0 * way.rows(lm.n_layers) + way.slots * (length + 1) * self._wide
-        leaves = [self._leaf(way, layer) for layer in range(lm.n_layers)]
-        kept: list[float] = []
-        for layer in range(lm.n_layers):
-            # With linear injection rows of a layer join behind it, else in front of it.
-            rows = way.rows(layer - 1) if self.trials.linear else way.rows(layer)
-            changed = 0 if self.trials.linear else leaves[layer]
-            if self.trials.linear and not layer:
-                live += way.rows(0) * row
-                most = max(most, live + slots_new * self._width * (2 * self._wide + size))
-                kept.append(0)
-                continue
-            if not self.trials.linear:
-                live += rows * row + changed * lm.n_neurons * size
-                most = max(most, live + changed * lm.n_neurons * size + rows * row)
-            most = max(most, live + cost.forward(rows, changed))
-            kept.append(0 if way.recompute else cost.held(rows, changed))
-            live += kept[-1]
-            most = max(most, live + rows * row)
-            if self.trials.linear:
-                joined = way.rows(layer) * row
-                new = 2 * slots_new * self._width * self._wide if layer < way.layers else 0
-                most = max(most, live + rows * row + max(joined, new))
-                live += joined
-        return self._end_and_back(way, cost, live, most, kept, leaves)
-
-    def _end_and_back(
-        self, way: _Pass, cost: BlockCost, live: float, most: float, kept: list[float],
-        leaves: list[int],
-    ) -> tuple[float, float]:  # fmt: skip
-        lm, end = self.trials.lm, self.trials.end()
-        row = self._width * self._size
+        for layer, (rows, changed) in enumerate(seen):
+            enter = 0 if linear else rows * row + changed * neurons
+            join = way.rows(layer) * row if linear else 0
+            new = 2 * points * self._width * self._wide * (linear and layer < way.layers)
+            beside = max(
+                2 * enter, enter + cost.forward(rows, changed),
+                enter + kept[layer] + rows * row + max(join, new),
+            )  # fmt: skip
+            most = max(most, live + beside)
+            live += enter + kept[layer] + join
         rows = way.rows(lm.n_layers - 1)
-        held = end.held(rows)
-        live += held + rows * row  # the normed rows
         results = rows * (row + self._wide + 8)
         logits = min(rows, way.head_rows)
-        most = max(most, live + results + end.logits(logits) + (rows > logits) * logits * row)
-        live += results
-        most = max(most, live - held + end.backward(rows))
-        live += rows * row - held
+        held = end.held(rows) + rows * row  # the normed rows among it
+        most = max(
+            most,
+            live + held + results + end.logits(logits) + (rows > logits) * logits * row,
+            live + rows * row + results + end.backward(rows),
+        )
+        live += results + 2 * rows * row
         left = float(rows * (row + self._wide))
-        for layer in reversed(range(lm.n_layers)):
-            if self.trials.linear and not layer:
-                break
-            rows = way.rows(layer - 1) if self.trials.linear else way.rows(layer)
-            changed = 0 if self.trials.linear else leaves[layer]
-            live -= kept[layer]
+        for (rows, changed), stays in zip(reversed(seen), reversed(kept), strict=True):
+            live -= stays
             again = rows * row if way.recompute else 0
             most = max(most, live + cost.backward(rows, changed) + again)
-            if self.trials.linear:
-                live += rows * row
-                left += rows * row
-            else:
-                # The rows themselves go, what stays is the gradient of the neurons.
-                live += (changed * lm.n_neurons) * self._size - rows * row
-                left += changed * lm.n_neurons * self._size
+            # Without linear injection the rows go, and the gradient of the neurons stays.
+            gradient = rows * row if linear else changed * neurons
+            live += gradient - (0 if linear else rows * row)
+            left += gradient
         return most, left
-
-    def _leaf(self, way: _Pass, layer: int) -> int:
-        """Rows with neurons of their own at a layer, generic injection."""
-        return way.slots * (way.unchanged + way.points * (layer < way.layers))
 
     def _between(self, length: int) -> BlockCost:
         """Costs at a length, on the straight line between two powers of two."""

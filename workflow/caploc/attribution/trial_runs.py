@@ -9,12 +9,12 @@ two lengths is an upper bound. Lengths are powers of two, so a model needs few r
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple, cast
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 
 from caploc.attribution.head import answer_probability
 from caploc.attribution.injection import pull_back
@@ -30,8 +30,7 @@ __all__ = ["BlockCost", "EndCost", "TrialRuns"]
 _FEW, _MORE = 8, 24
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """Bytes as a linear function: constant, per row, and per row with neurons of its own."""
 
     constant: float
@@ -42,8 +41,7 @@ class Line:
         return self.constant + self.row * rows + self.changed * changed if rows else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class BlockCost:
+class BlockCost(NamedTuple):
     """One block, at one length of the prefix.
 
     Attributes:
@@ -64,21 +62,7 @@ class BlockCost:
 
     def towards(self, other: "BlockCost", share: float) -> "BlockCost":
         """A straight mixture of two costs, 0 being this one and 1 the other."""
-
-        def mix(a: float, b: float) -> float:
-            return (1 - share) * a + share * b
-
-        def mixed(a: Line, b: Line) -> Line:
-            return Line(mix(a.constant, b.constant), mix(a.row, b.row), mix(a.changed, b.changed))
-
-        return BlockCost(
-            mixed(self.held, other.held),
-            mixed(self.forward, other.forward),
-            mixed(self.backward, other.backward),
-            mix(self.keys, other.keys),
-            mix(self.positions, other.positions),
-            mix(self.recording, other.recording),
-        )
+        return cast(BlockCost, tree_map(lambda a, b: (1 - share) * a + share * b, self, other))
 
 
 @dataclass(frozen=True, slots=True)

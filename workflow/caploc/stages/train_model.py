@@ -33,8 +33,8 @@ def run(job: Job) -> None:
     torch.set_num_threads(1)  # the threads of the job take halves of a batch instead
     started = time.monotonic()
     told = job.told(TrainModel)
-    architecture, train = Architecture(**told.architecture), told.train
-    corpus = draw_corpus(train.mixture, train.steps, train.batch, told.seed)
+    architecture, settings = Architecture(**told.architecture), told.train
+    corpus = draw_corpus(settings.mixture, settings.steps, settings.batch, told.seed)
     texts = [text for batch in corpus for text in batch]
     read = (part for text in texts for part in (text.prompt, text.answer))
     tokenizer = build_tokenizer(read, architecture.context)
@@ -42,7 +42,7 @@ def run(job: Job) -> None:
     with partial_work(job) as partial:
         steps = train(
             model, lambda step: _packed(corpus[step], tokenizer, architecture.context),
-            told.train.steps, told.train.learning_rate, told.train.warmup, partial, job.threads,
+            settings.steps, settings.learning_rate, settings.warmup, partial, job.threads,
             "training",
         )  # fmt: skip
         _write(job, model, tokenizer, texts, steps, started)

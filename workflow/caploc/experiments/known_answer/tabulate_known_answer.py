@@ -12,7 +12,7 @@ from caploc.files import tables
 from caploc.jobs.job import Job
 from caploc.measures.summaries import ranged
 
-__all__ = ["run"]
+__all__ = ["run", "with_means"]
 
 _NAMED = ("locator", "truth", "n_samples", "sigma", "rule", "set", "metric")
 
@@ -27,6 +27,11 @@ def run(job: Job) -> None:
         DataError: a damaged part.
     """
     found = tables.joined(job.inputs["parts"], KNOWN_ANSWER)
+    tables.write(with_means(found), job.outputs, job.origin())
+
+
+def with_means(found: pl.DataFrame) -> pl.DataFrame:
+    """Rows of all plants, and means over those that passed the surgery check."""
     usable = found.filter(pl.col("metric") == "usable", pl.col("value") != 0)
     numbers = found.join(usable, on=["plant", "seed", "dataset"], how="semi").filter(
         ~pl.col("metric").is_in(["usable", "effective"]), pl.col("value").is_not_null()
@@ -38,5 +43,4 @@ def run(job: Job) -> None:
     over_all = ranged(ranked, _NAMED, "value").with_columns(
         interval=pl.lit("range over plants, seeds and capabilities")
     )
-    table = tables.gathered([found, over_seeds, over_all], KNOWN_ANSWER)
-    tables.write(table, job.outputs, job.origin())
+    return tables.gathered([found, over_seeds, over_all], KNOWN_ANSWER)
