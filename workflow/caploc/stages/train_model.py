@@ -17,7 +17,7 @@ from caploc.jobs.partial_work import partial_work
 from caploc.samples.splits import prompt_digest
 from caploc.stages.settings import TrainModel
 from caploc.training.corpus import Text, draw_corpus
-from caploc.training.loop import save_model
+from caploc.training.loop import save_model, train
 from caploc.training.optimisation import Architecture, Step, build_model, native_bfloat16
 from caploc.training.packing import Packed, pack
 from caploc.training.sequences import encode_texts
