@@ -227,3 +227,14 @@ def test_a_model_that_answers_nothing_has_no_numbers_for_known_pairs(by_hand):
     row = one(table, pairs="known", comparison="task", metric="effect")
     assert (row["value"], row["interval"]) == (None, "not computed: n = 0, needs 3")
     assert one(table, pairs="all", comparison="task", metric="effect", control="")["n"] == 6
+
+
+def test_prompts_that_were_all_left_out_have_no_numbers(by_hand):
+    table = by_hand[2]([])
+    row = one(table, metric="accuracy", comparison="part 2, form 1")
+    assert (row["value"], row["interval"], row["n"]) == (None, "not computed: n = 0, needs 1", 0)
+    assert (
+        one(table, metric="empty_sets")["value"]
+        == one(table, metric="pairs", pairs="all")["n"]
+        == 0
+    )

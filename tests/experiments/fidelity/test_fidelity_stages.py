@@ -289,3 +289,14 @@ def test_knowledge_neurons_of_task_samples(tmp_path, make_job, write_shard):
     assert (row["value"], row["n"]) == (1.0, 5)
     row = one(table, rewrite="", dataset="sums", comparison="other data set", metric="overlap")
     assert (row["value"], row["n"]) == (0.0, 5)
+
+
+def test_tasks_without_samples_say_so(tmp_path, make_job):
+    spec = {
+        "model": "m", "tasks": ["sums"], "ratio": 0.2, "samples": 5, "partners": 9, "n_draws": 2,
+        "minimum": 2, "seed": 0, "method": "cnl",
+    }  # fmt: skip
+    part = tmp_path / "part.parquet"
+    measure_kn_on_tasks.run(make_job("measure_kn_on_tasks", spec, {"shards": []}, {"part": part}))
+    row = one(pl.read_parquet(part), rewrite="", comparison="same data set", metric="iou")
+    assert (row["value"], row["interval"]) == (None, "not computed: n = 0, needs 2")

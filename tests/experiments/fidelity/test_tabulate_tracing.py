@@ -100,6 +100,13 @@ def test_means_by_role_and_single_facts(tables):
     assert cell["text"] == "a4" and cell["position"] == "further tokens"
 
 
+def test_prompts_that_were_all_left_out_have_no_rows(tables):
+    _, located, run = tables
+    metadata = ORIGIN | {"unit": "layer", "per_layer": [], "dropped": [["a", 0, "too long"]]}
+    store.write_table(pa.Table.from_pylist([], LOCATED), located, metadata)
+    assert len(run()) == 0
+
+
 def test_without_tracing_the_table_is_empty(tmp_path, make_job):
     outputs = {"csv": tmp_path / "t.csv", "parquet": tmp_path / "t.pq"}
     spec = {"shown": 1, "minimum": 2, "seed": 0}

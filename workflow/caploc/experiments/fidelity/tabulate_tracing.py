@@ -8,7 +8,7 @@ Settings: `TabulateTracing`. Inputs: ``prompts`` and ``located`` of all models a
 Outputs: ``csv`` and ``parquet``.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -54,9 +54,11 @@ def _named(path: Path) -> tuple[str, str]:
 
 
 def _rows(
-    told: TabulateTracing, maps: Iterable[TokenMap], known: pl.Series
+    told: TabulateTracing, maps: Sequence[TokenMap], known: pl.Series
 ) -> Iterator[pl.DataFrame]:
     """Means over the known and over all facts, and the maps of the first few facts."""
+    if not maps:
+        return
     cells = pl.concat([_cells(one) for one in maps])
     by = ["position", "state", "layer"]
     of_facts = (
