@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from caploc import cli
-from caploc.stages import attribute_shard, train_model
+from caploc.stages import attribute_shard
+from caploc.training import loop
 
 Set = Callable[[object, str, object], None]
 
@@ -50,8 +51,8 @@ def training(stop: int, set_attribute: Set = setattr) -> list[int]:
                 os.kill(os.getpid(), signal.SIGKILL)
             yield step
 
-    set_attribute(train_model, "_STEPS_BETWEEN_CHECKPOINTS", 5)
-    set_attribute(train_model, "tracked", counted)
+    set_attribute(loop, "_STEPS_BETWEEN_CHECKPOINTS", 5)
+    set_attribute(loop, "tracked", counted)
     return begun
 
 

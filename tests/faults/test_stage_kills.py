@@ -19,7 +19,8 @@ from documented import TEXT
 
 from caploc import cli
 from caploc.files import store
-from caploc.stages import attribute_shard, train_model
+from caploc.stages import attribute_shard
+from caploc.training import loop
 
 METHOD = {"locator": "cnl", "site": "post", "rule": "inclusive", "steps": 3,
           "max_answer_tokens": 2, "batch_rows": 200}  # fmt: skip
@@ -115,5 +116,5 @@ def test_the_page_says_what_a_kill_costs():
     """The group of samples and the steps between checkpoints, which the tests above make small."""
     (numbers,) = re.findall(r"at most (\d+) steps, a shard of attributions at most (\d+) samples",
                             TEXT)  # fmt: skip
-    costs = (train_model._STEPS_BETWEEN_CHECKPOINTS, attribute_shard._GROUP)
+    costs = (loop._STEPS_BETWEEN_CHECKPOINTS, attribute_shard._GROUP)
     assert numbers == tuple(map(str, costs))

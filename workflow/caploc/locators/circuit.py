@@ -23,7 +23,6 @@ from caploc.locators._edge_graph import EdgeGraph
 from caploc.locators._edge_patching import patch, prune
 from caploc.locators._edge_scores import score_edges
 from caploc.locators._nodes import graph_of
-from caploc.locators._random_edges import random_circuit
 from caploc.measures.budgets import Units, descending
 from caploc.models.language_model import LanguageModel
 from caploc.models.tokens import encode_text
@@ -46,7 +45,6 @@ __all__ = [
     "patch",
     "per_layer",
     "prune",
-    "random_circuit",
     "rank",
     "run",
     "select",

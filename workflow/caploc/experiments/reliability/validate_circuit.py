@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from caploc.experiments.reliability._known_facts import known_facts, sample_of, with_sets
+from caploc.experiments.reliability._random_edges import random_circuit
 from caploc.experiments.reliability.settings import ValidateCircuit
 from caploc.files import tables
 from caploc.files.tables import COUNT, NUMBER, Schema, texts
@@ -21,7 +22,6 @@ from caploc.forward.samples import model_of
 from caploc.jobs.job import Job
 from caploc.jobs.progress import tracked
 from caploc.locators import circuit
-from caploc.locators.circuit import random_circuit
 from caploc.models.language_model import LanguageModel
 from caploc.records import Dropped
 

@@ -1,8 +1,9 @@
 """Random circuits: sets of edges of a given size, every edge on a path from input to output."""
 
 import numpy as np
+from numpy.typing import NDArray
 
-from caploc.locators._edge_graph import Bools, EdgeGraph
+from caploc.locators.circuit import EdgeGraph
 
 __all__ = ["random_circuit"]
 
@@ -10,7 +11,9 @@ _ATTEMPTS = 200
 """A handful of edges is a chain, and not every chain can be made to measure: draw again."""
 
 
-def random_circuit(graph: EdgeGraph, size: int, generator: np.random.Generator) -> Bools:
+def random_circuit(
+    graph: EdgeGraph, size: int, generator: np.random.Generator
+) -> NDArray[np.bool_]:
     """Draw a set of edges as a located circuit is made, with random scores in place of real ones.
 
     Edges are taken in random order until enough of them lie on a path from the embedding to the
@@ -41,11 +44,11 @@ def random_circuit(graph: EdgeGraph, size: int, generator: np.random.Generator) 
     return edges
 
 
-def _drawn(graph: EdgeGraph, size: int, generator: np.random.Generator) -> Bools:
+def _drawn(graph: EdgeGraph, size: int, generator: np.random.Generator) -> NDArray[np.bool_]:
     """One attempt: at most `size` edges."""
     order = generator.permutation(graph.n_edges)
 
-    def among(m: int) -> Bools:
+    def among(m: int) -> NDArray[np.bool_]:
         edges = np.zeros(graph.n_edges, dtype=np.bool_)
         edges[order[:m]] = True
         return graph.connected(edges)
@@ -80,7 +83,7 @@ def _drawn(graph: EdgeGraph, size: int, generator: np.random.Generator) -> Bools
     return edges
 
 
-def _without(graph: EdgeGraph, edges: Bools, edge: int) -> Bools:
+def _without(graph: EdgeGraph, edges: NDArray[np.bool_], edge: int) -> NDArray[np.bool_]:
     """The set without an edge and without those that are connected by it alone."""
     rest = edges.copy()
     rest[edge] = False

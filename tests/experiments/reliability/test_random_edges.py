@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from caploc.locators._edge_graph import EdgeGraph
-from caploc.locators._random_edges import random_circuit
+from caploc.experiments.reliability._random_edges import random_circuit
+from caploc.locators.circuit import EdgeGraph
 
 GRAPH = EdgeGraph(n_layers=3, n_heads=4, n_kv_heads=2, parallel=False)
 
