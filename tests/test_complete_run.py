@@ -9,7 +9,9 @@ import polars as pl
 import pytest
 import yaml
 
-from caploc.files._old_tables import BASE, CROSS_ENHANCEMENT, ENHANCEMENT, ERASURE
+from caploc.experiments.enhancement.table import CROSS_ENHANCEMENT, ENHANCEMENT
+from caploc.experiments.erasure.table import ERASURE
+from caploc.files.base_tables import BASE
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "benchmarks"))
@@ -31,9 +33,7 @@ MODELS = CONFIG["run"]["models"]
 @pytest.fixture(scope="module")
 def tables():
     return {
-        name: pl.read_csv(
-            KEPT / "full" / f"{name}.csv", schema=pl.from_arrow(schema.empty_table()).schema
-        )
+        name: pl.read_csv(KEPT / "full" / f"{name}.csv", schema=dict(schema))
         for name, schema in SCHEMAS.items()
     }
 

@@ -80,9 +80,3 @@ def test_empty_and_not_computed_masks_have_no_rows(tabulate, make_job, tmp_path)
     job = make_job("tabulate_neurons", {}, {"masks": [tmp_path / "few"]}, outputs)
     tabulate_neurons.run(job)
     assert outputs["csv"].read_text() == ",".join(COLUMNS) + "\n"
-
-
-def test_many_neurons_are_written_in_batches(tabulate, monkeypatch):
-    text = tabulate([A, B], "x")["csv"].read_text()
-    monkeypatch.setattr("caploc.files._old_tables._CSV_ROWS", 2)
-    assert tabulate([A, B], "y")["csv"].read_text() == text
