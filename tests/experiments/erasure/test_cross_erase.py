@@ -154,7 +154,7 @@ def test_the_contrast_is_that_of_the_cells(crossed, make_job, tmp_path):
 def test_all_targets_see_the_same_random_sets(crossed, monkeypatch, make_job, tmp_path):
     seen = []
     monkeypatch.setattr(
-        cross_erase, "likelihood_columns", lambda lm, some, arms, *rest: seen.append(arms) or []
+        cross_erase, "likelihood", lambda lm, some, arms, *rest: seen.append(arms) or []
     )
     _, parts, files = crossed
     for task in "ab":

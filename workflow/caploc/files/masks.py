@@ -12,7 +12,7 @@ from caploc.files import store
 from caploc.measures.masks import as_grid, outliers, standard
 from caploc.records import DataError
 
-__all__ = ["read_located", "read_mask", "unusable", "write_mask"]
+__all__ = ["read_located", "read_mask", "read_usable", "unusable", "write_mask"]
 
 
 def write_mask(
@@ -110,6 +110,24 @@ def unusable(metadata: Mapping[str, Any]) -> str | None:
     A mask of too few samples is made, to be looked at.
     """
     return metadata.get("not_computed", metadata.get("too_few"))
+
+
+def read_usable(
+    names: Sequence[str], paths: Sequence[Path]
+) -> tuple[dict[str, NDArray[np.bool_]], dict[str, str]]:
+    """Masks that experiments can use, by name, and why the others were not computed.
+
+    Raises:
+        DataError: a damaged mask.
+    """
+    masks, reasons = {}, {}
+    for name, path in zip(names, paths, strict=True):
+        reason = unusable(store.read_metadata(path))
+        if reason:
+            reasons[name] = reason
+        else:
+            masks[name] = read_mask(path)
+    return masks, reasons
 
 
 def read_located(

@@ -110,17 +110,18 @@ def _each(
     of: Callable[[pl.Series], Estimate | str], interval: Callable[[int], str],
 ) -> pl.DataFrame:  # fmt: skip
     groups = frame.group_by(list(by), maintain_order=True).agg(pl.col(column))
-    found: list[Any] = [of(values) for values in groups[column]]
-    sizes = groups[column].list.len().to_list()
-    estimates = of_estimates(found, "")
+    found = [of(values) for values in groups[column]]
+    sizes = groups[column].list.len()
     names = [
         interval(n) if isinstance(e, Estimate) else e for e, n in zip(found, sizes, strict=True)
     ]
-    estimates = estimates.with_columns(
-        interval=pl.Series(names, dtype=pl.String),
-        n=pl.when(pl.col("n").is_null()).then(pl.Series(sizes, dtype=pl.Int32)).otherwise("n"),
+    return _beside(groups.drop(column), found).with_columns(
+        interval=pl.Series(names, dtype=pl.String), n=pl.col("n").fill_null(sizes.cast(pl.Int32))
     )
-    return pl.concat([groups.drop(column), estimates], how="horizontal")
+
+
+def _beside(groups: pl.DataFrame, found: Sequence[Estimate | str]) -> pl.DataFrame:
+    return pl.concat([groups, of_estimates(found)], how="horizontal")
 
 
 def named(frame: pl.DataFrame, **columns: str | int) -> pl.DataFrame:
@@ -186,12 +187,12 @@ def drawn(
     """
     groups, arrays = grids(frame, by, column, draw, item)
     draws = [values.mean(axis=1) for values in arrays]
-    return groups.with_columns(
-        value=pl.Series([float(d.mean()) for d in draws], dtype=pl.Float64),
-        ci_low=pl.Series([float(d.min()) for d in draws], dtype=pl.Float64),
-        ci_high=pl.Series([float(d.max()) for d in draws], dtype=pl.Float64),
+    found: list[Estimate | str] = [
+        Estimate(float(d.mean()), float(d.min()), float(d.max()), values.shape[1])
+        for d, values in zip(draws, arrays, strict=True)
+    ]
+    return _beside(groups, found).with_columns(
         interval=pl.Series([f"range over {len(d)} draws" for d in draws], dtype=pl.String),
-        n=pl.Series([values.shape[1] for values in arrays], dtype=pl.Int32),
         n_draws=pl.Series([len(d) for d in draws], dtype=pl.Int32),
     )
 
@@ -220,9 +221,7 @@ def beyond(
         excess(sets[key][0], values, seed)
         for key, values in zip(groups.select(by).iter_rows(), arrays, strict=True)
     ]
-    return pl.concat(
-        [groups, of_estimates([e.estimate for e in found])], how="horizontal"
-    ).with_columns(
+    return _beside(groups, [e.estimate for e in found]).with_columns(
         n_draws=pl.Series([e.n_draws for e in found], dtype=pl.Int32),
         p=pl.Series([e.p for e in found], dtype=pl.Float64),
     )
@@ -244,10 +243,9 @@ def averaged(
     parts = frame.group_by([*by, within], maintain_order=True).agg(column)
     groups = parts.group_by(list(by), maintain_order=True).agg(column)
     found = [stratified(values.to_list(), seed) for values in groups[column]]
-    estimates = of_estimates(found).with_columns(
+    return _beside(groups.drop(column), found).with_columns(
         interval=pl.format(f"{{}}, mean of {{}} {what}", "interval", groups[column].list.len())
     )
-    return pl.concat([groups.drop(column), estimates], how="horizontal")
 
 
 def with_holm(frame: pl.DataFrame, role: str = "primary") -> pl.DataFrame:

@@ -32,7 +32,7 @@ from caploc.experiments.enhancement._runs import (
 )
 from caploc.experiments.enhancement.settings import EnhanceTask
 from caploc.files import store
-from caploc.files.masks import read_located, read_mask, unusable
+from caploc.files.masks import read_located, read_usable
 from caploc.forward.processor import use_processor
 from caploc.forward.samples import Encoded, encoded, model_of, samples_of
 from caploc.interventions.delta import write_delta, write_tensors
@@ -97,15 +97,10 @@ def _masks(
     names: Sequence[str], paths: Sequence[Path]
 ) -> tuple[dict[str, NDArray[np.bool_]], dict[str, str]]:
     """Masks that can be used, and why the others cannot."""
-    found, missing = {}, {}
-    for name, path in zip(names, paths, strict=True):
-        reason = unusable(store.read_metadata(path))
-        mask = None if reason else read_mask(path)
-        if mask is not None and mask.any():
-            found[name] = mask
-        else:
-            missing[name] = f"not computed: {reason}" if reason else "empty mask"
-    return found, missing
+    masks, reasons = read_usable(names, paths)
+    missing = {name: f"not computed: {reason}" for name, reason in reasons.items()}
+    missing |= {name: "empty mask" for name, mask in masks.items() if not mask.any()}
+    return {name: mask for name, mask in masks.items() if name not in missing}, missing
 
 
 def _crossed(job: Job, told: EnhanceTask) -> tuple[dict[str, NDArray[np.bool_]], dict[str, str]]:

@@ -54,10 +54,7 @@ def strongest(scores: ArrayLike, n: int) -> NDArray[np.bool_]:
         n: how many, 0 to all.
     """
     grid = np.asarray(scores, dtype=np.float64)
-    far = np.abs(grid - grid.mean()).reshape(-1)
-    found = np.zeros(grid.size, dtype=np.bool_)
-    found[np.argsort(-far, kind="stable")[:n]] = True
-    return found.reshape(grid.shape)
+    return _largest(grid - grid.mean(), n)
 
 
 def with_controls(

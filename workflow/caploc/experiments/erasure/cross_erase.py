@@ -8,13 +8,12 @@ always giving the commonest answer of the split train.
 
 import logging
 from collections import Counter
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from caploc.experiments.erasure._arms import Arm, with_controls
-from caploc.experiments.erasure.erase_neurons import ARM_FIELDS, erasures_of, likelihood_columns
+from caploc.experiments.erasure._scored import LIKELIHOOD, erasures_of, likelihood
 from caploc.experiments.erasure.settings import CrossErase
 from caploc.experiments.erasure.weigh_neurons import read_weights
 from caploc.files import store
@@ -56,7 +55,7 @@ def run(job: Job) -> None:
                 arms += [*with_controls(arm, sizes, {"matched": told.draws}, seed)]
             except ValueError as reason:  # too few neurons are left outside a large set
                 reasons[source] = f"{kind} set too large for random sets: {reason}"
-    rows = likelihood_columns(lm, some, arms, erasures_of(arms, None), told, {})
+    rows = likelihood(lm, some, arms, erasures_of(arms, None), told, {})
     metadata = {
         "origin": job.origin(),
         "dropped": some.dropped,
@@ -65,12 +64,8 @@ def run(job: Job) -> None:
         "n_common": int(common(located).sum()) if located else 0,
         "chance": _chance(samples_of(job.input("train")), some.samples),
     }
-    schema = pa.schema(
-        [*ARM_FIELDS, ("sample_id", pa.string()), ("logprob", pa.float64()),
-         ("n_right", pa.int32()), ("n_tokens", pa.int32())]
-    )  # fmt: skip
-    kept: list[dict[str, Any]] = [{name: row[name] for name in schema.names} for row in rows]
-    store.write_table(pa.Table.from_pylist(kept, schema), job.outputs["likelihood"], metadata)
+    table = pa.Table.from_pylist(rows, pa.schema(LIKELIHOOD))
+    store.write_table(table, job.outputs["likelihood"], metadata)
     _LOG.info("%s: answered without the neurons of %d data sets", told.task, len(located))
 
 
