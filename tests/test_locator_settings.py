@@ -134,7 +134,7 @@ def written(tmp_path, monkeypatch):
 
 def test_a_settings_class_from_a_text(written):
     written('''"""New one."""
-def locate(lm, samples, *, n: Count, share: Share = 1 / 4, seed: int = 0, plain=None):
+def locate(lm, samples, *, n: Count, share: Share = 0.25, seed: int = 0, plain=None):
     """Text.
 
     Args:
@@ -158,8 +158,14 @@ def located(result, *, n: int = 3, names: tuple[str, ...] = ("a",)): ...
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("def locate(x, *, n: Tensor = 1): ...", "parameter 'n' of locate: Tensor needs 'Tensor'"),
-        ("def locate(x, *, n=MOST): ...", "parameter 'n' of locate: MOST needs 'MOST'; expected"),
+        (
+            "def locate(x, *, n: Tensor = 1): ...",
+            "parameter 'n' of locate: Tensor is not understood",
+        ),
+        (
+            "def locate(x, *, n=MOST): ...",
+            "parameter 'n' of locate: MOST is not understood; expected",
+        ),
         ("def locate(x", "new.py, line 1: '(' was never closed; correct the file"),
     ],
 )

@@ -23,7 +23,9 @@ def fill(name):
     sys.exit()
 
 stage = importlib.import_module("caploc.stages." + sys.argv[1])
-stage.run(types.SimpleNamespace(threads=1, spec=collections.defaultdict(int), input=fill))
+told = lambda kind: types.SimpleNamespace(**dict.fromkeys(kind.__dataclass_fields__, 0))
+spec = collections.defaultdict(int)
+stage.run(types.SimpleNamespace(threads=1, spec=spec, told=told, input=fill))
 """
 
 

@@ -1,10 +1,10 @@
 """A stage that loads a model by its manifest refuses one that the manifest does not describe."""
 
 import pytest
+from manifests import write_manifest
 
 from caploc.forward.samples import model_of
 from caploc.records import DataError
-from conftest import write_manifest
 
 PLACE = {"model": "m", "dtype": "float64", "device": "cpu"}
 

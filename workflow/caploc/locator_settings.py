@@ -37,7 +37,7 @@ NEURON = "ffn neuron"
 _LOCATORS = "locators"
 _FACT = ("locate", "located", "refined")
 # Parameters that are never settings: the run gives them.
-_GIVEN = ("seed", "memory_mib")
+_GIVEN = ("seed", "memory_mib", "spread")
 _NAMES: dict[str, Any] = {
     **{name: getattr(settings, name) for name in settings.__all__},
     **{name: getattr(typing, name) for name in ("Annotated", "Any", "Literal")},

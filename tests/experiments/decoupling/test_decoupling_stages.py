@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
+from manifests import write_manifest
 
 from caploc import plugins
 from caploc.experiments.decoupling import (
@@ -19,7 +20,6 @@ from caploc.locators import kn
 from caploc.models.loading import load_model
 from caploc.records import DataError, Sample
 from caploc.samples.paired import held_out_by_main
-from conftest import write_manifest
 
 FAMILIES = ("calculations", "remarks")
 LAYERS, WIDTH = 2, 10

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from manifests import write_manifest
 from safetensors.torch import load_file
 
 from caploc.experiments.enhancement import _runs as bench_module
@@ -19,7 +20,6 @@ from caploc.files.masks import write_mask
 from caploc.jobs.digests import file_digest
 from caploc.models.loading import load_model
 from caploc.records import DataError
-from conftest import write_manifest
 
 ARMS = ["located", "layer", "uniform", "rest", "full", "scaled"]
 SPEC = {

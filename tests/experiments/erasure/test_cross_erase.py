@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from manifests import write_manifest
 from test_erase_neurons import PLACE, write_samples
 from transformers import AutoModelForCausalLM
 
@@ -18,7 +19,6 @@ from caploc.measures import agreement
 from caploc.models.loading import load_model
 from caploc.models.tokens import encode
 from caploc.records import DataError
-from conftest import write_manifest
 
 TASKS = ("b", "a", "c", "d")  # not sorted
 COMMON = (0, 5)

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from manifests import write_manifest
 
 from caploc.experiments.erasure import erase_neurons, tabulate_erasure, weigh_neurons
 from caploc.files import store
@@ -17,7 +18,6 @@ from caploc.models.tokens import encode
 from caploc.records import DataError, Sample
 from caploc.stages import aggregate_scores, build_mask
 from caploc.stages.prepare_samples import samples_table
-from conftest import write_manifest
 
 PLACE = {"family": "llama", "dtype": "float64", "device": "cpu"}
 LETTERS = "abcdefghij"

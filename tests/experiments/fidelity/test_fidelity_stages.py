@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
+from manifests import write_manifest
 
 from caploc.experiments.fidelity import (  # fmt: skip
     measure_fidelity,
@@ -18,7 +19,6 @@ from caploc.models.loading import load_model
 from caploc.records import Sample
 from caploc.stages import locate_facts, prepare_facts, recall_facts
 from caploc.stages.recall_facts import PROMPTS
-from conftest import write_manifest
 
 LAYERS, WIDTH = 2, 6
 SPEC = {

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from manifests import write_manifest
 
 from caploc import plugins
 from caploc.experiments.fidelity import measure_fidelity, tabulate_fidelity  # fmt: skip
 from caploc.stages import locate_facts, prepare_facts, recall_facts
-from conftest import write_manifest
 
 pytestmark = pytest.mark.shared
 

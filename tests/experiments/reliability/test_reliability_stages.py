@@ -5,6 +5,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import torch
+from manifests import write_manifest
 
 from caploc.experiments.reliability import (
     edit_facts,
@@ -21,7 +22,6 @@ from caploc.models.loading import load_model
 from caploc.records import DataError
 from caploc.stages.prepare_facts import _SCHEMA as FACTS
 from caploc.stages.recall_facts import PROMPTS
-from conftest import write_manifest
 
 PLACE = {"model": "m", "dtype": "float64", "device": "cpu", "family": "llama"}
 NAMED = PLACE | {"facts": "f", "seed": 0}
