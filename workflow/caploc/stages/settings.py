@@ -52,6 +52,7 @@ class _Source:
         files: local copies instead of the hub
         format: of the files
         columns: name in the file by the name that the plug-in expects
+        content: digest of each of the files by its name, so that an edit counts as a setting
         seed: of what is drawn
     """
 
@@ -61,6 +62,7 @@ class _Source:
     files: Any = None
     format: str | None = None
     columns: dict[str, str] | None = None
+    content: dict[str, str] | None = None
     seed: Seed
 
 
