@@ -13,7 +13,7 @@ import caploc
 CALL = """
 import ast, sys
 from pathlib import Path
-from caploc import syntax
+from caploc.jobs import _syntax as syntax
 parsed = []
 parse = ast.parse
 ast.parse = lambda *a, **k: parsed.append(1) or parse(*a, **k)
@@ -33,7 +33,7 @@ def read(folder: Path) -> tuple[int, str, list[str]]:
     """In a process of its own: number of parsed files, digest, imports."""
     done = subprocess.run(
         [sys.executable, "-c", CALL], cwd=folder, capture_output=True, text=True, check=True,
-        env={"PYTHONPATH": str(Path(caploc.__file__).parents[2])},
+        env={"PYTHONPATH": str(Path(caploc.__file__).parents[1])},
     )  # fmt: skip
     n_parsed, digest, *imports = done.stdout.split()
     return int(n_parsed), digest, imports
