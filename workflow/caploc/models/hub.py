@@ -6,7 +6,7 @@ from huggingface_hub import errors, snapshot_download
 
 from caploc.records import DataError
 
-__all__ = ["snapshot"]
+__all__ = ["hub_file", "snapshot"]
 
 _SMALL = ["*.json", "*.txt", "tokenizer.model", "*.jinja"]
 _WEIGHTS = "*.safetensors"
@@ -37,6 +37,18 @@ def snapshot(repo: str, revision: str | None = None) -> tuple[Path, str]:
         "save_pretrained of transformers, and name that folder as `path:`. If they are in the "
         "cache only in part, download them once with a network"
     )
+
+
+def hub_file(repo: str, name: str, revision: str | None = None) -> tuple[Path, str]:
+    """Download one file of a model repository (or find it in the cache), and its commit.
+
+    Raises:
+        DataError: as `snapshot`, or no such file.
+    """
+    folder = _download(repo, revision or "main", [name])
+    if not (folder / name).is_file():
+        raise DataError(f"{repo} at {revision or 'main'}: holds no file {name!r}")
+    return folder / name, folder.name
 
 
 def _download(repo: str, revision: str, patterns: list[str]) -> Path:
