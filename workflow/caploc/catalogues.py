@@ -157,13 +157,17 @@ class Train:
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
-    """Where a model comes from: exactly one of `train`, `repo` and `path`.
+    """Where a model comes from: exactly one of `train`, `repo`, `path` and `gguf`.
+
+    A GGUF file may lie in a repository (`repo`) or in an installed package (`package`).
 
     Attributes:
         family: decoder family: a file in workflow/caploc/models/families
         repo: Hugging Face repository, e.g. meta-llama/Llama-2-7b-hf
         revision: commit, tag or branch of repo; the commit found is recorded
         path: local folder with config.json, tokenizer and safetensors
+        gguf: GGUF file, dequantised once: its path, or its name in `repo` or `package`
+        package: installed Python package that holds the GGUF file; it is never imported
         dtype: number format of weights and activations
         device: cpu or cuda; cuda asks Snakemake for one gpu
         memory_mib: MiB that scoring neurons may take beside the weights: decides how many
@@ -179,6 +183,8 @@ class ModelEntry:
     repo: str | None = None
     revision: str = "main"
     path: str | None = None
+    gguf: str | None = None
+    package: str | None = None
     dtype: Literal["float32", "bfloat16", "float16", "float64"] = "float32"
     device: Annotated[str, Rule(pattern="^(cpu|cuda(:[0-9]+)?)$")] = "cpu"
     memory_mib: Count | None = None

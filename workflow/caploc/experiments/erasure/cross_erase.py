@@ -43,7 +43,8 @@ def run(job: Job) -> None:
     lm = model_of(job.input("manifest"), job.spec)
     located, reasons = read_located(told.tasks, job.inputs["masks"])
     some = encoded(lm, samples_of(job.input("test"), told.samples))
-    sets = crossed_sets(located) if located else {}
+    found = crossed_sets(located) if located else {}
+    sets = {kind: by_source for kind, by_source in found.items() if kind in told.sets}
     arms = [Arm("", "base", "all", np.zeros((lm.n_layers, lm.n_neurons), dtype=np.bool_))]
     # Without the target in it: all targets see the same random sets.
     seed = f"{told.seed}/{told.model}"

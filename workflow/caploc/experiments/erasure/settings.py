@@ -90,15 +90,22 @@ class Erasure(Silencing):
 class CrossErasure:
     """Silence the headline mask of each task and answer every other one (Fig. 4).
 
-    Also how far the masks coincide; once with each mask, once with equally many neurons.
+    Also how far the masks coincide. The primary test, one of each model and method: do the neurons
+    of a data set hurt it more than as many neurons of each other data set do (sets `equal`)?
 
     Attributes:
+        sets: which neurons are silenced: all located (own), of each task as many as the smallest
+            set has (equal), either without the neurons that every task located
         samples: test samples of each task, the same for every set of neurons
         draws: matched random sets beside each set; no p is below 1 / (draws + 1)
         batch_tokens: tokens (rows x positions) in one pass; memory and speed only, larger on an
             accelerator
     """
 
+    sets: Annotated[
+        tuple[Literal["own", "equal", "own-distinct", "equal-distinct"], ...],
+        Rule(minItems=1, uniqueItems=True),
+    ] = ("own", "equal", "own-distinct", "equal-distinct")
     samples: Count = 100
     draws: Annotated[int, Rule(minimum=2)] = 99
     batch_tokens: Count = 2048

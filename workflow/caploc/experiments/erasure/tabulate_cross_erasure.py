@@ -12,10 +12,13 @@ from caploc.experiments.erasure.table import CROSS_ERASURE
 from caploc.files import store
 from caploc.files.tables import gathered, read, write
 from caploc.jobs.job import Job
-from caploc.measures.summaries import exact, missing
+from caploc.measures.summaries import exact, missing, with_holm
 from caploc.samples.capabilities import capabilities
 
 __all__ = ["run"]
+
+PRIMARY = ("equal", "logprob")
+"""Sets and effect of the primary test, one of each model and method."""
 
 
 def run(job: Job) -> None:
@@ -42,7 +45,7 @@ def run(job: Job) -> None:
     ]
     same = {"mask": pl.lit(told.mask), "sigma": pl.lit(told.sigma, pl.Float64)}
     table = gathered(found, CROSS_ERASURE).with_columns(**same)
-    write(table, job.outputs, job.origin())
+    write(with_holm(table), job.outputs, job.origin())
 
 
 def _rows(
@@ -80,6 +83,7 @@ def _rows(
                 rows.with_columns(sets=pl.lit(kind))
                 for rows in (
                     *_crossed.cells(falls, kind, effect, told.seed),
+                    *_crossed.own_damage(falls, kind, effect, told.seed, (kind, effect) == PRIMARY),
                     *_crossed.contrasts(falls, kind, effect, types, told.seed),
                 )
             ]

@@ -78,7 +78,7 @@ def _rows(
 
 
 def _cells(found: TokenMap) -> pl.DataFrame:
-    """Effect of each state, token and layer, one row each."""
+    """Effect of each state, traced token and layer, one row each."""
     state, token, layer = np.indices(found.effects.shape).reshape(3, -1)
     roles = pl.Series([role_of(found, i) for i in range(len(found.tokens))])
     columns = {
@@ -86,7 +86,7 @@ def _cells(found: TokenMap) -> pl.DataFrame:
         "text": pl.Series(found.tokens)[token], "layer": layer,
         "value": found.effects.ravel().astype(np.float64),
     }  # fmt: skip
-    return named(pl.DataFrame(columns), fact=found.fact_id)
+    return named(pl.DataFrame(columns).drop_nans("value"), fact=found.fact_id)
 
 
 def role_of(found: TokenMap, token: int) -> str:
