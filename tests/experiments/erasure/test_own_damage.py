@@ -38,7 +38,7 @@ def test_loud_sets_and_frail_data_sets_change_nothing():
 
 
 def test_calibration():
-    """Where nothing is, p <= .05 comes in no more than 5 % of cases; where something is, it comes."""
+    """Where nothing is, p <= .05 comes in 5 % of cases at most; where something is, it comes."""
     rng = np.random.default_rng(2)
     nothing = rng.normal(size=(400, 5, 5)) + 3 * rng.normal(size=(400, 5, 1))
     found = np.array([dealing_test(grid, 0)[0] for grid in nothing])
