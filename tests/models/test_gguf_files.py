@@ -10,8 +10,10 @@ import gguf
 import numpy as np
 import pytest
 import torch
+from naive import naive_scores
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
+from caploc.attribution.public import attribute
 from caploc.files import store
 from caploc.models.gguf_files import dequantise, find_gguf
 from caploc.models.loading import load_model
@@ -170,15 +172,21 @@ TOKENS = {
 }
 
 
-@pytest.mark.workflow
-def test_the_packaged_model(tmp_path: Path) -> None:
-    """The weights and tokens of the default run: its own text is likely, digits stand alone."""
+@pytest.fixture(scope="module")
+def packaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model of the default run as an ordinary folder."""
     path, version = find_gguf(FILE, package=PACKAGE)
     assert version == importlib.metadata.version(PACKAGE)
-    facts = dequantise(path, tmp_path / "hf")
-    assert facts["architecture"] == "llama"
-    assert json.loads((tmp_path / "hf/config.json").read_text())["num_hidden_layers"] == 30
-    lm = load_model(tmp_path / "hf")
+    folder = tmp_path_factory.mktemp("packaged") / "hf"
+    assert dequantise(path, folder)["architecture"] == "llama"
+    return folder
+
+
+@pytest.mark.workflow
+def test_the_packaged_model(packaged: Path) -> None:
+    """Its own language is likely to it, and digits stand alone."""
+    assert json.loads((packaged / "config.json").read_text())["num_hidden_layers"] == 30
+    lm = load_model(packaged)
     tokenizer = lm.tokenizer
     for text, ids in TOKENS.items():
         assert tokenizer(text, add_special_tokens=False)["input_ids"] == ids, text
@@ -191,3 +199,23 @@ def test_the_packaged_model(tmp_path: Path) -> None:
     with torch.no_grad():
         loss = lm.model(input_ids=ids, labels=ids).loss
     assert float(torch.exp(loss)) < 15
+
+
+@pytest.mark.workflow
+def test_scores_of_the_packaged_model(packaged: Path) -> None:
+    """The printed rule in float32 is the naive loop in float64; so is the converged rule."""
+    lm, exact = load_model(packaged), load_model(packaged, dtype="float64")
+    prompt, answer = lm.encode("open -> opened\nrain -> rained\nwalk ->", " walked")
+    layers = [0, 29]
+    modules = [exact.projections[layer] for layer in layers]
+    points, weights = [n / 4 for n in range(5)], [1 / 4] * 5
+    wanted = naive_scores(exact.model, modules, prompt, answer, points, weights).mean.numpy()
+    found = attribute(lm, prompt, answer, steps=4).scores[layers]
+    assert np.abs(found - wanted).max() < 1e-5 * np.abs(wanted).max()
+    # In the last layer, where the path is smooth, 40 points of Gauss and Legendre are the integral.
+    nodes, halves = np.polynomial.legendre.leggauss(40)
+    path = {"points": list((nodes + 1) / 2), "weights": list(halves / 2)}
+    last = [exact.projections[29]]
+    integral = naive_scores(exact.model, last, prompt, answer, **path).mean.numpy()
+    found = attribute(lm, prompt, answer, rule="adaptive", steps=256, tolerance=1e-5).scores[29:]
+    assert np.abs(found - integral).max() < 1e-3 * np.abs(integral).max()
