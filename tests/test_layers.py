@@ -21,7 +21,7 @@ ROOT = Path(caploc.__file__).parent
 ORDER = (
     "records", "settings", "plugins", "locator_settings", "catalogues", "config", "measures",
     "files", "jobs", "samples", "models", "forward", "attribution", "locating", "locators",
-    "interventions", "tasks", "facts", "training", "report", "estimate", "stages", "experiments",
+    "interventions", "api", "tasks", "facts", "training", "report", "estimate", "stages", "experiments",
     "commands", "cli",
 )  # fmt: skip
 ENGINE = ("models", "attribution", "locators", "interventions")

@@ -7,6 +7,14 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
 _EXPORTS = {
+    "Located": "caploc.api.located",
+    "draw_map": "caploc.api.located",
+    "locate": "caploc.api.locating",
+    "effect": "caploc.api.measuring",
+    "evaluate": "caploc.api.measuring",
+    "replaced_by_mean": "caploc.api.acting",
+    "scaled": "caploc.api.acting",
+    "silenced": "caploc.api.acting",
     "DataError": "caploc.records",
     "Sample": "caploc.records",
     "read_table": "caploc.files.store",

@@ -69,7 +69,7 @@ def dequantise(path: Path, folder: Path) -> dict[str, Any]:
             tokenizer that cannot be rebuilt.
     """
     facts = _described(path)
-    where = {"pretrained_model_name_or_path": path.parent, "gguf_file": path.name}
+    where: dict[str, Any] = {"pretrained_model_name_or_path": path.parent, "gguf_file": path.name}
     try:
         config = AutoConfig.from_pretrained(**where)
         quantised = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
