@@ -211,11 +211,11 @@ def test_bad_input(model: Any, tokenizer: Any) -> None:
         caploc.evaluate(model, tokenizer, pl.DataFrame({"prompt": ["a"], "gold": ["b"]}))
     with pytest.raises(caploc.DataError, match="method 'clever'; expected one of"):
         caploc.locate(model, tokenizer, PAIRS, method="clever")
-    with pytest.raises(
-        caploc.DataError, match=r"a mask of shape \(2, 24\), the model has 3 layers"
+    with (
+        pytest.raises(caploc.DataError, match=r"a mask of shape \(2, 24\), the model has 3 layers"),
+        caploc.silenced(model, some_mask(shape=(2, 24))),
     ):
-        with caploc.silenced(model, some_mask(shape=(2, 24))):
-            pass
+        pass
     with pytest.raises(caploc.DataError, match="no neuron is located"):
         caploc.effect(model, tokenizer, np.zeros((3, 24), bool), PAIRS)
     with pytest.raises(caploc.DataError, match="too many neurons are located"):
