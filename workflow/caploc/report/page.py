@@ -21,7 +21,6 @@ from caploc.report.views import View, views
 __all__ = ["first_screen", "render"]
 
 _PACKAGES = ("caploc", "torch", "transformers", "numpy", "pyarrow", "altair", "vl-convert-python")
-_TILES = 4
 
 
 def render(inputs: Inputs, drawn: list[Drawing] | None = None) -> str:
@@ -90,9 +89,11 @@ def first_screen(view: View) -> Mapping[str, Any]:
         found = [(p.name, getattr(p.module, name)) for p in ordered if hasattr(p.module, name)]
         return [(part, function(view)) for part, function in found]
 
+    verdicts = [text for _, text in asked("verdict") if text is not None]
     return {
         "view": view,
-        "tiles": [tile for _, tiles in asked("tiles") for tile in tiles][:_TILES],
+        "verdict": " ".join(verdicts),
+        "tiles": [tile for _, tiles in asked("tiles") for tile in tiles],
         "findings": [finding for _, found in asked("findings") for finding in found],
         "leads": [(f"{part}/lead.html.jinja", lead) for part, lead in asked("lead") if lead],
     }

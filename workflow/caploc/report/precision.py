@@ -4,16 +4,16 @@ from typing import Any
 
 import polars as pl
 
-from caploc.files.base_tables import COMPLETENESS
+from caploc.files.base_tables import COMPLETENESS, NEURONS
 from caploc.report.findings import Finding, Tile
-from caploc.report.formatting import Number, percent
+from caploc.report.formatting import Number, count, percent
 from caploc.report.inputs import Inputs
 from caploc.report.numbers import matching, number
 from caploc.report.views import View, views
 
 __all__ = ["CONTENTS", "ORDER", "TABLES", "findings", "section", "tiles"]
 
-TABLES = {"completeness": COMPLETENESS}
+TABLES = {"completeness": COMPLETENESS, "neurons": NEURONS}
 ORDER = 40
 CONTENTS = (("precision", "Precision of the scores"),)
 # Mean integration error above this share of the effect puts the scores in doubt.
@@ -37,35 +37,53 @@ def section(inputs: Inputs) -> dict[str, Any]:
 
 def findings(view: View) -> list[Finding]:
     """How exact the scores are."""
-    ratios = _errors(view).drop_nulls("ratio")
-    if ratios.is_empty():
+    found = _where_located(view)
+    if found.is_empty():
         return []
-    worst = ratios.row(ratios["ratio"].arg_max(), named=True)
+    worst = found.row(found["error"].arg_max(), named=True)
     text = (
         "Scores add up to the effect they explain with a mean error of "
-        f"{percent(ratios['ratio'].median())} % of it "  # type: ignore[arg-type]
-        f"(median over data sets and layers), at most {percent(worst['ratio'])} % "
-        f"({view.inputs.title(worst['dataset'])}, layer {worst['layer']}). "
+        f"{percent(_mean(found))} % of it in the layers of the located neurons, at most "
+        f"{percent(worst['error'])} % ({view.inputs.title(worst['dataset'])}). "
     )
-    if worst["ratio"] <= _GOOD_GAP:
+    if worst["error"] <= _GOOD_GAP:
         return [Finding("note", "Precision", text + "The scores are exact enough to rank.")]
-    poor = (ratios["ratio"] > _GOOD_GAP).sum()
+    poor = int((found["error"] > _GOOD_GAP).sum())
     text += (
-        f"In {poor} of {len(ratios)} cases it is above {percent(_GOOD_GAP, 0)} %: read scores "
-        "there with care."
+        f"In {poor} of {count(len(found), 'data set')} it is above {percent(_GOOD_GAP, 0)} %: read "
+        "scores there with care."
     )
     return [Finding("caution", "Precision", text)]
 
 
 def tiles(view: View) -> list[Tile]:
-    """The typical error of the scores."""
-    ratios = _errors(view)["ratio"].drop_nulls()
-    note = "integration error: not computed"
-    if len(ratios):
-        note = "integration error relative to the effect: median; largest "
-        note += f"{percent(ratios.max())} %"  # type: ignore[arg-type]
-    number = f"{percent(ratios.median())} %" if len(ratios) else "–"  # type: ignore[arg-type]
-    return [Tile(number, "typical error of the scores", note)]
+    """The error of the scores where it counts."""
+    found = _where_located(view)
+    label = "error of the scores, in the layers of the located neurons"
+    if found.is_empty():
+        return [Tile("–", label, "integration error: not computed")]
+    worst = percent(max(found["error"]))
+    note = f"integration error relative to the effect, mean of the data sets; largest {worst} %"
+    return [Tile(f"{percent(_mean(found))} %", label, note)]
+
+
+def _mean(found: pl.DataFrame) -> float:
+    return float(found["error"].to_numpy().mean())
+
+
+def _where_located(view: View) -> pl.DataFrame:
+    """``error`` of each ``dataset``: mean over layers, weighted by their share of located neurons.
+
+    Data sets without a located neuron, or without an error where one is, are left out.
+    """
+    located = matching(
+        view.inputs.tables["neurons"], model=view.model, method=view.method, mask=view.mask,
+        metric="z",
+    )  # fmt: skip
+    counts = located.group_by("dataset", "layer").len("n")
+    both = counts.join(_errors(view).drop_nulls("ratio"), on=["dataset", "layer"])
+    weighted = (pl.col("ratio") * pl.col("n")).sum() / pl.col("n").sum()
+    return both.group_by("dataset").agg(error=weighted).sort("dataset")
 
 
 def _errors(view: View) -> pl.DataFrame:

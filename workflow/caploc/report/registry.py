@@ -8,7 +8,8 @@ A part is a module with
 - ``section(inputs)``: variables of its template, which sees them as `section`; None: nothing to
   show. A `<section>` that is not shown is None under its id;
 - optional ``findings(view)`` and ``tiles(view)``: sentences and decisive numbers of one model and
-  method for the first screen; ``lead(view)``: variables of ``lead.html.jinja``, shown below them.
+  method for the first screen; ``verdict(view)``: the sentence that the page leads with, or None;
+  ``lead(view)``: variables of ``lead.html.jinja``, shown below them.
 
 An experiment has it in ``report.py``, with its templates beside it.
 """

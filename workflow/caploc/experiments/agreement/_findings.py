@@ -47,7 +47,7 @@ _MEANING = {
 
 def tiles(view: View) -> list[Tile]:
     """The numbers to read if there is time for nothing else."""
-    return [_share_tile(view), _overlap_tile(view), _reference_tile(view)]
+    return [_share_tile(view), _overlap_tile(view)]
 
 
 def findings(view: View) -> list[Finding]:
@@ -104,19 +104,6 @@ def _overlap_tile(view: View) -> Tile:
         span_of(numbers),
         "split-half overlap: how much of the located set other questions of the same kind return",
         f"lowest and highest data set; chance {by_chance}",
-    )
-
-
-def _reference_tile(view: View) -> Tile:
-    passed, compared = set(view.inputs.tasks), set()
-    for arm in REFERENCES:
-        found = _against_arm(view, arm)
-        passed -= {*found.within, *found.below}
-        compared |= {*found.above, *found.within, *found.below}
-    return Tile(
-        f"{len(passed & compared)} of {len(compared)}" if compared else "–",
-        "data sets agree with themselves better than every reference",
-        "mixture of all data sets, neutral text, shuffled answers; ranges do not touch",
     )
 
 

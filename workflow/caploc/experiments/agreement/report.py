@@ -30,7 +30,7 @@ from caploc.report.inputs import Inputs, Task
 from caploc.report.palette import SERIES, SHARING
 from caploc.report.views import View, views
 
-__all__ = ["CONTENTS", "ORDER", "TABLES", "findings", "lead", "section", "tiles"]
+__all__ = ["CONTENTS", "ORDER", "TABLES", "findings", "section", "tiles"]
 
 TABLES = {"agreement": AGREEMENT, "neurons": NEURONS}
 ORDER = 10
@@ -51,21 +51,15 @@ def section(inputs: Inputs) -> dict[str, Any]:
     """What the page shows.
 
     Returns:
-        ``paper`` (its Table 1, percent), legends ``series`` and ``sharing``, and of every view
-        ``stability`` and ``references`` (lines of Table 1), ``sigmas`` (data set; located share,
-        overlap and IoU of each mask), ``matrix`` (data set; overlap with each, on the diagonal of
-        its own halves), ``pairs`` with their ``verdict``, panels ``sigma_panels``, ``maps`` and
-        ``curves``.
+        ``paper`` (its Table 1, percent), legends ``series`` and ``sharing``, and of every view the
+        ``figure`` beside the references, ``stability`` and ``references`` (lines of Table 1),
+        ``sigmas`` (data set; located share, overlap and IoU of each mask), ``matrix`` (data set;
+        overlap with each, on the diagonal of its own halves), ``pairs`` with their ``verdict``,
+        panels ``sigma_panels``, ``maps`` and ``curves``.
     """
     paper = json.loads(Path(__file__).with_name("paper.json").read_text(encoding="utf-8"))
     found = [_view(view) for view in views(inputs)]
     return {"paper": paper, "series": SERIES, "sharing": SHARING, "views": found}
-
-
-def lead(view: View) -> dict[str, Any] | None:
-    """The figure of the first screen; None without a number."""
-    figure = agreement_figure(view)
-    return None if figure is None else {"figure": figure}
 
 
 def _view(view: View) -> dict[str, Any]:
@@ -73,6 +67,7 @@ def _view(view: View) -> dict[str, Any]:
     masks = [mask["id"] for mask in view.inputs.spec["masks"]]
     return {
         "view": view,
+        "figure": agreement_figure(view),
         "stability": [_of_task(view, frame, task) for task in tasks],
         "references": _references(view, frame),
         "sigmas": [(task, [_of_mask(view, task, mask) for mask in masks]) for task in tasks],

@@ -5,25 +5,82 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from caploc.experiments.erasure.table import CROSS_ERASURE
 from caploc.report.charts import data, looks_of
+from caploc.report.findings import Tile
 from caploc.report.formatting import Number, count, nat
 from caploc.report.inputs import Task
-from caploc.report.numbers import matching, number
+from caploc.report.numbers import matching, number, row
 from caploc.report.palette import CHANCE, LOCATED, MIXTURE, Series
 from caploc.report.svg import Drawing, inline_svg
 from caploc.report.views import View
 
-__all__ = ["COSTS", "cost_drawing", "layer_drawing", "own_costs"]
+__all__ = ["COSTS", "own_lead", "own_tiles", "own_verdict"]
 
 COSTS = (
     Series("own", "its own located neurons", LOCATED.colour, "circle"),
     Series("others", "as many of another task, on average", MIXTURE.colour, "square"),
     Series("random", "as many random ones, matched", CHANCE.colour, "stroke"),
 )
+_SIGNIFICANT = 0.05
 _HEIGHT = 24  # pixels of a line; both drawings have the same
 
 
-def own_costs(frame: pl.DataFrame, task: Task) -> dict[str, Number]:
+def own_verdict(view: View) -> str | None:
+    """What the primary test says, in one sentence; None if nothing was crossed."""
+    frame = _equal(view)
+    tested = row(frame, metric="logprob_own", source="", target="")
+    if tested is None or tested["value"] is None:
+        return None
+    value, low, high = (nat(tested[key], 2) for key in ("value", "ci_low", "ci_high"))
+    p = tested["p"] if tested["p_holm"] is None else tested["p_holm"]
+    told = f"{value} nat per answer token ({low} to {high})"
+    chance = f"p = {p:.2g} over {tested['n_draws']:,} ways to deal the sets to the tasks"
+    if tested["ci_low"] > 0 and p <= _SIGNIFICANT:
+        return (
+            "Located neurons belong to their task: silencing them costs it, on average, "
+            f"{told} more than silencing as many located for another task ({chance})."
+        )
+    return (
+        "Located neurons are not told apart from those of other tasks: silencing them costs their "
+        f"task {told} more than silencing as many located for another one ({chance})."
+    )
+
+
+def own_tiles(view: View) -> list[Tile]:
+    """In how many tasks the own neurons cost more than those of others."""
+    frame = matching(_equal(view), metric="logprob_own", source="").filter(pl.col("target") != "")
+    found = frame.drop_nulls("value")
+    if found.is_empty():
+        return []
+    apart = int((found["ci_low"] > 0).sum())
+    return [
+        Tile(
+            f"{apart} of {len(found)}",
+            "tasks lose more from their own located neurons than from as many of another task",
+            "95 % intervals over test questions above 0",
+        )
+    ]
+
+
+def own_lead(view: View) -> dict[str, Any] | None:
+    """Both drawings with what their caption says; None without numbers."""
+    frame = _equal(view)
+    layers, cost = _layer_drawing(view), _cost_drawing(view, frame)
+    if layers is None or cost is None:
+        return None
+    sizes = matching(frame, metric="n_neurons", target="")["value"].drop_nulls()
+    samples = matching(frame, metric="logprob_own").filter(pl.col("target") != "")["n"].max()
+    return {"layers": layers, "cost": cost, "n": int(max(sizes)), "samples": samples}
+
+
+def _equal(view: View) -> pl.DataFrame:
+    """Rows of sets of equal size."""
+    frame = view.inputs.tables.get("cross_erasure", pl.DataFrame(schema=dict(CROSS_ERASURE)))
+    return matching(frame, model=view.model, method=view.method, sets="equal")
+
+
+def _own_costs(frame: pl.DataFrame, task: Task) -> dict[str, Number]:
     """What a task loses without neurons, nat per answer token: its own, others', random ones.
 
     Args:
@@ -40,11 +97,11 @@ def own_costs(frame: pl.DataFrame, task: Task) -> dict[str, Number]:
     return {"own": own, "others": others, "random": random}
 
 
-def cost_drawing(view: View, frame: pl.DataFrame) -> Drawing | None:
+def _cost_drawing(view: View, frame: pl.DataFrame) -> Drawing | None:
     """Own, others' and random neurons silenced: a line for each task; None without numbers."""
     rows, spoken = [], []
     for task in view.inputs.tasks:
-        found = own_costs(frame, task)
+        found = _own_costs(frame, task)
         rows += [
             {"dataset": task.title, "series": key, "value": n.value, "low": n.low, "high": n.high}
             for key, n in found.items()
@@ -67,7 +124,7 @@ def cost_drawing(view: View, frame: pl.DataFrame) -> Drawing | None:
     return inline_svg(chart, f"{view.slug}-own-cost", label, COSTS)
 
 
-def layer_drawing(view: View) -> Drawing | None:
+def _layer_drawing(view: View) -> Drawing | None:
     """Share of the located neurons of each task in every layer; None without any."""
     located = matching(
         view.inputs.tables["neurons"], model=view.model, method=view.method, mask=view.mask,

@@ -8,6 +8,7 @@ import polars as pl
 
 from caploc.experiments.erasure._crossing_report import crossing, selective
 from caploc.experiments.erasure._dose_figure import DOSE_SERIES, DOSES, dose_panels
+from caploc.experiments.erasure._own_figure import own_lead, own_tiles, own_verdict
 from caploc.experiments.erasure.table import CROSS_ERASURE, CROSS_OVERLAP, ERASURE
 from caploc.report.findings import Finding, Tile
 from caploc.report.formatting import Number, joined, points
@@ -15,7 +16,7 @@ from caploc.report.inputs import Inputs, Task
 from caploc.report.numbers import matching, number, row
 from caploc.report.views import View, views
 
-__all__ = ["CONTENTS", "ORDER", "TABLES", "findings", "section", "tiles"]
+__all__ = ["CONTENTS", "ORDER", "TABLES", "findings", "lead", "section", "tiles", "verdict"]
 
 TABLES = {"erasure": ERASURE, "cross_erasure": CROSS_ERASURE, "cross_overlap": CROSS_OVERLAP}
 ORDER = 20
@@ -71,6 +72,9 @@ def section(inputs: Inputs) -> dict[str, Any] | None:
     return found if any(part is not None for part in found.values()) else None
 
 
+lead, verdict = own_lead, own_verdict
+
+
 def findings(view: View) -> list[Finding]:
     """What silencing shows, and whether it is selective."""
     return [found for found in (_silencing(view), selective(view)) if found is not None]
@@ -80,14 +84,15 @@ def tiles(view: View) -> list[Tile]:
     """Right answers that silencing costs on average; empty if nothing was silenced."""
     located, random = _average(view)
     if not located.has_value:
-        return []
+        return own_tiles(view)
     beside = f"matched random neurons: {_span(random)}" if random.has_value else "no matched sets"
     return [
+        *own_tiles(view),
         Tile(
             f"{points(located.value or 0.0)} points",
             "right answers when a data set loses its located neurons, on average",
             f"95 % interval {points(located.bottom)} to {points(located.top)}; {beside}",
-        )
+        ),
     ]
 
 
