@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from configs import embedded, read_config
 
 from caploc.config import check, schema
 from caploc.records import DataError
@@ -13,15 +14,17 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 @pytest.fixture
 def config():
-    return yaml.safe_load((REPOSITORY / "config.yaml").read_text())
+    return embedded()
 
 
-def test_the_shipped_config_is_valid_and_complete(config):
+@pytest.mark.parametrize("rule", ["adaptive", "inclusive"])
+def test_the_shipped_config_is_valid_and_complete(rule):
+    config = read_config("config.yaml") if rule == "adaptive" else embedded()
     filled = check(config)
     assert filled["tasks"]["gsm8k"]["samples"] == {
         "locate": 1000, "train": 1000, "validation": 200, "test": 500,
     }  # fmt: skip
-    assert filled["methods"]["cnl"]["rule"] == "inclusive"
+    assert filled["methods"]["cnl"]["rule"] == rule
     # every run-level key is written out, so that a reader sees it
     assert set(config["run"]) == set(schema()["properties"]["run"]["properties"])
 

@@ -21,8 +21,8 @@ ROOT = Path(caploc.__file__).parent
 ORDER = (
     "records", "settings", "plugins", "locator_settings", "catalogues", "config", "measures",
     "files", "jobs", "samples", "models", "forward", "attribution", "locating", "locators",
-    "interventions", "api", "tasks", "facts", "training", "report", "estimate", "stages", "experiments",
-    "commands", "cli",
+    "interventions", "api", "tasks", "facts", "training", "report", "estimate", "stages",
+    "experiments", "commands", "cli",
 )  # fmt: skip
 ENGINE = ("models", "attribution", "locators", "interventions")
 LOADS_MODELS = {"torch", "transformers", "datasets", "pandas", "altair"}

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import yaml
+from configs import embedded
 
 from caploc import locator_settings, plugins
 from caploc.config import check
 from caploc.records import DataError
 from caploc.settings import plain, read, schema_of
 
-CONFIG = yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text())
+CONFIG = embedded()
 CNL = {"site": "post", "rule": "inclusive", "steps": 19, "tolerance": 0.001,
        "max_answer_tokens": 64, "batch_rows": 4096}  # fmt: skip
 KN = CNL | {"rule": "linspace", "steps": 20, "ratio": 0.2, "share": 0.7}

@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
+from configs import embedded
 
 from caploc.config import check
 from caploc.jobs.run import Run
 from caploc.records import DataError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-CONFIG = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
+CONFIG = embedded()
 JOBS = {
     "train_model": {"model": "embedded"},
     "prepare_samples": {"task": "emotions"},

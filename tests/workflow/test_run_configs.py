@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from configs import merged
 
 from caploc.config import check
 
@@ -23,12 +24,6 @@ LISTED = ("attribute_shard", "fetch_model", "erase_neurons", "enhance_task", "lo
 
 def read(name: str) -> dict:
     return yaml.safe_load((REPOSITORY / f"config/{name}.yaml").read_text())
-
-
-def merged(base, over):
-    if not (isinstance(base, dict) and isinstance(over, dict)):
-        return over
-    return base | {key: merged(base.get(key), value) for key, value in over.items()}
 
 
 def keys(value, where=()):

@@ -40,6 +40,17 @@ class Lengths:
 
 TYPICAL: dict[str, Lengths] = {
     "backward_problems": Lengths(28, 11),
+    "antonyms": Lengths(20, 1),
+    "capitals": Lengths(30, 2.5),
+    "comparatives": Lengths(25.5, 1.7),
+    "last_of_three": Lengths(29.5, 1),
+    "opinions": Lengths(40.5, 1),
+    "past_tense": Lengths(21.5, 1.1),
+    "past_tense_sentence": Lengths(50, 1.25),
+    "plurals": Lengths(21, 1.1),
+    "small_sums": Lengths(47.5, 2.9),
+    "upper_case": Lengths(27, 2.4),
+    "verb_tasks": Lengths(32.5, 1.85),
     "calculations": Lengths(12, 1),
     "code_running": Lengths(23, 2.3),
     "code_writing": Lengths(19, 17),
