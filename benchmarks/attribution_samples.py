@@ -8,7 +8,7 @@ from caploc.models.tokens import encode
 
 __all__ = ["MODEL", "samples_of"]
 
-RUN = Path(__file__).resolve().parents[1] / "results/default"
+RUN = Path(__file__).resolve().parents[1] / "results/embedded"
 MODEL = RUN / "models/embedded/hf"
 
 

@@ -26,7 +26,7 @@ from caploc.records import Sample
 from caploc.tasks.facts import SUBJECTS, TEMPLATES, knowledge
 from machine import save
 
-MODEL = Path(__file__).resolve().parents[1] / "results/default/models/embedded/hf"
+MODEL = Path(__file__).resolve().parents[1] / "results/embedded/models/embedded/hf"
 FACTS, STEPS = 20, 100
 
 

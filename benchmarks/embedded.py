@@ -15,7 +15,7 @@ from pathlib import Path
 
 from machine import save
 
-RUN = Path(__file__).resolve().parents[1] / "results/default"
+RUN = Path(__file__).resolve().parents[1] / "results/embedded"
 ROUNDS = 5
 
 

@@ -3,7 +3,7 @@
     python benchmarks/erasure.py
 
 needs the model, samples, masks and weights of the default run
-(`snakemake --cores 2 results/default/erasure/embedded/word-problems/cnl/sets.parquet`); it writes
+(`snakemake results/embedded/erasure/embedded/word-problems/cnl/sets.parquet --cores 2 --configfile config/embedded.yaml`); it writes
 benchmarks/results/erasure.json. Every ratio is a median over rounds in which the ways that are
 compared take turns.
 """
@@ -34,7 +34,7 @@ from caploc.models.loading import load_model
 from caploc.models.tokens import encode
 from machine import save
 
-RUN = Path("results/default")
+RUN = Path("results/embedded")
 TASK = "word-problems"
 MASKS, SAMPLES, PROMPTS, ROUNDS = 16, 16, 64, 15
 

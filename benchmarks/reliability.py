@@ -35,7 +35,7 @@ from caploc.records import Sample
 from caploc.stages.prepare_facts import read_facts
 from machine import save
 
-RUN = Path(__file__).resolve().parents[1] / "results/default"
+RUN = Path(__file__).resolve().parents[1] / "results/embedded"
 N_FACTS = 16
 
 

@@ -38,18 +38,18 @@ def scores_with(*places, seed=0):
 def home(tmp_path, save_model, monkeypatch):
     """A folder like that of the default run: a model, two masks and the mean scores of one."""
     run = tmp_path / "results/default"
-    folder = run / "models/embedded/hf"
+    folder = run / "models/smollm2/hf"
     folder.parent.mkdir(parents=True)
     save_model().rename(folder)
     weights = weights_digest({p.name: file_digest(p) for p in folder.iterdir()})
-    for task, places in (("word-problems", [(0, 1), (0, 2), (2, 7)]), ("story-lookup", [(0, 2)])):
+    for task, places in (("antonyms", [(0, 1), (0, 2), (2, 7)]), ("past-tense", [(0, 2)])):
         scores = scores_with(*places)
-        path = run / f"masks/embedded/{task}/cnl/s6.parquet"
+        path = run / f"masks/smollm2/{task}/cnl/s6.parquet"
         path.parent.mkdir(parents=True)
         # 72 neurons: none can lie 6 standard deviations out, so the threshold is lower here.
-        facts = {"origin": {}, "model": {"model": "embedded", "weights": weights}}
+        facts = {"origin": {}, "model": {"model": "smollm2", "weights": weights}}
         write_mask(path, scores, {"sigma": 2.0}, facts)
-        means = run / f"scores/embedded/{task}/cnl.parquet"
+        means = run / f"scores/smollm2/{task}/cnl.parquet"
         means.parent.mkdir(parents=True)
         schema = _schema(GRID[1])
         store.write_table(_table(schema, "all", -1, "", [(9, scores)]), means, {})
@@ -77,7 +77,7 @@ def wanted_logits(folder, located):
 
 @torch.no_grad()
 def test_hooks_applied_model_and_erasure_agree(home, script, tmp_path):
-    folder, mask = home / "models/embedded/hf", home / "masks/embedded/word-problems/cnl/s6.parquet"
+    folder, mask = home / "models/smollm2/hf", home / "masks/smollm2/antonyms/cnl/s6.parquet"
     located = script.read_mask(mask)
     assert located.sum() == 3
     wanted, plain = wanted_logits(folder, located)
@@ -133,7 +133,7 @@ def test_the_hooks_of_the_page_equal_the_erasure(home):
     before, after = hooks.split("# ... whatever you measure; then\n")
     namespace = {}
     exec(blocks[0] + before, namespace)
-    folder = home / "models/embedded/hf"
+    folder = home / "models/smollm2/hf"
     wanted, plain = wanted_logits(folder, namespace["located"])
     assert torch.equal(namespace["model"](TEXT).logits, wanted)
     exec(after, namespace)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import documented
 import yaml
+from configs import merged
 
 import caploc
 from caploc.config import check
@@ -14,15 +15,10 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 README = (REPOSITORY / "README.md").read_text()
 
 
-def merged(base, over):
-    if not (isinstance(base, dict) and isinstance(over, dict)):
-        return over
-    return base | {key: merged(base.get(key), value) for key, value in over.items()}
-
-
 def test_the_example_settings_are_valid():
     """They are run too, by tests/workflow/test_newcomer.py."""
-    examples = re.findall(r"```yaml\n(.*?)```", README, flags=re.S)
+    pages = README + (REPOSITORY / "docs/own-runs.md").read_text()
+    examples = re.findall(r"```yaml\n(.*?)```", pages, flags=re.S)
     config = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
     tasks = [check(merged(config, yaml.safe_load(e)))["run"]["tasks"] for e in examples]
     assert tasks == [["questions"], ["questions", "gsm8k"]]
@@ -40,11 +36,8 @@ def test_every_command_names_a_target_that_exists():
         assert f"rule {target}:" in rules
 
 
-def test_the_notebook_examples_import_what_there_is():
-    lines = re.findall(r"^from caploc import (.+)$", README, flags=re.M)
-    assert len(lines) == 2
-    for name in ", ".join(lines).split(", "):
-        assert callable(getattr(caploc, name))
+def test_readme_fits_a_few_screens():
+    assert len(README.splitlines()) <= 150
 
 
 def test_every_exported_name_can_be_imported():

@@ -1,6 +1,7 @@
 """The functions of a notebook, against the workflow's parts and against plain transformers."""
 
 import doctest
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -228,6 +229,20 @@ def test_the_example_of_locate(model: Any, tokenizer: Any) -> None:
     names = {"caploc": caploc, "model": model, "tokenizer": tokenizer}
     assert doctest.testmod(locating, extraglobs=names).attempted == 2
     assert doctest.testmod(locating, extraglobs=names).failed == 0
+
+
+def test_the_notebook_of_readme(
+    save_model: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ten lines, of which the last ones print what is left without the located neurons."""
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    (block,) = re.findall(r"^```python\n(.*?)^```$", text, flags=re.M | re.S)
+    assert len(block.replace("\n\n", "\n").splitlines()) <= 11
+    block = re.sub(r'folder = ".*"', f"folder = {str(save_model())!r}", block)
+    block = block.replace("big -> bigger\\nold ->", "a b").replace("big -> bigger\\nrich ->", "c d")
+    exec(block.replace("sigma=6", "sigma=2"), {})
+    told = capsys.readouterr().out
+    assert told.count("completion") == 2 and "neuron" in told
 
 
 def test_something_else_is_refused() -> None:

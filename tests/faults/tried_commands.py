@@ -40,17 +40,17 @@ TESTED = {
         "tests/faults/test_operations.py::test_a_killed_snakemake_and_two_runs_at_once",
     ".venv/bin/caploc compare default full":
         "tests/commands/test_compare.py::test_the_same_question_of_two_models_stands_in_one_row",
-    ".venv/bin/caploc apply --model results/default/models/embedded/hf --out enhanced --delta "
-    "results/default/deltas/embedded/code-writing/cnl/s3.safetensors":
+    ".venv/bin/caploc apply --model results/default/models/smollm2/hf --out enhanced --delta "
+    "results/default/deltas/smollm2/antonyms/cnl/s6.safetensors":
         "tests/commands/test_apply.py::test_trained_slices_are_put_in_and_nothing_else_changes",
     "caploc apply --delta":
         "tests/commands/test_apply.py::test_trained_slices_are_put_in_and_nothing_else_changes",
-    ".venv/bin/caploc apply --model results/default/models/embedded/hf --out erased --mask "
-    "results/default/masks/embedded/word-problems/cnl/s6.parquet":
+    ".venv/bin/caploc apply --model results/default/models/smollm2/hf --out erased --mask "
+    "results/default/masks/smollm2/antonyms/cnl/s6.parquet":
         "tests/test_examples.py::test_the_commands_of_the_page",
-    ".venv/bin/python examples/erase_with_hooks.py results/default/models/embedded/hf "
-    "results/default/masks/embedded/word-problems/cnl/s6.parquet "
-    r"$'Sam had 35 cups, used 25. How many cups does Sam have now?\nAnswer:'":
+    ".venv/bin/python examples/erase_with_hooks.py results/default/models/smollm2/hf "
+    "results/default/masks/smollm2/antonyms/cnl/s6.parquet "
+    r"$'hot -> cold\ninside -> outside\nearly ->'":
         "tests/test_examples.py::test_the_commands_of_the_page",
     ".venv/bin/snakemake --cores 2 tabulate_layers": "tests/workflow/test_adding.py::extended",
     ".venv/bin/snakemake --lint": "Makefile::check",

@@ -18,6 +18,9 @@ pytestmark = pytest.mark.workflow
 
 README = (REPOSITORY / "README.md").read_text()
 SECTION = re.search(r"^## Your model, your data\n(.*?)^## ", README, flags=re.M | re.S)[1]
+(LARGER,) = re.findall(
+    r"^```yaml\n(.*?)^```$", (REPOSITORY / "docs/own-runs.md").read_text(), flags=re.M | re.S
+)
 FEW = "not computed: n = 3, needs 20"
 
 
@@ -57,7 +60,7 @@ def own(tmp_path_factory, fresh):
     save_model(folder / "my-model")
     (questions,) = blocks("json")
     (folder / "questions.jsonl").write_text(questions)
-    for text in blocks("yaml"):
+    for text in [*blocks("yaml"), LARGER]:
         (folder / re.match(r"# (\w+\.yaml)\n", text)[1]).write_text(text)
     (command,) = blocks("sh")
     done = subprocess.run(
@@ -77,7 +80,7 @@ def tables(own):
 
 def test_masks_and_maps_of_three_samples(own, tables):
     located = 0
-    for mask in ("s3", "s6", "s12"):
+    for mask in ("s3", "s6"):
         grid = read_mask(own.folder / f"results/mine/masks/my-model/questions/cnl/{mask}.parquet")
         assert grid.shape == (3, 512)
         rows = tables["neurons"].filter(mask=mask, dataset="questions", metric="score")
