@@ -95,7 +95,8 @@ def test_hooks_applied_model_and_erasure_agree(home, script, tmp_path):
 
 def commands():
     blocks = re.findall(r"^```sh\n(.*?)^```$", GUIDE, flags=re.M | re.S)
-    return {("examples" if "examples/" in block else "apply"): block for block in blocks}
+    names = {"examples/": "examples", "--mask": "apply", "--delta": "delta"}
+    return {next(n for sign, n in names.items() if sign in block): block for block in blocks}
 
 
 @pytest.mark.parametrize("which", ["examples", "apply"])

