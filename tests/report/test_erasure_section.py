@@ -23,7 +23,7 @@ def rows(dataset: str, located: float, low: float, high: float, size: float = 0.
                  "ci_high": high - 0.5, "n": 40},
         other | {"metric": "logprob_fall", "value": 0.1, "ci_low": -0.02, "ci_high": 0.2, "n": 32},
         other | {"metric": "logprob_excess", "value": 0.3, "ci_low": 0.22, "ci_high": 0.38,
-                 "n": 32, "p": 0.005, "p_holm": 0.015, "role": "primary"},
+                 "n": 32, "p": 0.005, "p_holm": 0.015, "role": "secondary"},
         other | {"metric": "size_difference", "value": size, "n": 14, "shots": None},
         other | {"metric": "n_distinct", "value": 180.0, "n": 199, "shots": None},
         own | {"mask": "s12", "metric": "n_neurons", "value": 0.0, "n": 1, "shots": None},
@@ -45,7 +45,7 @@ def test_numbers_stand_where_they_belong(changed):
     assert change.row("Word problems")[4:7] == [
         "not computed", "-50.0 -60.0 to -10.0", "-30.0 -40.0 to -10.0"
     ]  # fmt: skip
-    primary = page.table("The primary test")
+    primary = page.table("Located against matched random sets")
     assert primary.row("Word problems")[1:] == [
         "14", "-0.250 -0.300 to -0.200", "0.400 0.310 to 0.490", "0.100 -0.020 to 0.200",
         "0.300 0.220 to 0.380", "0.005", "0.015", "199 180 different", "0.10",

@@ -74,6 +74,15 @@ def test_silencing_that_is_no_worse_than_random_is_said_plainly():
     assert "in 0 of 1 data sets" in one.text
 
 
+def test_too_few_random_sets_decide_nothing():
+    two = erasure.rows("alpha", 0.3, 0.2, 0.4) + erasure.rows("beta", 0.3, 0.2, 0.4)
+    few = {"n_draws": 9, "p": 0.1, "p_holm": 0.2}
+    rows = [row | (few if row.get("p_holm") else {}) for row in two]
+    one = told(erasure=rows)[0]["Silencing them"]
+    assert one.tone == "note"
+    assert "with 9 sets and 2 tests p is at least 0.2 after Holm" in one.text
+
+
 @pytest.mark.parametrize(
     ("changes", "tone"),
     [

@@ -125,9 +125,9 @@ def test_the_table_says_what_the_model_does(finished, make_job, tmp_path):
     excess = cell(rows, "logprob_excess", control="matched")
     controls = cell(rows, "logprob_fall", control="matched")
     assert excess["value"] == pytest.approx(fall - controls["value"], abs=1e-12)
-    assert (excess["role"], excess["n_draws"], excess["p"]) == ("primary", 9, excess["p_holm"])
+    assert (excess["role"], excess["n_draws"], excess["p"]) == ("secondary", 9, excess["p_holm"])
     assert controls["ci_low"] < controls["value"] < controls["ci_high"]
-    assert sum(r["role"] == "primary" for r in rows) == 1
+    assert sum(r["role"] == "secondary" for r in rows) == 1
     for metric in ("accuracy", "malformed"):
         assert 0 <= cell(rows, metric)["value"] <= 1
     assert cell(rows, "accuracy", control="matched")["n_draws"] == 2

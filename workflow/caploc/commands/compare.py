@@ -179,7 +179,7 @@ def _matched(name: str, a: FinishedRun, b: FinishedRun) -> pl.DataFrame:
           .unique(maintain_order=True).str.join(" | ") for c in apart),
         *(pl.col(c).filter(pl.col("side") == side).last().alias(f"{c}_{side}")
           for side in "ab" for c in _NUMBERS),
-        (pl.col("role") == "primary").any().alias("primary"),
+        pl.col("role").is_in(["primary", "secondary"]).any().alias("primary"),
     )  # fmt: skip
     difference = (pl.col("value_b") - pl.col("value_a")).alias("difference")
     return found.with_columns(difference).select(

@@ -27,7 +27,7 @@ ESTIMATE: Schema = {
 """End of every table of estimates. `interval` says what `ci_low` and `ci_high` are, or why there is
 no value (``not computed: n = 3, needs 20``); `n`: items behind the value."""
 TESTED: Schema = {**ESTIMATE, "n_draws": COUNT, "p": NUMBER, "p_holm": NUMBER, "role": TEXT}
-"""The same with random draws and tests. `role`: primary, exploratory or empty."""
+"""The same with random draws and tests. `role`: primary, secondary, exploratory or empty."""
 
 
 def texts(*names: str) -> Schema:

@@ -94,7 +94,7 @@ def erasure_arms(
 
     Args:
         masks: located sets by mask id.
-        headline: id of the mask of the primary test, if it is among them.
+        headline: id of the mask that is tested, if it is among them.
         scores: (layer, neuron) mean scores that the masks come from.
         others: scores of other locators by name; the largest count as located.
         sizes: (layer, neuron), see `controls`.

@@ -26,7 +26,7 @@ def likelihood(table: pl.DataFrame, headline: str, seed: int) -> list[pl.DataFra
 
     Args:
         table: ``logprob``, ``n_right``, ``n_tokens``.
-        headline: mask of the primary test.
+        headline: mask whose located neurons are tested against matched random sets.
         seed: of the bootstrap.
     """
     base = table.filter(_IS_BASE).select(
@@ -50,12 +50,12 @@ def likelihood(table: pl.DataFrame, headline: str, seed: int) -> list[pl.DataFra
     ]
     found.append(_metric(shares(own, SET, "exact"), "exact"))
     found.append(_metric(bootstrapped(silenced, SET, "logprob_fall", seed), "logprob_fall"))
-    is_primary = (
+    is_tested = (
         (pl.col("shots") == 0) & (pl.col("mask") == headline) & (pl.col("arm") == "located")
         & (pl.col("mode") == "all") & pl.col("share").is_null() & (pl.col("control") == "matched")
     )  # fmt: skip
     excess = beyond(own, random, SET, ["control"], "logprob_fall", seed).with_columns(
-        role=pl.when(is_primary).then(pl.lit("primary")).otherwise(pl.lit("exploratory"))
+        role=pl.when(is_tested).then(pl.lit("secondary")).otherwise(pl.lit("exploratory"))
     )
     return [*found, _metric(excess, "logprob_excess"), *_doses(scored, seed)]
 

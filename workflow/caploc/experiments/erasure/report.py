@@ -144,7 +144,7 @@ def _tables(view: View, shots: int, frame: pl.DataFrame) -> dict[str, Any]:
             }
             for dataset, title in averaged
         ],
-        "primary": [_primary(own[task], headline[task], task) for task in tasks],
+        "matched": [_matched(own[task], headline[task], task) for task in tasks],
         "arms": [
             (
                 title,
@@ -196,7 +196,7 @@ def _accuracy(frame: pl.DataFrame) -> dict[str, Any]:
     }
 
 
-def _primary(own: pl.DataFrame, frame: pl.DataFrame, task: Task) -> dict[str, Any]:
+def _matched(own: pl.DataFrame, frame: pl.DataFrame, task: Task) -> dict[str, Any]:
     matched = {**_PLAIN, "control": "matched"}
     tested = row(frame, **matched, metric="logprob_excess") or {}
     size = number(frame, **matched, metric="size_difference")
@@ -252,15 +252,22 @@ def _silencing(view: View) -> Finding | None:
     if frame is None:
         return None
     rows = [
-        _primary(own, matching(own, mask=view.mask), task)
+        _matched(own, matching(own, mask=view.mask), task)
         for task in view.inputs.tasks
         for own in [matching(frame, dataset=task.id)]
     ]
     tested = [one for one in rows if one["p_holm"] is not None]
-    worse = [one for one in tested if one["p_holm"] <= _SIGNIFICANT and one["excess"].value > 0]
     text = _changed(*_average(view))
     if not tested:
-        return Finding("note", "Silencing them", text + "The primary test was not computed.")
+        return Finding("note", "Silencing them", text + "Not tested against random sets.")
+    floor = len(tested) / (min(one["n_draws"] for one in tested) + 1)
+    if floor > _SIGNIFICANT:
+        text += (
+            f"Against random sets no test can decide: with {tested[0]['n_draws']} sets and "
+            f"{len(tested)} tests p is at least {floor:.2g} after Holm's correction."
+        )
+        return Finding("note", "Silencing them", text)
+    worse = [one for one in tested if one["p_holm"] <= _SIGNIFICANT and one["excess"].value > 0]
     text += (
         f"The gold answer loses more log-probability than with matched neurons in {len(worse)} of "
         f"{len(tested)} data sets (p at most {_SIGNIFICANT:g} after Holm's correction"

@@ -30,7 +30,7 @@ class Silencing:
     Attributes:
         samples: test samples whose gold answer's log-probability is taken, for every set of
             neurons
-        draws: random sets of the primary test; its p is never below 1 / (draws + 1)
+        draws: matched random sets beside the headline mask; p is never below 1 / (draws + 1)
         exploratory_draws: random sets of every other comparison
         answered: test samples that are answered by generation
         answered_draws: matched random sets that answer by generation, for every mask
@@ -75,8 +75,9 @@ class Silencing:
 class Erasure(Silencing):
     """Silence located neurons and random ones.
 
-    The primary test: mask run.headline_mask, control matched, log-probability of the answer,
-    `draws` random sets, Holm over all cells of the table; every other p is exploratory.
+    Tested: mask run.headline_mask, control matched, log-probability of the answer, `draws` random
+    sets, Holm over all cells of the table. It stands second to the primary test, which is that of
+    `cross_erasure`; every other p is exploratory.
 
     Attributes:
         weighing_samples: samples of the split locate by which the locators, and the sizes for
@@ -140,7 +141,7 @@ class EraseNeurons(Place, Silencing):
         labels: the task's own; null: those of the plug-in
         method: id
         masks: ids
-        headline: id of the mask of the primary test
+        headline: id of the mask that is tested
         neutral: id of the task of neutral text, or null
         seed: of draws
     """
@@ -160,7 +161,7 @@ class TabulateErasure:
     """Put the files of all tasks together.
 
     Attributes:
-        headline: id of the mask of the primary test
+        headline: id of the mask that is tested
         seed: of the bootstrap
         minimum_samples: fewer have no numbers but the reason
         sigmas: by mask id

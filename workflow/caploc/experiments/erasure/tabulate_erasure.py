@@ -47,7 +47,7 @@ def run(job: Job) -> None:
     if accuracy:
         found += _estimates.averages(pl.concat(accuracy), told.seed)
     sigma = pl.col("mask").replace_strict(told.sigmas, default=None, return_dtype=pl.Float64)
-    table = with_holm(gathered(found, ERASURE)).with_columns(sigma=sigma)
+    table = with_holm(gathered(found, ERASURE), "secondary").with_columns(sigma=sigma)
     write(table, job.outputs, job.origin())
 
 
