@@ -18,8 +18,11 @@ class Tokenizer:
     def __init__(self, unknown: str = "") -> None:
         self.unknown = unknown
 
-    def __call__(self, text: str, **_: Any) -> dict[str, list[int]]:
-        return {"input_ids": [0 if word == self.unknown else 1 for word in text.split()]}
+    def __call__(self, text: str, **_: Any) -> dict[str, list[Any]]:
+        words = [0 if word == self.unknown else 1 for word in text.split()]
+        n = len(words)
+        spans = [(i, i + 1) for i in range(n)]
+        return {"input_ids": words, "offset_mapping": spans, "special_tokens_mask": [0] * n}
 
 
 class Model:

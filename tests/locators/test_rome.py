@@ -175,6 +175,7 @@ def test_results_in_order_with_reasons(lm: LanguageModel) -> None:
         fact("one two =", "two", ""),
         fact("a " * 40, "a"),
         fact("a b", "a", " three four"),
+        fact("a b a", "a"),
     ]
     results = rome.locate(lm, facts, window=2, noise_samples=3)
     assert [str(r) if isinstance(r, Dropped) else "" for r in results] == [
@@ -185,6 +186,7 @@ def test_results_in_order_with_reasons(lm: LanguageModel) -> None:
         "no answer tokens",
         "does not fit the context of 32 tokens",
         "",
+        "subject stands more than once in the prompt",
     ]
     first = results[0]
     assert isinstance(first, rome.Tracing)

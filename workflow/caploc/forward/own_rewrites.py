@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from caploc.forward.generation import complete
 from caploc.forward.recall import Recall, recall
 from caploc.models.language_model import LanguageModel
+from caploc.models.tokens import encode_text
 from caploc.records import Fact
 
 __all__ = ["OwnRewrites", "examine", "rewrite_facts"]
@@ -91,7 +92,7 @@ def examine(lm: LanguageModel, facts: Sequence[Fact]) -> str:
     """
     tokenizer = lm.tokenizer
     for text in (_WRITE, _JUDGE):
-        if tokenizer.unk_token_id in tokenizer(text, add_special_tokens=False)["input_ids"]:
+        if tokenizer.unk_token_id in encode_text(tokenizer, text, special=False)[0]:
             return "its tokenizer does not know the words of the request"
     same = [
         (fact.prompts[0], rewrite)

@@ -40,7 +40,7 @@ class Tokens:
 
 
 def tokens_of(lm: LanguageModel, sample: Sample) -> Tokens:
-    """Tokenise a fact and find the first mention of its subject, ``sample.meta["subject"]``.
+    """Tokenise a fact and find its subject, ``sample.meta["subject"]``, in the prompt.
 
     A token belongs to the subject if it shares a character with it, so a blank in front that the
     tokenizer glues to the first word does no harm.
@@ -50,19 +50,23 @@ def tokens_of(lm: LanguageModel, sample: Sample) -> Tokens:
         sample: prompt and answer; meta names the subject as it stands in the prompt.
 
     Raises:
-        Dropped: no subject, not in the prompt, without a token of its own, running into the
-            answer; no answer tokens, an empty prompt, or too long.
+        Dropped: no subject, not in the prompt or more than once, without a token of its own,
+            running into the answer; no answer tokens, an empty prompt, or too long.
     """
     subject = sample.meta.get("subject", "").strip()
     if not subject:
         raise Dropped("no subject")
-    # As a word of its own: "time" does not stand in "sentiment".
-    found = re.search(rf"(?<!\w){re.escape(subject)}(?!\w)", sample.prompt)
-    start = found.start() if found else sample.prompt.find(subject)
-    if start < 0:
-        raise Dropped("subject not found in the prompt")
-    end = start + len(subject)
     prompt, answer = lm.encode(sample.prompt, sample.answer)
+    # As a word of its own: "time" does not stand in "sentiment".
+    word = rf"(?<!\w){re.escape(subject)}(?!\w)"
+    places = [*re.finditer(word, sample.prompt)] or [
+        *re.finditer(re.escape(subject), sample.prompt)
+    ]
+    if not places:
+        raise Dropped("subject not found in the prompt")
+    if len(places) > 1:
+        raise Dropped("subject stands more than once in the prompt")
+    start, end = places[0].span()
     _, spans = encode_text(lm.tokenizer, sample.prompt + sample.answer)
     inside = [i for i, (a, b) in enumerate(spans) if a < end and b > start]
     if not inside:

@@ -21,7 +21,6 @@ from caploc.forward.recall import Recall, recall
 from caploc.forward.samples import model_of
 from caploc.jobs.job import Job
 from caploc.models.language_model import LanguageModel
-from caploc.models.tokens import encode
 from caploc.records import Dropped, Fact
 from caploc.stages.prepare_facts import read_facts
 from caploc.stages.settings import RecallFacts
@@ -115,7 +114,7 @@ def _add_counterfactuals(
     def length(prompt: str, answer: str) -> int | None:
         if prompt not in lengths:
             try:
-                lengths[prompt] = len(encode(lm.tokenizer, prompt, answer, context=lm.context)[0])
+                lengths[prompt] = len(lm.encode(prompt, answer)[0])
             except Dropped:
                 lengths[prompt] = None
         return lengths[prompt]

@@ -42,7 +42,6 @@ from caploc.interventions.second_moment import factorised
 from caploc.jobs.job import Job
 from caploc.jobs.progress import tracked
 from caploc.models.language_model import LanguageModel
-from caploc.models.tokens import encode
 from caploc.records import Dropped, Fact, Sample
 from caploc.stages.prepare_facts import read_facts
 
@@ -160,10 +159,7 @@ def _pairs(
         ("efficacy", fact.prompts[:1]), ("paraphrase", rewrites), ("neighbourhood", neighbours),
     ):  # fmt: skip
         for text in prompts:
-            old, other = (
-                encode(lm.tokenizer, text, f" {answer}", context=lm.context)
-                for answer in (fact.object, new)
-            )
+            old, other = (lm.encode(text, f" {answer}") for answer in (fact.object, new))
             yield kind, old[0], old[1], other[1]
 
 

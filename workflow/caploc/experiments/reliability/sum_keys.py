@@ -25,6 +25,7 @@ from caploc.jobs.job import Job
 from caploc.jobs.partial_work import partial_work
 from caploc.jobs.progress import tracked
 from caploc.models.language_model import LanguageModel
+from caploc.models.tokens import encode_text
 from caploc.records import DataError
 
 __all__ = ["read_moment", "run"]
@@ -116,6 +117,6 @@ def _texts(lm: LanguageModel, paths: list[Path]) -> Iterator[list[int]]:
             assert isinstance(file, pq.ParquetFile)
             for batch in file.iter_batches(_EVERY, columns=["prompt", "answer"]):
                 for row in batch.to_pylist():
-                    ids = lm.tokenizer(row["prompt"] + row["answer"])["input_ids"]
+                    ids, _ = encode_text(lm.tokenizer, row["prompt"] + row["answer"])
                     if ids:
                         yield ids[: lm.context]

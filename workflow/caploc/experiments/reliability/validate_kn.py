@@ -23,7 +23,6 @@ from caploc.jobs.job import Job
 from caploc.jobs.progress import tracked
 from caploc.measures.random_sets import Control, draw
 from caploc.models.language_model import LanguageModel
-from caploc.models.tokens import encode
 
 __all__ = ["OUTCOMES", "run"]
 
@@ -62,7 +61,7 @@ def _outcomes(
 ) -> pl.DataFrame:
     """A row for the located set of a fact, then for each random one."""
     sample = sample_of(row)
-    prompt, answer = encode(lm.tokenizer, sample.prompt, sample.answer, context=lm.context)
+    prompt, answer = lm.encode(sample.prompt, sample.answer)
     named = [("", 0), *((control, r) for control in _CONTROLS for r in range(told.draws + 1))]
     grids = [located]
     for control in _CONTROLS:
