@@ -64,7 +64,9 @@ def complete(
         _limit(len(encode_text(tokenizer, answer, special=False)[0]), model.context - len(prompt))
         for answer, prompt in zip(answers, ids, strict=True)
     ]
-    for chosen in _batches(ids, limits, batch, model.context):
+    # Some families mask in float32, where the least float64 is minus infinity: padding becomes NaN.
+    padding = model.dtype != torch.float64
+    for chosen in _batches(ids, limits, batch, model.context, padding):
         limit = max(limits[i] for i in chosen)
         acting: AbstractContextManager[None] = nullcontext()
         if erasures is not None and which is not None:
@@ -87,13 +89,18 @@ def _limit(n_gold: int, room: int) -> int:
 
 
 def _batches(
-    ids: Sequence[Sequence[int]], limits: Sequence[int], most: int, context: int
+    ids: Sequence[Sequence[int]], limits: Sequence[int], most: int, context: int, padding: bool
 ) -> Iterator[list[int]]:
-    """Prompts of similar length that fit the context together, each with its own room."""
+    """Prompts of similar length that fit the context together, each with its own room.
+
+    Without `padding`, of equal length.
+    """
     chosen: list[int] = []
     for i in sorted(range(len(ids)), key=lambda i: (len(ids[i]), i)):
         room = max(limits[j] for j in [*chosen, i])
-        if chosen and (len(chosen) == most or len(ids[i]) + room > context):
+        longer = bool(chosen) and len(ids[i]) > len(ids[chosen[0]])
+        full = len(chosen) == most or len(ids[i]) + room > context
+        if chosen and (full or (longer and not padding)):
             yield chosen
             chosen = []
         chosen.append(i)
