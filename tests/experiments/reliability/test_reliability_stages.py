@@ -1,5 +1,7 @@
 """From located sets to the table `reliability`: a small model, and outcomes written by hand."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -28,7 +30,7 @@ NAMED = PLACE | {"facts": "f", "seed": 0}
 EDIT = {
     "ridge": 0.01, "prefixes": [[2, 3]], "steps": 5, "learning_rate": 0.5, "weight_decay": 0.5,
     "kl": 0.06, "clamp": 4.0, "paraphrases": 2, "neighbours": 2, "fluency_tokens": 4,
-    "batch_facts": 2,
+    "batch_facts": 2, "edited_layers": None, "layer": None,
 }  # fmt: skip
 
 
@@ -260,6 +262,24 @@ def test_every_layer_is_edited_and_the_model_comes_back(facts, make_job, folder)
     assert max(margins[layer] for layer in range(3)) > margins[-1]
 
 
+@pytest.mark.parametrize(
+    ("n_layers", "edited", "layer", "chosen"),
+    [
+        (4, None, None, [0, 1, 2, 3]), (30, 6, None, [0, 6, 12, 17, 23, 29]),
+        (30, 2, 5, [0, 5, 29]), (3, 9, None, [0, 1, 2]),
+    ],
+)  # fmt: skip
+def test_layers_that_are_edited(n_layers, edited, layer, chosen):
+    told = SimpleNamespace(edited_layers=edited, layer=layer)
+    assert edit_facts.chosen_layers(n_layers, told) == chosen
+
+
+def test_a_layer_that_the_model_has_not():
+    told = SimpleNamespace(edited_layers=None, layer=7)
+    with pytest.raises(DataError, match=r"rome\.layer is 7, the model has layers 0 to 3"):
+        edit_facts.chosen_layers(4, told)
+
+
 # From outcomes to the table ---------------------------------------------------------------------
 
 SPEC = {"model": "m", "facts": "f", "minimum": 2, "layer": None, "seed": 0}
@@ -333,6 +353,17 @@ def value(table, **where):
     row = table.filter(*[pl.col(k) == v for k, v in where.items()])
     assert len(row) == 1, row
     return row.to_dicts()[0]
+
+
+def test_only_some_layers_were_edited(measure):
+    """Layers 3 and 9 in place of 0 and 1: the same numbers under their own names."""
+    names = {0: 3, 1: 9, -1: -1}
+    rows = [row | {"layer": names[row["layer"]]} for row in edit_rows()]
+    own = {"locator": "rome", "measure": "efficacy", "metric": "ipp"}
+    table = measure(kn_rows(), circuit_rows(), rows)
+    assert value(table, rule="fixed layer 9", **own)["value"] == pytest.approx(0.5 - 1.0)
+    table = measure(kn_rows(), circuit_rows(), rows, SPEC | {"layer": 3})
+    assert value(table, rule="fixed layer 3", **own)["value"] == pytest.approx(1.0 - 0.5)
 
 
 def test_numbers_are_those_worked_out_by_hand(measure):

@@ -65,11 +65,12 @@ def _moments(run: Run) -> Stage:
 
 
 def _edits(run: Run, jobs: int, n: int) -> Stage:
-    """Every layer of every fact: a value is searched, written, and questions are asked."""
+    """Every edited layer of every fact: a value is searched, written, and questions are asked."""
     rome, shape = run.settings("reliability")["rome"], run.shape
     prefixes = [length for number, length in rome["prefixes"] for _ in range(number)]
     texts = FACT.total * (1 + len(prefixes)) + sum(prefixes)
-    edits = n * shape.layers
+    layers = min(rome["edited_layers"] or shape.layers, shape.layers)
+    edits = n * layers
     # Values: forward and back through the blocks above the edited one, half of them on average.
     searched = edits * rome["steps"] * texts
     work = run.read(searched, 2 * searched / texts, rome["batch_facts"] * texts / 1.5)
@@ -77,7 +78,7 @@ def _edits(run: Run, jobs: int, n: int) -> Stage:
     work += run.read(edits * asked * FACT.total, edits * asked * FACT.answer, asked * FACT.total)
     told = 3 * edits * rome["fluency_tokens"]
     work += run.work(shape.forward(told, told), 5 * told / 3)
-    work += Work(shape.layers * shape.ffn**3 / 3)  # the second moments, factored
+    work += Work(layers * shape.ffn**3 / 3)  # the second moments, factored
     moment = 8 * shape.ffn**2
     return run.stage("edit_facts", jobs, work, run.held(rome["batch_facts"] * texts) + moment,
                      on_host=moment, disk=edits * 60)  # fmt: skip

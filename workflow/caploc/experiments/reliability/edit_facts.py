@@ -1,4 +1,4 @@
-"""Write a new object into each fact by a rank-one edit of one layer, for every layer in turn.
+"""Write a new object into each fact by a rank-one edit of one layer, layer by layer.
 
 Settings: `EditFacts`. Inputs: ``manifest``, ``facts``, ``prompts``, ``located`` (all shards of
 rome), ``moments``. Output: ``outcomes``, one row per fact and layer (-1: the unedited model); facts
@@ -42,10 +42,10 @@ from caploc.interventions.second_moment import factorised
 from caploc.jobs.job import Job
 from caploc.jobs.progress import tracked
 from caploc.models.language_model import LanguageModel
-from caploc.records import Dropped, Fact, Sample
+from caploc.records import DataError, Dropped, Fact, Sample
 from caploc.stages.prepare_facts import read_facts
 
-__all__ = ["OUTCOMES", "run"]
+__all__ = ["OUTCOMES", "chosen_layers", "run"]
 
 _LOG = logging.getLogger(__name__)
 OUTCOMES: Schema = {
@@ -83,7 +83,7 @@ class _Case:
 
 
 def run(job: Job) -> None:
-    """Edit, ask, restore, for every layer and fact; write."""
+    """Edit, ask, restore, for every chosen layer and fact; write."""
     use_processor(job.threads)
     told = job.told(EditFacts)
     lm = model_of(job.input("manifest"), job.spec)
@@ -93,7 +93,8 @@ def run(job: Job) -> None:
     singular = []
     keys = mean_keys(lm, [case.texts for case in cases]) if cases else torch.zeros(lm.n_layers, 0)
     settings = ValueSettings(told.steps, told.learning_rate, told.weight_decay, told.kl, told.clamp)
-    for layer in tracked(range(lm.n_layers if cases else 0), lm.n_layers, "edited layers"):
+    layers = chosen_layers(lm.n_layers, told)
+    for layer in tracked(layers if cases else [], len(layers), "edited layers"):
         factor, added = factorised(read_moment(job.input("moments"), layer), told.ridge)
         singular += [layer] if added else []
         for first in range(0, len(cases), told.batch_facts):
@@ -110,8 +111,24 @@ def run(job: Job) -> None:
     )  # fmt: skip
     _LOG.info(
         "%d facts edited in each of %d layers, left out: %s; singular second moments: %s",
-        len(cases), lm.n_layers, dict(dropped) or "none", singular or "none",
+        len(cases), len(layers), dict(dropped) or "none", singular or "none",
     )  # fmt: skip
+
+
+def chosen_layers(n_layers: int, told: EditFacts) -> list[int]:
+    """Layers to edit, ascending; see `edited_layers` of the settings.
+
+    Raises:
+        DataError: the model has not the layer that counts as located.
+    """
+    if told.layer is not None and told.layer >= n_layers:
+        raise DataError(
+            f"experiments.reliability.rome.layer is {told.layer}, the model has layers 0 to "
+            f"{n_layers - 1}"
+        )
+    spread = np.linspace(0, n_layers - 1, min(told.edited_layers or n_layers, n_layers))
+    located = [] if told.layer is None else [told.layer]
+    return sorted({*spread.round().astype(int).tolist(), *located})
 
 
 def _cases(lm: LanguageModel, job: Job, told: EditFacts, dropped: Counter[str]) -> Iterator[_Case]:

@@ -77,9 +77,9 @@ def validate_circuit(run: "Run", model: str, facts: str) -> dict[str, Any]:
 
 
 def edit_facts(run: "Run", model: str, facts: str) -> dict[str, Any]:
-    rome = {
-        k: v for k, v in _settings(run)["rome"].items() if k not in ("texts", "memory_mb", "layer")
-    }
+    rome = {k: v for k, v in _settings(run)["rome"].items() if k not in ("texts", "memory_mb")}
+    # Where every layer is edited, which one counts as located is asked later.
+    rome["layer"] = rome["layer"] if rome["edited_layers"] is not None else None
     return _named(run, model, facts) | rome | place(run, model)
 
 

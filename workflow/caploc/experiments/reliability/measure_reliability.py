@@ -152,20 +152,24 @@ def _rome(
     yield every.with_columns(rule=pl.lit("every layer"), metric=pl.lit("mean"))
     edited = rows.filter(pl.col("layer") >= 0).sort("layer", maintain_order=True)
     cells = {name: edited[name].to_numpy().reshape(-1, n).T.copy() for name in names}
-    fixed = int(cells["effect"].mean(0).argmax()) if told.layer is None else told.layer
-    yield from _edits(told, cells, fixed)
+    layers = edited["layer"].unique(maintain_order=True).to_list()
+    fixed = (
+        int(cells["effect"].mean(0).argmax()) if told.layer is None else layers.index(told.layer)
+    )
+    yield from _edits(told, cells, layers, fixed)
     yield from _regression(told, cells["effect"], cells["margin"])
 
 
 def _edits(
-    told: MeasureReliability, cells: Mapping[str, Values], fixed: int
+    told: MeasureReliability, cells: Mapping[str, Values], layers: Sequence[int], fixed: int
 ) -> Iterator[pl.DataFrame]:
     """The layer that counts as located against others, and the traced layer of each fact.
 
     Args:
         told: settings.
-        cells: (fact, layer) by measure; NaN where a fact has no such prompts.
-        fixed: the layer that counts as located.
+        cells: (fact, edited layer) by measure; NaN where a fact has no such prompts.
+        layers: those that were edited.
+        fixed: index among them of the one that counts as located.
     """
     traced = cells["effect"].argmax(1)
     for measure in (*_SHARES, "score"):
@@ -178,7 +182,7 @@ def _edits(
         found = np.stack([cells[name][usable].T for name in names], axis=-1)
         others = found[np.arange(len(found)) != fixed]
         for rule, control, own, pool in (
-            (f"fixed layer {fixed}", "other layers", found[fixed], others),
+            (f"fixed layer {layers[fixed]}", "other layers", found[fixed], others),
             ("traced layer of each fact", "all layers", found[traced[usable], np.arange(n)], found),
         ):
             named = {"rule": rule, "control": control, "measure": measure}

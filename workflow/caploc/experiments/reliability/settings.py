@@ -29,6 +29,9 @@ class Editing:
         fluency_tokens: tokens generated for the n-gram entropy after every edit; 0 leaves it
             out
         batch_facts: facts whose values are searched together; memory and speed only
+        edited_layers: edit this many layers, evenly spread, and `layer`; null: every layer
+        layer: the layer that counts as located for all facts (GPT-J 5, GPT2-XL 17 in the
+            published settings); null: of those edited the one with the largest mean tracing effect
     """
 
     ridge: Positive = 0.01
@@ -45,6 +48,8 @@ class Editing:
     neighbours: Count = 10
     fluency_tokens: Natural = 100
     batch_facts: Count = 10
+    edited_layers: Annotated[int | None, Rule(type=["integer", "null"], minimum=2)] = None
+    layer: Annotated[int | None, Rule(type=["integer", "null"], minimum=0)] = None
 
 
 @dataclass(frozen=True)
@@ -63,14 +68,7 @@ class Moments:
 
 @dataclass(frozen=True)
 class Rome(Editing, Moments):
-    """Rank-one edits of every layer.
-
-    Attributes:
-        layer: the layer that counts as located for all facts (GPT-J 5, GPT2-XL 17 in the
-            published settings); null: the one with the largest mean tracing effect
-    """
-
-    layer: Annotated[int | None, Rule(type=["integer", "null"], minimum=0)] = None
+    """Rank-one edits of the layers, one at a time."""
 
 
 @dataclass(frozen=True, slots=True)
