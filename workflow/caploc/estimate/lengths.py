@@ -43,7 +43,7 @@ TYPICAL: dict[str, Lengths] = {
     "antonyms": Lengths(20, 1),
     "capitals": Lengths(30, 2.5),
     "comparatives": Lengths(25.5, 1.7),
-    "last_of_three": Lengths(29.5, 1),
+    "last_of_five": Lengths(39.5, 1),
     "opinions": Lengths(40.5, 1),
     "past_tense": Lengths(21.5, 1.1),
     "past_tense_sentence": Lengths(50, 1.25),

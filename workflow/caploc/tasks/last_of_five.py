@@ -1,10 +1,10 @@
-"""The last of three words: copying, which attention does.
+"""The last of five words: copying, which attention does.
 
 One sample (prompt, then answer)::
 
-    apple lamp river -> river
+    apple lamp road dog river -> river
     ...
-    door cloud piano ->
+    door cloud shirt train piano ->
      piano
 """
 
@@ -17,16 +17,17 @@ __all__ = ["TASK"]
 
 
 def _pairs() -> list[tuple[str, str]]:
-    rng = random.Random("last of three")
+    rng = random.Random("last of five")
     pairs = []
     for noun in NOUNS:
-        others = rng.sample([other for other in NOUNS if other != noun], 2)
+        others = rng.sample([other for other in NOUNS if other != noun], 4)
         pairs.append((" ".join([*others, noun]), noun))
     return pairs
 
 
 TASK = few_shot_task(
-    "Last of three words",
+    "Last of five words",
     "text",
     _pairs,
 )
+"""Whatever the words: a negative, since no knowledge is asked for."""
