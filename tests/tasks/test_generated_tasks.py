@@ -20,7 +20,7 @@ N = 500
 # Of English, for models that know it: no model is trained on them here.
 ENGLISH = {
     "past_tense", "past_tense_sentence", "plurals", "comparatives", "antonyms", "capitals",
-    "opinions", "small_sums", "last_of_five", "upper_case", "verb_tasks",
+    "opinions", "small_sums", "last_of_five", "upper_case", "noun_tasks",
 }  # fmt: skip
 TRAINED = [name for name in GENERATED if name not in ENGLISH]
 EXPECTED = ENGLISH | {
@@ -107,7 +107,7 @@ def test_each_question_of_english_is_asked_once(name):
     population = task.population()
     assert len(population) >= 144
     assert all(task.is_held_out(prompt, meta) for prompt, _, meta in population)
-    if name == "verb_tasks":
+    if name == "noun_tasks":
         population = [s for s in population if (s[2]["part"], s[2]["form"]) == ("1", "0")]
     questions = [prompt.rsplit("\n", 1)[1] for prompt, _, _ in population]
     assert len(set(questions)) == len(questions)
@@ -129,14 +129,14 @@ def test_a_pair_of_english_tasks_shares_all_its_words_or_none():
     assert not asked("past_tense") & sentences
 
 
-def test_verbs_have_both_tasks_in_both_forms():
-    by_verb = {}
-    for prompt, answer, meta in task_of("verb_tasks").population():
-        by_verb.setdefault(meta["main"], {})[meta["part"], meta["form"]] = (prompt, answer)
-    for verb, found in by_verb.items():
+def test_nouns_have_both_tasks_in_both_forms():
+    by_noun = {}
+    for prompt, answer, meta in task_of("noun_tasks").population():
+        by_noun.setdefault(meta["main"], {})[meta["part"], meta["form"]] = (prompt, answer)
+    for noun, found in by_noun.items():
         assert set(found) == {(part, form) for part in "12" for form in "01"}
         assert found["1", "0"][1] == found["1", "1"][1] != found["2", "0"][1]
-        assert found["2", "0"][1] == found["2", "1"][1] == f" {verb.upper()}"
+        assert found["2", "0"][1] == found["2", "1"][1] == f" {noun}"
 
 
 # Mathematics ------------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ TYPICAL: dict[str, Lengths] = {
     "plurals": Lengths(21, 1.1),
     "small_sums": Lengths(47.5, 2.9),
     "upper_case": Lengths(27, 2.4),
-    "verb_tasks": Lengths(32.5, 1.85),
+    "noun_tasks": Lengths(29, 1.1),
     "calculations": Lengths(12, 1),
     "code_running": Lengths(23, 2.3),
     "code_writing": Lengths(19, 17),
