@@ -58,7 +58,7 @@ class Inputs:
         neutral: the text without a capability, None if the run has none.
         pairs: pairs of data sets that separate words from capability.
         tables: every table by its name, with the columns that the parts of the page declare; one
-            of an experiment that the run does not have is absent.
+            of an experiment that the run does not have is empty.
         manifests: manifest of every model, by its id.
         losses: ``step`` and ``loss``, training curve of the models trained here, by model id.
         splits: the check that no prompt occurs in two splits: ``a``, ``b`` and number ``shared``.
@@ -124,8 +124,9 @@ def _tables(job: Job) -> dict[str, pl.DataFrame]:
     optional = {name for names in plugins.declared("TABLES").values() for name in names}
     return {
         name: tables.read(job.input(name), schema)
-        for name, schema in schemas.items()
         if name not in optional or job.inputs.get(name)
+        else pl.DataFrame(schema=dict(schema))
+        for name, schema in schemas.items()
     }
 
 

@@ -1,13 +1,12 @@
 """Dose curves: the fall of the log-probability against the share of silenced neurons."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
 import polars as pl
 
 from caploc.report.charts import data, log_x, looks_of
-from caploc.report.inputs import Task
 from caploc.report.numbers import matching
 from caploc.report.palette import CHANCE, LOCATED, MIXTURE, Series
 from caploc.report.svg import Panel, inline_svg
@@ -27,17 +26,17 @@ DOSES = {
 }
 
 
-def dose_panels(view: View, own: Mapping[Task, pl.DataFrame], shots: int) -> list[Panel]:
+def dose_panels(view: View, frame: pl.DataFrame, shots: int) -> list[Panel]:
     """One panel for each data set that has doses.
 
     Args:
         view: model and method.
-        own: rows of the table `erasure` of each data set, with so many worked examples.
+        frame: rows of the table `erasure` with so many worked examples.
         shots: worked examples in front of each question.
     """
     panels = []
-    for task, frame in own.items():
-        falls = matching(frame, mask="", mode="all", metric="logprob_fall")
+    for task in view.inputs.tasks:
+        falls = matching(frame, dataset=task.id, mask="", mode="all", metric="logprob_fall")
         falls = falls.drop_nulls(["share", "value"]).sort("share")
         rows = [
             {
