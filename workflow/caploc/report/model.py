@@ -7,10 +7,11 @@ import polars as pl
 from caploc.files.base_tables import BASE
 from caploc.report import charts
 from caploc.report.findings import Finding
-from caploc.report.formatting import count, joined, percent, percent_span
+from caploc.report.formatting import count, percent
 from caploc.report.inputs import Inputs
 from caploc.report.numbers import matching, number, row
 from caploc.report.svg import Drawing, Panel, inline_svg
+from caploc.report.templates import finding
 from caploc.report.views import View
 
 __all__ = ["CONTENTS", "ORDER", "TABLES", "findings", "section"]
@@ -44,13 +45,10 @@ def findings(view: View) -> list[Finding]:
         for line in _rows(view.inputs, view.model)
         if line["useful"] is False and line["task"] in view.inputs.tasks
     ]
-    if not outside:
-        return []
-    text = (
-        f"The model answers {joined(outside)} outside {percent_span(*_USEFUL, 0)} % "
-        "correctly: too rarely or too surely to say much about a capability there."
+    about = "The model itself"
+    return (
+        [finding("caution", about, "", "useful", outside=outside, range=_USEFUL)] if outside else []
     )
-    return [Finding("caution", "The model itself", text)]
 
 
 def _rows(inputs: Inputs, model: str) -> list[dict[str, Any]]:

@@ -6,7 +6,6 @@ from caploc.experiments.agreement._report_charts import neuron_map
 from caploc.experiments.agreement._report_numbers import EMPTY, located_share, overlap
 from caploc.report.formatting import count, joined, percent
 from caploc.report.inputs import Task
-from caploc.report.numbers import matching
 from caploc.report.palette import SHARING
 from caploc.report.svg import Panel, inline_svg
 from caploc.report.views import View
@@ -31,10 +30,7 @@ def neuron_panels(view: View) -> list[Panel]:
 
 def _located(view: View, task: Task) -> pl.DataFrame:
     """One row a neuron: layer, neuron, score, z and ``others``, titles of data sets with it."""
-    frame = matching(
-        view.inputs.tables["neurons"], model=view.model, method=view.method, mask=view.mask,
-        dataset=task.id,
-    )  # fmt: skip
+    frame = view.rows("neurons", mask=view.mask, dataset=task.id)
     places = ["layer", "neuron", "shared_by"]
     wide = frame.pivot("metric", index=places, values="value")
     others = pl.col("shared_by").str.split(";").list.filter(pl.element() != "")

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from caploc.experiments.agreement import _report_charts as charts
 from caploc.experiments.agreement._report_numbers import (
     REFERENCES,
-    chance,
     curve,
     overlap,
     reference,
@@ -29,8 +28,8 @@ def agreement_figure(view: View) -> Drawing | None:
         own = overlap(view, task)
         if own.value is None:
             continue
-        numbers = {arm: reference(view, arm, task) for arm in REFERENCES}
-        numbers |= {LOCATED.key: own, CHANCE.key: chance(view, task)}  # type: ignore[dict-item]
+        numbers = {arm: reference(view, arm, task) for arm in (*REFERENCES, CHANCE.key)}
+        numbers[LOCATED.key] = own
         rows += [
             percent_point(number, dataset=task.title, series=key)
             for key, number in numbers.items()
