@@ -119,7 +119,7 @@ def _between(view: View) -> Finding | None:
 
 
 def _pairs(view: View) -> Finding | None:
-    if not view.inputs.pairs:
+    if not view.inputs.spec["pairs"]:
         return None
     verdict = pair_verdict(view)
     tones: dict[str | None, Tone] = {

@@ -52,8 +52,11 @@ def halves(
     return number(own, EMPTY if counted else NOT_COMPUTED, metric=metric)
 
 
-def curve(view: View, arm: str, task: Task, metric: str) -> list[tuple[float, Number]]:
-    """(samples in each half, number) for every size, ascending."""
+def curve(view: View, series: str, task: Task) -> list[tuple[float, Number]]:
+    """(samples in each half, number) of an arm or of chance for every size, ascending."""
+    by_chance = series == CHANCE.key
+    metric = "chance_overlap_layer" if by_chance else "overlap"
+    arm = "located" if by_chance else series
     frame, dataset = rows(view), _dataset(view, arm, task)
     found = matching(frame, comparison="halves", arm=arm, dataset=dataset, metric=metric)
     sizes = found["n_half"].unique().sort()

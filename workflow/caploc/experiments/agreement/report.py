@@ -4,7 +4,7 @@ from typing import Any
 
 from caploc.experiments.agreement import _report_numbers
 from caploc.experiments.agreement._findings import findings, tiles
-from caploc.experiments.agreement._pairs import pair_rows, pair_verdict
+from caploc.experiments.agreement._pairs import pair_verdict
 from caploc.experiments.agreement._places import neuron_panels
 from caploc.experiments.agreement._report_figures import (
     agreement_figure,
@@ -35,7 +35,7 @@ def section(inputs: Inputs) -> dict[str, Any]:
 
     Returns:
         Functions that ``find`` the numbers, legends ``series`` and ``sharing``, and of every view
-        its rows ``frame``, ``pairs`` with their ``verdict``, panels ``sigma_panels``, ``maps`` and
+        its rows ``frame``, the ``verdict`` of the pairs, panels ``sigma_panels``, ``maps`` and
         ``curves``.
     """
     found = [
@@ -45,7 +45,6 @@ def section(inputs: Inputs) -> dict[str, Any]:
             "sigma_panels": sigma_panels(view),
             "maps": neuron_panels(view),
             "curves": stability_panels(view),
-            "pairs": pair_rows(view),
             "verdict": pair_verdict(view),
         }
         for view in views(inputs)
