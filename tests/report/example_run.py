@@ -224,7 +224,7 @@ def frame_of(rows: list[dict[str, Any]], schema: Any) -> pl.DataFrame:
 def only(**rows: list[dict[str, Any]]) -> Any:
     """As much of a run as a section of the page asks for: these tables and no others."""
     return SimpleNamespace(
-        tables={name: frame_of(found, EXPERIMENTS[name]) for name, found in rows.items()},
+        tables={name: frame_of(rows.get(name, []), of) for name, of in EXPERIMENTS.items()},
         spec=spec(),
         tasks=(),
         files={},

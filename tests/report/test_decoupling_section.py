@@ -1,9 +1,6 @@
 """The section on paired samples: numbers where they belong, and a sentence that follows them."""
 
-import example_run
 import pytest
-
-from caploc.experiments.decoupling.report import section
 
 IDS = {"model": "tiny", "dataset": "calculations"}
 KN = {"rule": "0.2 x max", "norm": "size"}
@@ -66,11 +63,6 @@ def test_numbers_stand_where_they_belong(changed):
         assert words in html, words
 
 
-def view_of(table):
-    (view,) = section(example_run.only(decoupling=table))["views"]
-    return view
-
-
 @pytest.mark.parametrize(
     ("task", "main", "words"),
     [
@@ -80,16 +72,17 @@ def view_of(table):
         ((0.02, -0.01, 0.03), (0.0, -0.1, 0.1), "makes no clear difference"),
     ],
 )
-def test_the_sentence_follows_the_effects(task, main, words):
-    assert words in view_of(rows(task, main))["verdict"]
+def test_the_sentence_follows_the_effects(task, main, words, changed):
+    assert words in changed({"decoupling": rows(task, main)})[1].texts()
 
 
-def test_pairs_that_the_model_cannot_answer():
+def test_pairs_that_the_model_cannot_answer(changed):
     table = [row | {"pairs": "all"} if row.get("pairs") and row["metric"] != "pairs" else row
              for row in rows(known=3)]  # fmt: skip
-    view = view_of(table)
-    assert (view["shown"], view["n_known"], view["n"]) == ("all", 3, 200)
-    assert view["effects"]["task"][0].value == 0.2
+    _, page, _ = changed({"decoupling": table})
+    words = "all four prompts of 3 of 200 pairs; too few, so the numbers below are about all pairs"
+    assert words in page.texts()
+    assert page.table("Matched comparison").row("effect of the task, points")[1].startswith("20.0")
 
 
 def test_no_section_without_the_experiment(html):

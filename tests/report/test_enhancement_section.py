@@ -2,10 +2,7 @@
 
 from typing import Any
 
-import example_run
 import pytest
-
-from caploc.experiments.enhancement.report import section, wrong_averages
 
 IDS = {"model": "tiny", "method": "cnl", "mask": "s6", "sigma": 6.0, "choice": "shared", "n": 100}
 
@@ -101,12 +98,7 @@ def test_the_paper_is_labelled_as_other_models_and_its_wrong_average_is_told(cha
     assert found.rows[7][-4:] == ["26.31", "51.62", "56.02", "44.65"]
     told = "The printed average 28.95 (Llama2-7B, sigma 6, w/o located, after 1 epoch) is wrong"
     assert f"{told}: its cells give 29.61" in page.texts()
-
-
-def test_one_printed_average_is_wrong():
-    inputs = example_run.only(enhancement=[])
-    (only,) = wrong_averages(section(inputs)["paper"]["rows"])
-    assert (only["row"], only["epoch"], only["printed"]) == (1, 0, 28.95)
+    assert page.texts().count("The printed average") == 1
 
 
 def test_no_section_without_the_experiment(page, html):

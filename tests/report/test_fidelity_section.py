@@ -1,9 +1,6 @@
 """The section about single facts says what the table says, and is not there without it."""
 
-import example_run
 import pytest
-
-from caploc.experiments.fidelity.report import section
 
 
 def rows(**changes):
@@ -48,15 +45,7 @@ def rows(**changes):
     return found
 
 
-def view_of(table):
-    (view,) = section(example_run.only(fidelity=table))["views"]
-    return view
-
-
 def test_the_table_of_known_facts(changed):
-    view = view_of(rows())
-    assert (view["n_known"], view["n_facts"], view["sizes"]) == (20, 30, [1, 10])
-    assert len(view["panels"]) == 1
     _, page, html = changed({"fidelity": rows()})
     known, everything = page.table("Facts whose prompts"), page.table("All facts, percent")
     assert known.row("Knowledge neurons")[1:] == [
@@ -66,7 +55,10 @@ def test_the_table_of_known_facts(changed):
     assert everything.row("Knowledge neurons")[4] == "31.2 29.2–33.2"
     assert page.table("One fact against").row("Knowledge neurons")[3:] == ["40.0", "60.0"]
     assert page.table("Facts and prompts left out").row("fact")[1:] == ["empty object", "3"]
+    assert page.table("One fact against").rows[0][3:] == ["n = 1", "n = 10"]
     text = html[html.index('id="fidelity"') :]
+    assert text.count('id="fidelity-') == 1
+    assert "the original prompt of 20 of 30 facts (invented) correctly" in page.texts()
     for words in (
         "it cannot judge", "Knowledge neurons 37.3", "tells facts apart here",
         "25.0 points (20.0 to 30.0)", "does not show whether facts",
@@ -87,8 +79,8 @@ def test_the_table_of_known_facts(changed):
         ),
     ],
 )  # fmt: skip
-def test_verdicts_follow_the_difference(ends, words):
-    assert words in view_of(rows(**ends))["verdicts"]["Knowledge neurons"]
+def test_verdicts_follow_the_difference(ends, words, changed):
+    assert words in changed({"fidelity": rows(**ends)})[1].texts()
 
 
 def test_any_locator_of_the_table_is_shown(changed):

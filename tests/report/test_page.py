@@ -4,7 +4,6 @@ import example_run
 import pytest
 from page_reader import Reader
 
-from caploc.records import DataError
 from caploc.report.inputs import read_inputs
 from caploc.report.page import render
 
@@ -231,21 +230,6 @@ def test_titles_come_from_the_plug_in_where_the_settings_give_none(changed):
     view, _, _ = changed(tasks=tasks)
     assert view.inputs.tasks[0].capability == "mathematics"
     assert view.inputs.tasks[0].title == "Word problems"
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"headline_mask": "s9"}, r"headline_mask 's9' is not one of run\.masks: \['s3'"),
-        (
-            {"pairs": [{"name": "x", "a": "alpha", "b": "nobody", "shares": "words"}]},
-            r"pair 'x': unknown data set 'nobody'; run\.tasks has",
-        ),
-    ],
-)
-def test_wrong_settings_are_named(changed, settings, message):
-    with pytest.raises(DataError, match=message):
-        changed(**settings)
 
 
 def test_the_reader_of_these_tests_sees_cells():

@@ -4,8 +4,8 @@ from xml.etree import ElementTree
 import altair as alt
 import pytest
 
-from caploc.experiments.agreement import _report_charts as charts
-from caploc.report import palette
+from caploc.experiments.agreement._places import neuron_map
+from caploc.report import charts, palette
 from caploc.report.svg import inline_svg
 
 
@@ -14,7 +14,9 @@ def _draw(title="a & <b>", name="n1"):
         {"x": x, "series": "located", "value": 30.0 * x, "low": 25.0 * x, "high": 33.3333333 * x}
         for x in (1, 2, 3)
     ]
-    return inline_svg(charts.curve(rows, title, "samples", (1, 3)), name, f'"{title}"').__html__()
+    x = charts.log_x(rows, "samples")
+    chart = charts.curves(rows, palette.SERIES, title, x, "overlap", percent=True)
+    return inline_svg(chart, name, f'"{title}"').__html__()
 
 
 def test_a_drawing_is_well_formed_and_speaks_its_label():
@@ -67,7 +69,7 @@ def test_a_map_puts_layer_0_at_the_bottom_and_bars_beside_their_layer():
         {"layer": 3, "neuron": 9, "series": "one", "label": "layer 3, neuron 9, <&"},
     ]
     bars = [{"layer": 0, "percent": 50.0}, {"layer": 3, "percent": 50.0}]
-    chart = charts.neuron_map(points, bars, "t", (4, 10), 50.0)
+    chart = neuron_map(points, bars, "t", (4, 10), 50.0)
     assert isinstance(chart, alt.HConcatChart)
     root = ElementTree.fromstring(inline_svg(chart, "m", "m").__html__())
     marks = [e for e in root.iter("path") if e.attrib.get("fill") in (

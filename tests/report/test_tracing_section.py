@@ -49,13 +49,14 @@ def test_the_maps_and_their_peak(inputs):
         "FFN",
         "Attention",
     ]
-    assert view["peaks"][1] == "FFN: 40.0 points (39.5 to 40.5) at the last subject token, layer 1"
+    title, peak = view["peaks"][1]
+    assert (title, peak["value"], peak["layer"]) == ("FFN", 0.4, 1)
     ((title, panels),) = view["facts"]
     assert title == 'Capital of "Bel</svg> is' and len(panels) == 3
     html = render(inputs)
     Reader(html)
     text = html[html.index('id="fidelity"') :]
-    assert "40.0 points (39.5 to 40.5) at the last subject token" in text
+    assert "FFN: 40.0 points (39.5 to 40.5) at the last subject token, layer 1" in text
     figure = text[text.index("<figure>") :]
     for words in (
         ">layer<",

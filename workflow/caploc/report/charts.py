@@ -1,4 +1,4 @@
-"""The figures of the frame, and what all figures are made of.
+"""What figures are made of.
 
 Each function of a figure takes rows that are ready to draw and returns one chart. A chart is at
 most about 360 pixels wide, so that it is readable on a telephone; several charts of one kind have
@@ -11,9 +11,9 @@ from typing import Any
 import altair as alt
 
 from caploc.report.formatting import Number
-from caploc.report.palette import CHANCE, LOCATED, SHARING, Series
+from caploc.report.palette import BAND, CHANCE, LOCATED, Series
 
-__all__ = ["PERCENT", "accuracy", "data", "log_x", "looks_of", "loss", "percent_point"]
+__all__ = ["PERCENT", "curves", "data", "log_x", "looks_of", "loss", "percent_point", "ranges"]
 
 PERCENT = alt.Scale(domain=[0, 100])
 
@@ -63,34 +63,83 @@ def log_x(rows: Sequence[dict[str, Any]], title: str, domain: Sequence[float] = 
     )
 
 
-def accuracy(
-    rows: Sequence[dict[str, Any]], order: Sequence[str], useful: tuple[float, float]
+def ranges(
+    rows: Sequence[dict[str, Any]],
+    series: Sequence[Series],
+    order: Sequence[str],
+    title: str,
+    limits: Sequence[float] = (),
 ) -> alt.TopLevelMixin:
-    """Accuracy of the unchanged model with its interval; hollow where outside the useful range.
+    """Numbers of data sets with their ranges, a line for each data set; dotted lines at limits.
 
     Args:
-        rows: ``dataset`` (title), ``value``, ``low``, ``high`` in percent, ``useful`` (bool).
+        rows: ``dataset`` (title), ``series``, ``value``, ``low``, ``high`` in percent.
+        series: looks; several in one data set have lines of their own, or would cover each other.
         order: titles from top to bottom.
-        useful: limits of the useful range (fractions).
+        title: of the axis.
+        limits: in percent.
     """
-    y = alt.Y("dataset:N", sort=list(order), title=None, axis=alt.Axis(grid=True, ticks=False))
-    base = alt.Chart(data(rows)).encode(y=y)
-    x = alt.X("value:Q", title="correct answers, %", scale=PERCENT)
-    colour = LOCATED.colour
-    spans = base.mark_rule(size=2, color=colour).encode(
-        x=alt.X("low:Q", scale=PERCENT), x2="high:Q"
+    several = len(rows) > len(order)
+    y = alt.Y(
+        "dataset:N", sort=list(order), title=None,
+        axis=alt.Axis(grid=True, ticks=False, tickBand="extent"),
+        scale=alt.Scale(paddingInner=0.2, paddingOuter=0.1),
+    )  # fmt: skip
+    looks = looks_of(series)
+    base = alt.Chart(data(rows)).encode(y=y, color=looks["color"])
+    if several:
+        base = base.encode(yOffset=alt.YOffset("series:N", sort=[one.key for one in series]))
+    x = alt.X("value:Q", title=title, scale=PERCENT)
+    is_chance = alt.datum.series == CHANCE.key
+    spans = base.transform_filter(alt.datum.low != None).mark_rule(size=2, opacity=0.6)  # noqa: E711
+    points = base.transform_filter(~is_chance).mark_point(
+        filled=True, size=48 if several else 80, opacity=1
     )
-    inside = base.transform_filter(alt.datum.useful).mark_point(
-        filled=True, size=70, opacity=1, color=colour
-    )
-    outside = base.transform_filter(~alt.datum.useful).mark_point(
-        shape="cross", size=110, opacity=1, strokeWidth=2, filled=False, color=SHARING[1].colour
-    )
-    limits = alt.Chart(data([{"x": 100 * limit} for limit in useful])).mark_rule(
-        strokeDash=list(CHANCE.dash), color=CHANCE.colour, size=1.5
-    )
-    layers = alt.layer(limits.encode(x="x:Q"), spans, inside.encode(x=x), outside.encode(x=x))
-    return layers.properties(width=230, height={"step": 26})
+    chance = base.transform_filter(is_chance).mark_tick(thickness=2, size=8, opacity=1)
+    layers = [
+        spans.encode(x=alt.X("low:Q", scale=PERCENT), x2="high:Q"),
+        chance.encode(x=x),
+        points.encode(x=x, shape=looks["shape"]),
+    ]
+    if limits:
+        ends = alt.Chart(data([{"x": limit} for limit in limits])).encode(x="x:Q")
+        dotted = ends.mark_rule(strokeDash=list(CHANCE.dash), color=CHANCE.colour, size=1.5)
+        layers.insert(0, dotted)
+    step = alt.Step(48 if several else 26, **{"for": "position"})
+    return alt.layer(*layers).properties(width=230, height=step)
+
+
+def curves(
+    rows: Sequence[dict[str, Any]], series: Sequence[Series], title: str, x: alt.X, y_title: str,
+    percent: bool = False,
+) -> alt.TopLevelMixin:  # fmt: skip
+    """Values with ranges against a quantity: one panel for one data set.
+
+    Args:
+        rows: ``x``, ``series``, ``value``, ``low``, ``high``.
+        series: looks.
+        title: name of the data set.
+        x: axis.
+        y_title: title of the other axis.
+        percent: from 0 to 100, with a band for the range of the located series and points for the
+            values; else bars show all ranges.
+    """
+    looks = looks_of(series)
+    base = alt.Chart(data(rows)).encode(x=x, color=looks["color"])
+    scale = PERCENT if percent else alt.Undefined
+    y, low = alt.Y("value:Q", title=y_title, scale=scale), alt.Y("low:Q", scale=scale)
+    lines = base.mark_line(strokeWidth=2).encode(y=y, strokeDash=looks["strokeDash"])
+    layers = [base.mark_rule(size=1.5, opacity=0.6).encode(y=low, y2="high:Q"), lines]
+    if percent:
+        own = base.transform_filter(alt.datum.series == LOCATED.key).mark_area(opacity=1)
+        others = base.transform_filter(alt.datum.series != CHANCE.key)
+        points = others.mark_point(filled=True, size=36, opacity=1)
+        layers = [
+            own.encode(y=low, y2="high:Q", color=alt.value(BAND)),
+            lines,
+            points.encode(y=y, shape=looks["shape"]),
+        ]
+    return alt.layer(*layers).properties(width=250, height=175, title=title)
 
 
 def loss(rows: Sequence[dict[str, Any]]) -> alt.TopLevelMixin:

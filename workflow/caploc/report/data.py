@@ -20,43 +20,22 @@ _SPLITS = ("locate", "train", "validation", "test")
 
 def section(inputs: Inputs) -> dict[str, Any]:
     """Samples that were used and left out, questions in common, settings, models."""
-    return {
-        "samples": _samples(inputs),
-        "drops": [
-            {**row, "title": inputs.title(row["dataset"])}
-            for row in matching(inputs.tables["samples"], metric="dropped")
-            .filter(pl.col("value") > 0)
-            .to_dicts()
-        ],
-        "splits": _split_check(inputs.splits),
-        "values": flat(inputs.spec["config"]),
-        "models": [
-            {
-                "id": model,
-                "details": flat({k: v for k, v in manifest.items() if k != "files"}),
-                "files": sorted(manifest.get("files", {}).items()),
-            }
-            for model, manifest in ((m, inputs.manifests[m]) for m in inputs.spec["models"])
-        ],
-    }
-
-
-def _samples(inputs: Inputs) -> tuple[list[str], list[tuple[str, list[int | None]]]]:
-    """Column names, and for each data set how many samples each split and model kept."""
     kept = matching(inputs.tables["samples"], metric="kept")
     kept = kept.filter(~pl.col("dataset").str.ends_with(".shuffled"))
     prepared = matching(kept, model="")
     columns = [("", split) for split in _ordered(prepared["split"], _SPLITS)]
-    columns += [(model, "locate") for model in inputs.spec["models"] if model in set(kept["model"])]
-    counts = {
-        (dataset, model, split): value
-        for dataset, model, split, value in kept.select(
-            "dataset", "model", "split", "value"
-        ).iter_rows()
+    columns += [(model, "locate") for model in inputs.spec["models"] if model in kept["model"]]
+    return {
+        "kept": kept,
+        "columns": columns,
+        "datasets": _ordered(prepared["dataset"], [task.id for task in inputs.tasks]),
+        "drops": matching(inputs.tables["samples"], metric="dropped")
+        .filter(pl.col("value") > 0)
+        .to_dicts(),
+        "splits": _split_check(inputs.splits),
+        "settings": flat(inputs.spec["config"]),
+        "flat": flat,
     }
-    names = [split if not model else f"scored, {model}" for model, split in columns]
-    datasets = _ordered(prepared["dataset"], [task.id for task in inputs.tasks])
-    return names, [(inputs.title(d), [counts.get((d, *c)) for c in columns]) for d in datasets]
 
 
 def _ordered(names: Iterable[str], first: Iterable[str]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from caploc.report.formatting import Number, percent_span
 
-__all__ = ["Finding", "Tile", "Tone", "span_of", "stands", "values_of"]
+__all__ = ["Finding", "Tile", "Tone", "span_of", "stands", "tone_of", "values_of"]
 
 Tone = Literal["supports", "against", "mixed", "caution", "note"]
 
@@ -31,6 +31,11 @@ class Tile:
     number: str
     label: str
     note: str
+
+
+def tone_of(passed: int, total: int) -> Tone:
+    """What it says of a claim that so many of all comparisons pass."""
+    return "supports" if passed == total else "mixed" if passed else "against"
 
 
 def stands(number: Number, reference: Number) -> Literal["above", "within", "below"] | None:

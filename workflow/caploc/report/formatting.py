@@ -1,7 +1,7 @@
 """Numbers as a reader sees them: tables hold fractions (0-1), the page shows percent (0-100)."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,11 +14,13 @@ __all__ = [
     "nat",
     "percent",
     "percent_span",
+    "point_span",
     "points",
     "probability",
     "share",
     "share_span",
     "small_share",
+    "texts",
     "unbroken",
 ]
 
@@ -61,6 +63,13 @@ class Number:
         """Upper end of the range, or the value itself where no range is known."""
         assert self.value is not None
         return self.value if self.high is None else self.high
+
+    @property
+    def side(self) -> Literal["above", "within", "below"] | None:
+        """Where the whole range lies of a difference: above 0, below it, or 0 is within it."""
+        if self.value is None:
+            return None
+        return "above" if self.bottom > 0 else "below" if self.top < 0 else "within"
 
     @property
     def partial(self) -> str:
@@ -118,6 +127,14 @@ def points(value: float) -> str:
     return "0.0" if abs(value) < 0.0005 else f"{100 * value:+.1f}"
 
 
+def point_span(number: Number) -> str:
+    """A difference of two shares and its range, if it has one: ``-22.5 (-30.0 to -15.0)``."""
+    text = points(number.value or 0.0)
+    if number.low is None or number.high is None:
+        return text
+    return f"{text} ({points(number.low)} to {points(number.high)})"
+
+
 def in_points(number: Number, signed: bool = True) -> str:
     """A difference of two shares with its range: ``12.0 points (5.0 to 20.0)``.
 
@@ -145,3 +162,33 @@ def joined(words: Sequence[str], final: Literal["and", "or"] = "and") -> str:
 def unbroken(text: str) -> str:
     """Text whose percent signs stay on the line of their number."""
     return text.replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def texts(number: Number, form: str = "percent") -> tuple[str, str]:
+    """A number and its range as the cells of tables show them; no range: empty.
+
+    Args:
+        number: has a value.
+        form: ``percent`` or ``fine`` (two decimals) of a share; ``share``, a small one without its
+            range; ``points``, a difference with its sign; ``difference``, one without; ``nat``,
+            ``nat4`` (four decimals) or ``plain`` (two).
+    """
+    assert number.value is not None
+    text = _FORMS[form]
+    if number.low is None or number.high is None or form == "share":
+        return text(number.value), ""
+    if form in ("percent", "fine"):
+        return text(number.value), percent_span(number.low, number.high)
+    return text(number.value), f"{text(number.low)} to {text(number.high)}"
+
+
+_FORMS: dict[str, Callable[[float], str]] = {
+    "percent": percent,
+    "fine": lambda value: percent(value, 2),
+    "difference": percent,
+    "share": share,
+    "points": points,
+    "nat": nat,
+    "nat4": lambda value: nat(value, 4),
+    "plain": "{:.2f}".format,
+}

@@ -15,7 +15,7 @@ from caploc.jobs.job import Job
 from caploc.records import DataError
 from caploc.report.registry import parts
 
-__all__ = ["Inputs", "Pair", "Row", "Source", "Task", "read_inputs"]
+__all__ = ["Inputs", "Row", "Source", "Task", "read_inputs"]
 
 Row = Mapping[str, Any]
 
@@ -27,16 +27,6 @@ class Task:
     id: str
     title: str
     capability: str
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Two data sets that share words or a capability; `a` and `b` are ids."""
-
-    name: str
-    a: str
-    b: str
-    shares: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +46,8 @@ class Inputs:
         spec: settings of the stage (run, title, config, models, methods, masks, ...).
         tasks: data sets of the tables and figures, in the order of the config.
         neutral: the text without a capability, None if the run has none.
-        pairs: pairs of data sets that separate words from capability.
         tables: every table by its name, with the columns that the parts of the page declare; one
-            of an experiment that the run does not have is absent.
+            of an experiment that the run does not have is empty.
         manifests: manifest of every model, by its id.
         losses: ``step`` and ``loss``, training curve of the models trained here, by model id.
         splits: the check that no prompt occurs in two splits: ``a``, ``b`` and number ``shared``.
@@ -69,7 +58,6 @@ class Inputs:
     spec: Mapping[str, Any]
     tasks: tuple[Task, ...]
     neutral: Task | None
-    pairs: tuple[Pair, ...]
     tables: Mapping[str, pl.DataFrame]
     manifests: Mapping[str, Row]
     losses: Mapping[str, pl.DataFrame]
@@ -89,27 +77,14 @@ def read_inputs(job: Job) -> Inputs:
     """Read every input file of the stage.
 
     Raises:
-        DataError: a file is missing, damaged or lacks a column, or the settings name an unknown
-            mask or data set.
+        DataError: a file is missing, damaged or lacks a column.
     """
     spec = job.spec
-    masks = [mask["id"] for mask in spec["masks"]]
-    if spec["headline_mask"] not in masks:
-        raise DataError(f"headline_mask {spec['headline_mask']!r} is not one of run.masks: {masks}")
-    ids = {task["id"] for task in spec["tasks"]}
-    for pair in spec["pairs"]:
-        for side in ("a", "b"):
-            if pair[side] not in ids:
-                raise DataError(
-                    f"pair {pair['name']!r}: unknown data set {pair[side]!r}; run.tasks has "
-                    f"{sorted(ids)}"
-                )
     neutral = spec.get("neutral")
     return Inputs(
         spec=spec,
         tasks=_distinct([_task(entry) for entry in spec["tasks"] if entry["id"] != neutral]),
         neutral=_neutral(spec),
-        pairs=tuple(Pair(p["name"], p["a"], p["b"], p["shares"]) for p in spec["pairs"]),
         tables=_tables(job),
         manifests={m["model"]: m for m in map(_manifest, job.inputs.get("models", []))},
         losses={path.parent.name: _loss(path) for path in job.inputs.get("losses", [])},
@@ -124,8 +99,9 @@ def _tables(job: Job) -> dict[str, pl.DataFrame]:
     optional = {name for names in plugins.declared("TABLES").values() for name in names}
     return {
         name: tables.read(job.input(name), schema)
-        for name, schema in schemas.items()
         if name not in optional or job.inputs.get(name)
+        else pl.DataFrame(schema=dict(schema))
+        for name, schema in schemas.items()
     }
 
 

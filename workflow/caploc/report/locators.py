@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping
 import polars as pl
 
 from caploc import plugins
-from caploc.report.findings import Finding
-from caploc.report.formatting import Number, joined
+from caploc.report.findings import Finding, tone_of
+from caploc.report.formatting import Number
 from caploc.report.inputs import Inputs
+from caploc.report.templates import finding
 
 __all__ = ["paper", "tested", "titles"]
 
@@ -33,26 +34,18 @@ def paper(names: Mapping[str, str], experiment: str) -> dict[str, float]:
     return {names[name]: told[experiment] for name, told in printed.items() if experiment in told}
 
 
-def tested(
-    about: str, text: str, verbs: tuple[str, str], differences: Iterable[tuple[str, Number]]
-) -> list[Finding]:
+def tested(about: str, part: str, differences: Iterable[tuple[str, Number]]) -> list[Finding]:
     """Which locators pass a test and which do not; empty without a number.
 
     Args:
         about: what the finding is about.
-        text: what the test is.
-        verbs: what a locator does that passes, of one and of several.
+        part: the experiment, whose macro ``tested`` says it.
         differences: title and number of locators; above 0 with its whole interval passes.
     """
-    passed: list[str] = []
-    failed: list[str] = []
-    for name, number in differences:
-        if number.has_value:
-            (passed if number.bottom > 0 else failed).append(name)
-    if not passed and not failed:
+    sides = [(name, number.side) for name, number in differences if number.has_value]
+    passed = [name for name, side in sides if side == "above"]
+    failed = [name for name, side in sides if side != "above"]
+    if not sides:
         return []
-    if not passed:
-        return [Finding("against", about, f"{text} Here no locator does ({joined(failed)}).")]
-    text += f" {joined(passed)} {verbs[0] if len(passed) == 1 else verbs[1]} here"
-    text += f"; {joined(failed)} {'does' if len(failed) == 1 else 'do'} not." if failed else "."
-    return [Finding("mixed" if failed else "supports", about, text)]
+    tone = tone_of(len(passed), len(sides))
+    return [finding(tone, about, part, "tested", passed=passed, failed=failed)]

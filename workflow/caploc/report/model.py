@@ -7,10 +7,12 @@ import polars as pl
 from caploc.files.base_tables import BASE
 from caploc.report import charts
 from caploc.report.findings import Finding
-from caploc.report.formatting import count, joined, percent, percent_span
+from caploc.report.formatting import count, percent
 from caploc.report.inputs import Inputs
 from caploc.report.numbers import matching, number, row
+from caploc.report.palette import LOCATED, SHARING, Series
 from caploc.report.svg import Drawing, Panel, inline_svg
+from caploc.report.templates import finding
 from caploc.report.views import View
 
 __all__ = ["CONTENTS", "ORDER", "TABLES", "findings", "section"]
@@ -21,6 +23,11 @@ CONTENTS = (("model", "The model itself"),)
 # Below, too few right answers to attribute; above, too little room to tell data sets apart.
 _USEFUL = (0.20, 0.95)
 _MOST_STEPS = 400
+# Inside that range and outside.
+_LOOKS = (
+    Series("useful", "", LOCATED.colour, "circle"),
+    Series("outside", "", SHARING[1].colour, "cross"),
+)
 
 
 def section(inputs: Inputs) -> dict[str, Any]:
@@ -44,13 +51,10 @@ def findings(view: View) -> list[Finding]:
         for line in _rows(view.inputs, view.model)
         if line["useful"] is False and line["task"] in view.inputs.tasks
     ]
-    if not outside:
-        return []
-    text = (
-        f"The model answers {joined(outside)} outside {percent_span(*_USEFUL, 0)} % "
-        "correctly: too rarely or too surely to say much about a capability there."
+    about = "The model itself"
+    return (
+        [finding("caution", about, "", "useful", outside=outside, range=_USEFUL)] if outside else []
     )
-    return [Finding("caution", "The model itself", text)]
 
 
 def _rows(inputs: Inputs, model: str) -> list[dict[str, Any]]:
@@ -74,12 +78,14 @@ def _accuracy(inputs: Inputs, model: str, rows: list[dict[str, Any]]) -> Drawing
     if not found:
         return None
     points = [
-        charts.percent_point(accuracy, dataset=title, useful=useful)
+        charts.percent_point(accuracy, dataset=title, series=_LOOKS[not useful].key)
         for title, accuracy, useful in found
     ]
     spoken = "; ".join(f"{title} {percent(accuracy.value)} %" for title, accuracy, _ in found)
     name = f"m{inputs.spec['models'].index(model)}-accuracy"
-    chart = charts.accuracy(points, [title for title, _, _ in found], _USEFUL)
+    limits = [100 * limit for limit in _USEFUL]
+    order = [title for title, _, _ in found]
+    chart = charts.ranges(points, _LOOKS, order, "correct answers, %", limits)
     return inline_svg(chart, name, f"Correct answers: {spoken}")
 
 

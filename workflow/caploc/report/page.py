@@ -6,16 +6,14 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
-from caploc.report import formatting
-from caploc.report.formatting import Number
 from caploc.report.inputs import Inputs
 from caploc.report.palette import DARK
 from caploc.report.registry import parts
 from caploc.report.settings import used_settings
 from caploc.report.svg import Drawing
+from caploc.report.templates import environment
 from caploc.report.views import View, views
 
 __all__ = ["first_screen", "render"]
@@ -30,54 +28,35 @@ def render(inputs: Inputs, drawn: list[Drawing] | None = None) -> str:
         inputs: the run.
         drawn: takes the drawings of the page in their order, if given.
     """
-    shown = {part: part.module.section(inputs) for part in parts()}
-    template = _environment([] if drawn is None else drawn).get_template("page.html.jinja")
-    return template.render(
-        inputs=inputs,
-        spec=inputs.spec,
-        style=Markup(files("caploc.report").joinpath("page.css").read_text(encoding="utf-8")),
-        dark=DARK,
-        parts=[(part.template, section) for part, section in shown.items() if section is not None],
-        contents=[
-            entry
-            for part, section in shown.items()
-            for entry in part.module.CONTENTS
-            if section is not None and section.get(entry[0], True) is not None
-        ],
-        views=[first_screen(view) for view in views(inputs)],
-        used=used_settings(inputs.spec["config"]),
-        versions=_versions(),
-    )
 
-
-def _environment(drawn: list[Drawing]) -> jinja2.Environment:
     def finalize(value: Any) -> Any:
-        if isinstance(value, Drawing):
+        if isinstance(value, Drawing) and drawn is not None:
             drawn.append(value)
         return value
 
-    environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(
-            [jinja2.PackageLoader("caploc", folder) for folder in ("report", "experiments")]
-        ),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=finalize,
+    shown = {part: part.module.section(inputs) for part in parts()}
+    return (
+        environment(finalize)
+        .get_template("page.html.jinja")
+        .render(
+            inputs=inputs,
+            spec=inputs.spec,
+            style=Markup(files("caploc.report").joinpath("page.css").read_text(encoding="utf-8")),
+            dark=DARK,
+            parts=[
+                (part.template, section) for part, section in shown.items() if section is not None
+            ],
+            contents=[
+                entry
+                for part, section in shown.items()
+                for entry in part.module.CONTENTS
+                if section is not None and section.get(entry[0], True) is not None
+            ],
+            views=[first_screen(view) for view in views(inputs)],
+            used=used_settings(inputs.spec["config"]),
+            versions=_versions(),
+        )
     )
-    environment.filters |= {
-        "percent": _percent,
-        "nat": formatting.nat,
-        "points": formatting.points,
-        "share": _share,
-        "span": _span,
-        "probability": formatting.probability,
-        "count": formatting.count,
-        "joined": formatting.joined,
-        "unbroken": formatting.unbroken,
-    }
-    return environment
 
 
 def first_screen(view: View) -> Mapping[str, Any]:
@@ -108,19 +87,3 @@ def _versions() -> list[tuple[str, str]]:
         except PackageNotFoundError:
             continue
     return [*found, ("platform", f"{platform.system()} {platform.machine()}")]
-
-
-def _percent(number: Number | float | None, digits: int = 1) -> str:
-    value = number.value if isinstance(number, Number) else number
-    return "–" if value is None else formatting.percent(value, digits)
-
-
-def _share(number: Number) -> str:
-    return "–" if number.value is None else formatting.share(number.value)
-
-
-def _span(number: Number) -> str:
-    """The range of a number, empty where it has none."""
-    if number.low is None or number.high is None:
-        return ""
-    return formatting.percent_span(number.low, number.high)

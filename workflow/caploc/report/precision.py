@@ -6,9 +6,10 @@ import polars as pl
 
 from caploc.files.base_tables import COMPLETENESS, NEURONS
 from caploc.report.findings import Finding, Tile
-from caploc.report.formatting import Number, count, percent
+from caploc.report.formatting import percent
 from caploc.report.inputs import Inputs
-from caploc.report.numbers import matching, number
+from caploc.report.numbers import matching
+from caploc.report.templates import finding
 from caploc.report.views import View, views
 
 __all__ = ["CONTENTS", "ORDER", "TABLES", "findings", "section", "tiles"]
@@ -22,17 +23,14 @@ _SHOWN = ("rest_p50", "rest_p90", "rest_max", "endpoint", "effect")
 
 
 def section(inputs: Inputs) -> dict[str, Any]:
-    """Of every view, ``gaps`` and ``converged`` of each data set.
-
-    ``gaps``: title, and the numbers of every layer. ``converged``: title, IoU with the converged
-    mask, difference of the scores, where they were computed.
-    """
-    return {
-        "views": [
-            {"view": view, "gaps": _rows(view), "converged": _converged(view)}
-            for view in views(inputs)
-        ]
-    }
+    """Of every view, its ``errors`` (`_errors`) and the ``datasets`` that have a line."""
+    found = []
+    for view in views(inputs):
+        errors = _errors(view)
+        ids = [task.id for task in inputs.tasks]
+        others = set(errors.drop_nulls("effect")["dataset"]) - set(ids)
+        found.append({"view": view, "errors": errors, "datasets": [*ids, *sorted(others)]})
+    return {"views": found}
 
 
 def findings(view: View) -> list[Finding]:
@@ -40,20 +38,15 @@ def findings(view: View) -> list[Finding]:
     found = _where_located(view)
     if found.is_empty():
         return []
-    worst = found.row(found["error"].arg_max(), named=True)
-    text = (
-        "Scores add up to the effect they explain with a mean error of "
-        f"{percent(_mean(found))} % of it in the layers of the located neurons, at most "
-        f"{percent(worst['error'])} % ({view.inputs.title(worst['dataset'])}). "
-    )
-    if worst["error"] <= _GOOD_GAP:
-        return [Finding("note", "Precision", text + "The scores are exact enough to rank.")]
+    worst = found.row(found["error"].arg_max() or 0, named=True)
     poor = int((found["error"] > _GOOD_GAP).sum())
-    text += (
-        f"In {poor} of {count(len(found), 'data set')} it is above {percent(_GOOD_GAP, 0)} %: read "
-        "scores there with care."
-    )
-    return [Finding("caution", "Precision", text)]
+    return [
+        finding(
+            "caution" if poor else "note", "Precision", "", "precision",
+            mean=_mean(found), worst=worst["error"], title=view.inputs.title(worst["dataset"]),
+            poor=poor, n=len(found), limit=_GOOD_GAP,
+        )
+    ]  # fmt: skip
 
 
 def tiles(view: View) -> list[Tile]:
@@ -92,8 +85,7 @@ def _errors(view: View) -> pl.DataFrame:
     ``ratio``: mean integration error as a fraction of the mean effect. The endpoint term of the
     rule, which is known and no error of the points, is not in it.
     """
-    frame = matching(view.inputs.tables["completeness"], model=view.model, method=view.method)
-    frame = frame.filter(
+    frame = view.rows("completeness").filter(
         ~pl.col("dataset").str.ends_with(".shuffled"), pl.col("value").is_not_null()
     )
     wide = frame.pivot("metric", index=["dataset", "layer"], values="value")
@@ -104,34 +96,3 @@ def _errors(view: View) -> pl.DataFrame:
     )
     effect = pl.when(pl.col("effect") != 0).then("effect")
     return wide.with_columns(ratio=pl.col("rest_mean") / effect)
-
-
-def _rows(view: View) -> list[tuple[str, list[dict[str, float | None]]]]:
-    errors = _errors(view)
-    ids = [task.id for task in view.inputs.tasks]
-    known = errors.drop_nulls("effect")["dataset"].unique().to_list()
-    layers = pl.DataFrame({"layer": range(view.grid[0])}, schema={"layer": errors["layer"].dtype})
-    return [
-        (
-            view.inputs.title(dataset),
-            layers.join(matching(errors, dataset=dataset), on="layer", how="left")
-            .sort("layer")
-            .select("ratio", *_SHOWN)
-            .to_dicts(),
-        )
-        for dataset in [*ids, *sorted(set(known) - set(ids))]
-    ]
-
-
-def _converged(view: View) -> list[tuple[str, Number, Number]]:
-    frame = matching(
-        view.inputs.tables["agreement"], model=view.model, method=view.method, mask=view.mask,
-        comparison="converged-mask",
-    )  # fmt: skip
-    found = []
-    for task in view.inputs.tasks:
-        own = matching(frame, dataset=task.id)
-        error = number(own, metric="score_error")
-        if error.has_value:
-            found.append((task.title, number(own, metric="iou"), error))
-    return found

@@ -1,10 +1,14 @@
 """One model with one method: what belongs together on the page."""
 
 from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
 
 from caploc.report.inputs import Inputs
+from caploc.report.numbers import matching
 
-__all__ = ["View", "views"]
+__all__ = ["View", "of_samples", "views"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,10 @@ class View:
     inputs: Inputs
     model: str
     method: str
+
+    def rows(self, table: str, **where: Any) -> pl.DataFrame:
+        """Rows of a table that are about this model and method, and have these values."""
+        return matching(self.inputs.tables[table], model=self.model, method=self.method, **where)
 
     @property
     def mask(self) -> str:
@@ -51,3 +59,21 @@ def views(inputs: Inputs) -> list[View]:
         for model in inputs.spec["models"]
         for method in inputs.spec["methods"]
     ]
+
+
+def of_samples(inputs: Inputs, table: str, view: View | None = None) -> list[pl.DataFrame]:
+    """Rows of a table that knows no method, by model and data set.
+
+    Args:
+        inputs: the run.
+        table: name.
+        view: those of its model alone, and none but beside the first method: they would be told of
+            twice.
+    """
+    frame = inputs.tables[table]
+    if view is not None:
+        first = view.method == inputs.spec["methods"][0]
+        frame = matching(frame, model=view.model) if first else frame.clear()
+    if frame.is_empty():
+        return []
+    return frame.partition_by("model", "dataset", maintain_order=True)

@@ -13,6 +13,7 @@ sample (prompt, then answer)::
 """
 
 import random
+from collections.abc import Callable
 from functools import cache
 
 from caploc.samples.scoring import same_text
@@ -23,7 +24,7 @@ from caploc.tasks._words import NOUNS, plural
 __all__ = ["TASK"]
 
 _FORMS = {"0": "{x} ->", "1": "Before: {x}. After:"}
-_ANSWERS = {"1": plural, "2": str}
+_ANSWERS: dict[str, Callable[[str], str]] = {"1": plural, "2": str}
 
 
 @cache

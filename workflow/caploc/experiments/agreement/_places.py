@@ -1,17 +1,20 @@
 """The table `neurons` of one model and method at the headline mask: where located neurons are."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
 import polars as pl
 
-from caploc.experiments.agreement._report_charts import neuron_map
 from caploc.experiments.agreement._report_numbers import EMPTY, located_share, overlap
+from caploc.report.charts import data, looks_of
 from caploc.report.formatting import count, joined, percent
 from caploc.report.inputs import Task
-from caploc.report.numbers import matching
 from caploc.report.palette import SHARING
 from caploc.report.svg import Panel, inline_svg
 from caploc.report.views import View
 
-__all__ = ["MOST_POINTS", "neuron_panels", "per_layer"]
+__all__ = ["MOST_POINTS", "neuron_map", "neuron_panels", "per_layer"]
 
 MOST_POINTS = 2000  # drawn in one map; more would only overlap and make the page slow
 
@@ -31,10 +34,7 @@ def neuron_panels(view: View) -> list[Panel]:
 
 def _located(view: View, task: Task) -> pl.DataFrame:
     """One row a neuron: layer, neuron, score, z and ``others``, titles of data sets with it."""
-    frame = matching(
-        view.inputs.tables["neurons"], model=view.model, method=view.method, mask=view.mask,
-        dataset=task.id,
-    )  # fmt: skip
+    frame = view.rows("neurons", mask=view.mask, dataset=task.id)
     places = ["layer", "neuron", "shared_by"]
     wide = frame.pivot("metric", index=places, values="value")
     others = pl.col("shared_by").str.split(";").list.filter(pl.element() != "")
@@ -72,3 +72,55 @@ def _label(view: View, row: dict[str, float | list[str]]) -> str:
     shared = f"also located by {joined(others)}" if others else "located by this data set alone"
     score = f"score {row['score']:.3g}, {row['z']:+.1f} standard deviations from the mean"
     return f"layer {row['layer']}, neuron {row['neuron']}: {score}; {shared}"
+
+
+def neuron_map(
+    points: Sequence[dict[str, Any]],
+    layers: Sequence[dict[str, Any]],
+    title: str,
+    grid: tuple[int, int],
+    most: float,
+) -> alt.TopLevelMixin:
+    """Where the located neurons of one data set are, and how they spread over the layers.
+
+    Args:
+        points: ``layer``, ``neuron``, ``series`` (own, one, more), ``label`` (shown on hovering).
+        layers: ``layer`` and ``percent`` of this data set's located neurons.
+        title: name of the data set.
+        grid: number of layers and of neurons in a layer: the axes of every panel.
+        most: largest percentage of any panel: the axis of the bars.
+    """
+    n_layers, n_neurons = grid
+    height = min(300, max(96, 18 * n_layers))
+    scale = alt.Scale(domain=[-0.5, n_layers - 0.5], nice=False, padding=0)
+    ticks = list(range(0, n_layers, 1 if n_layers <= 12 else 4))
+    y = alt.Y("layer:Q", title="layer", scale=scale, axis=alt.Axis(values=ticks, format="d"))
+    unlabelled = alt.Axis(values=ticks, labels=False, ticks=False, title=None)
+    x = alt.X(
+        "neuron:Q",
+        title="neuron index",
+        scale=alt.Scale(domain=[0, n_neurons], nice=False),
+        axis=alt.Axis(tickCount=4, grid=False, format="d"),
+    )
+    # What the pointer shows; `inline_svg` makes titles of descriptions.
+    dots = alt.Chart(data(points)).mark_point(filled=True, size=30, opacity=0.9, aria=True)
+    looks = looks_of(SHARING)
+    places = dots.encode(
+        x=x, y=y, description=alt.Description("label:N"), color=looks["color"], shape=looks["shape"]
+    ).properties(width=200, height=height)
+    bar = alt.Chart(data(layers)).mark_bar(
+        orient="horizontal",
+        color=SHARING[0].colour,
+        size=min(12, 0.7 * height / n_layers),
+        opacity=0.85,
+    )
+    right = alt.X(
+        "percent:Q",
+        title="% of located",
+        scale=alt.Scale(domain=[0, most], nice=2),
+        axis=alt.Axis(tickCount=2, grid=False),
+    )
+    bars = bar.encode(x=right, y=alt.Y("layer:Q", scale=scale, axis=unlabelled)).properties(
+        width=66, height=height
+    )
+    return alt.hconcat(places, bars, spacing=8).properties(title=title)

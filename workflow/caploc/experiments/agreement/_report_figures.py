@@ -1,16 +1,15 @@
 """Figures of agreement: beside the references, against the threshold, against the samples."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from caploc.experiments.agreement import _report_charts as charts
 from caploc.experiments.agreement._report_numbers import (
     REFERENCES,
-    chance,
     curve,
     overlap,
     reference,
 )
-from caploc.report.charts import percent_point
+from caploc.report import charts
+from caploc.report.charts import log_x, percent_point
 from caploc.report.formatting import Number, percent
 from caploc.report.inputs import Task
 from caploc.report.palette import CHANCE, LOCATED, SERIES
@@ -29,8 +28,8 @@ def agreement_figure(view: View) -> Drawing | None:
         own = overlap(view, task)
         if own.value is None:
             continue
-        numbers = {arm: reference(view, arm, task) for arm in REFERENCES}
-        numbers |= {LOCATED.key: own, CHANCE.key: chance(view, task)}  # type: ignore[dict-item]
+        numbers = {arm: reference(view, arm, task) for arm in (*REFERENCES, CHANCE.key)}
+        numbers[LOCATED.key] = own
         rows += [
             percent_point(number, dataset=task.title, series=key)
             for key, number in numbers.items()
@@ -41,54 +40,50 @@ def agreement_figure(view: View) -> Drawing | None:
         return None
     label = f"Split-half overlap of each data set beside its references: {'; '.join(spoken)}"
     order = [task.title for task in view.inputs.tasks]
-    return inline_svg(charts.agreement(rows, order), f"{view.slug}-agreement", label, SERIES)
+    chart = charts.ranges(rows, SERIES, order, "split-half overlap, %")
+    return inline_svg(chart, f"{view.slug}-agreement", label, SERIES)
 
 
 def stability_panels(view: View) -> list[Panel]:
     """Overlap against the number of samples in each half."""
-    found: dict[Task, Curves] = {
-        task: {
-            LOCATED.key: curve(view, "located", task, "overlap"),
-            **{arm: curve(view, arm, task, "overlap") for arm in REFERENCES},
-            CHANCE.key: curve(view, "located", task, "chance_overlap_layer"),
-        }
-        for task in view.inputs.tasks
-    }
-    drawn = {task: _positive(curves) for task, curves in found.items()}
-    sizes = [x for curves in drawn.values() for points in curves.values() for x, _ in points]
-    domain = (max(1.0, min(sizes, default=1)), max(sizes, default=1))
-    return [
-        _panel(view, task, curves, "samples in each half", domain, "size")
-        for task, curves in drawn.items()
-    ]
+    return _panels(view, "size", "samples in each half", lambda task, key: curve(view, key, task))
 
 
 def sigma_panels(view: View) -> list[Panel]:
     """Overlap against the threshold of the mask; of equal thresholds the first mask is drawn."""
-    masks: dict[float, str] = {}
-    for mask in view.inputs.spec["masks"]:
-        masks.setdefault(mask["sigma"], mask["id"])
+    masks = {mask["sigma"]: mask["id"] for mask in reversed(view.inputs.spec["masks"])}
+
+    def points(task: Task, key: str) -> list[tuple[float, Number]]:
+        if key == CHANCE.key:
+            return [
+                (sigma, overlap(view, task, masks[sigma], "chance_overlap_layer"))
+                for sigma in sorted(masks)
+            ]
+        return [(sigma, reference(view, key, task, masks[sigma])) for sigma in sorted(masks)]
+
     if len(masks) < 2:
         return []
-    panels = []
-    for task in view.inputs.tasks:
-        curves: dict[str, list[tuple[float, Number]]] = {}
-        for sigma, mask in sorted(masks.items()):
-            for arm in REFERENCES:
-                curves.setdefault(arm, []).append((sigma, reference(view, arm, task, mask)))
-            for key, metric in ((LOCATED.key, "overlap"), (CHANCE.key, "chance_overlap_layer")):
-                curves.setdefault(key, []).append((sigma, overlap(view, task, mask, metric)))
-        domain = (min(masks), max(masks))
-        panels.append(_panel(view, task, _positive(curves), "sigma", domain, "sigma"))
-    return panels
+    return _panels(view, "sigma", "sigma", points, (min(masks), max(masks)))
 
 
-def _positive(curves: Curves) -> Curves:
-    """Points that a logarithmic axis can show."""
-    return {
-        key: [(x, number) for x, number in points if number.has_value and x > 0]
-        for key, points in curves.items()
+def _panels(
+    view: View,
+    kind: str,
+    x_title: str,
+    found: Callable[[Task, str], Sequence[tuple[float, Number]]],
+    domain: tuple[float, float] | None = None,
+) -> list[Panel]:
+    """A panel for each data set; all have the same axes, which show values above 0 alone."""
+    drawn = {
+        task: {
+            key: [(x, number) for x, number in found(task, key) if number.has_value and x > 0]
+            for key in (LOCATED.key, *REFERENCES, CHANCE.key)
+        }
+        for task in view.inputs.tasks
     }
+    xs = [x for curves in drawn.values() for points in curves.values() for x, _ in points]
+    domain = domain or (max(1.0, min(xs, default=1)), max(xs, default=1))
+    return [_panel(view, task, curves, x_title, domain, kind) for task, curves in drawn.items()]
 
 
 def _panel(
@@ -101,5 +96,6 @@ def _panel(
     ends = [f"{percent(n.value or 0.0)} % at {x:g}" for x, n in (own[0], own[-1])]
     label = f"{task.title}: split-half overlap against {x_title}, from {' to '.join(ends)}"
     name = f"{view.slug}-{kind}-{view.inputs.tasks.index(task)}"
-    chart = charts.curve(rows, task.title, x_title, domain)
+    axis, y_title = log_x(rows, x_title, domain), "split-half overlap, %"
+    chart = charts.curves(rows, SERIES, task.title, axis, y_title, percent=True)
     return Panel(task.title, inline_svg(chart, name, label, SERIES))

@@ -1,29 +1,28 @@
 """The table `agreement` of one model and method: which number stands where."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import polars as pl
 
 from caploc.report.formatting import NOT_COMPUTED, Number
 from caploc.report.inputs import Task
 from caploc.report.numbers import matching, number
+from caploc.report.palette import CHANCE
 from caploc.report.views import View
 
-__all__ = ["EMPTY", "REFERENCES", "Arm", "chance", "curve", "halves", "largest", "located_share",
+__all__ = ["EMPTY", "REFERENCES", "curve", "halves", "largest", "located_share",
            "overlap", "pair", "reference", "rows"]  # fmt: skip
 
 EMPTY = "empty mask"
-Arm = Literal["located", "mixture", "neutral", "shuffled"]
 # Arms that a data set is compared with, in the order of every figure.
-REFERENCES: tuple[Arm, ...] = ("mixture", "neutral", "shuffled")
+REFERENCES = ("mixture", "neutral", "shuffled")
 
 
 def rows(view: View, mask: str | None = None) -> pl.DataFrame:
     """Rows of one mask, the headline mask by default."""
-    frame = view.inputs.tables["agreement"]
-    found = matching(frame, model=view.model, method=view.method, mask=mask or view.mask)
-    return found.with_columns(pl.col("n_half").fill_null(0))
+    return view.rows("agreement", mask=mask or view.mask).with_columns(
+        pl.col("n_half").fill_null(0)
+    )
 
 
 def largest(frame: pl.DataFrame, arm: str, dataset: str) -> int | None:
@@ -53,8 +52,11 @@ def halves(
     return number(own, EMPTY if counted else NOT_COMPUTED, metric=metric)
 
 
-def curve(view: View, arm: Arm, task: Task, metric: str) -> list[tuple[float, Number]]:
-    """(samples in each half, number) for every size, ascending."""
+def curve(view: View, series: str, task: Task) -> list[tuple[float, Number]]:
+    """(samples in each half, number) of an arm or of chance for every size, ascending."""
+    by_chance = series == CHANCE.key
+    metric = "chance_overlap_layer" if by_chance else "overlap"
+    arm = "located" if by_chance else series
     frame, dataset = rows(view), _dataset(view, arm, task)
     found = matching(frame, comparison="halves", arm=arm, dataset=dataset, metric=metric)
     sizes = found["n_half"].unique().sort()
@@ -81,20 +83,20 @@ def located_share(view: View, task: Task, mask: str | None = None) -> Number:
     return overlap(view, task, mask, "located_share_whole")
 
 
-def reference(view: View, arm: Arm, task: Task, mask: str | None = None) -> Number:
-    """Agreement of two halves of a reference, with as many samples where it has that size."""
+def reference(view: View, arm: str, task: Task, mask: str | None = None) -> Number:
+    """Agreement of two halves of a reference, with as many samples where it has that size.
+
+    Of chance, the larger of the two chance overlaps: the stricter one to beat.
+    """
+    if arm == CHANCE.key:
+        kinds = [overlap(view, task, mask, f"chance_overlap_{k}") for k in ("uniform", "layer")]
+        return max(kinds, key=lambda one: -1.0 if one.value is None else one.value)
     frame, dataset = rows(view, mask), _dataset(view, arm, task)
     equal = halves(frame, arm, dataset, "overlap", largest(frame, "located", task.id))
     return equal if equal.has_value else halves(frame, arm, dataset, "overlap")
 
 
-def chance(view: View, task: Task) -> Number:
-    """Larger of the two chance overlaps: the stricter one to beat."""
-    kinds = [overlap(view, task, metric=f"chance_overlap_{k}") for k in ("uniform", "layer")]
-    return max(kinds, key=lambda one: -1.0 if one.value is None else one.value)
-
-
-def _dataset(view: View, arm: Arm, task: Task) -> str:
+def _dataset(view: View, arm: str, task: Task) -> str:
     """Name in the table of the reference that `task` is compared with."""
     if arm == "shuffled":
         return f"{task.id}.shuffled"

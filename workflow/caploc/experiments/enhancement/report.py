@@ -1,8 +1,6 @@
-"""The section on trained neurons: the tables `enhancement` and `cross_enhancement`, pivoted."""
+"""The section on trained neurons: which rows of its tables stand beside each other."""
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -10,12 +8,13 @@ import polars as pl
 from caploc.experiments.enhancement.table import CROSS_ENHANCEMENT, ENHANCEMENT
 from caploc.report.findings import Finding, Tone
 from caploc.report.formatting import NOT_COMPUTED, Number, joined
-from caploc.report.inputs import Inputs, Task
-from caploc.report.numbers import matching, number, row
+from caploc.report.inputs import Inputs
+from caploc.report.numbers import matching, number
 from caploc.report.set_kinds import SET_KINDS
+from caploc.report.templates import finding
 from caploc.report.views import View, views
 
-__all__ = ["CONTENTS", "ORDER", "TABLES", "findings", "section", "wrong_averages"]
+__all__ = ["CONTENTS", "ORDER", "TABLES", "findings", "section"]
 
 TABLES = {"enhancement": ENHANCEMENT, "cross_enhancement": CROSS_ENHANCEMENT}
 ORDER = 30
@@ -31,27 +30,29 @@ _ARMS = {
     "located": "located neurons",
 }
 _UNTRAINED = ("none", "scaled")
-_AVERAGE = "average"
 _CHOICES = {
     "shared": "one learning rate for all arms",
     "best": "the best learning rate of each arm",
 }
 _METRICS = {"accuracy": "right answers", "log_probability": "log-probability of the gold answer"}
 _BESIDE = "Beside random neurons of the same layers"
+_SIDES = {"above": "better", "below": "worse", "within": "not told apart"}
 
 
 def section(inputs: Inputs) -> dict[str, Any] | None:
     """What the page shows; None if nothing was trained.
 
     Returns:
-        ``paper`` (its Table 2, and averages ``wrong`` that its cells do not give), and of every
-        view ``tables``, one for each mask and choice of the learning rate.
+        ``arms``, ``untrained``, ``metrics`` (their names in words), ``number`` (`_number`) and of
+        every view ``tables``, one for each mask and choice of the learning rate.
     """
-    if "enhancement" not in inputs.tables:
+    if inputs.tables["enhancement"].is_empty():
         return None
-    paper = json.loads(Path(__file__).with_name("paper.json").read_text(encoding="utf-8"))
     return {
-        "paper": paper | {"wrong": wrong_averages(paper["rows"])},
+        "arms": _ARMS,
+        "untrained": _UNTRAINED,
+        "metrics": _METRICS,
+        "number": _number,
         "views": [
             {"view": view, "tables": [_of_mask(view, *part) for part in _parts(view)]}
             for view in views(inputs)
@@ -61,36 +62,20 @@ def section(inputs: Inputs) -> dict[str, Any] | None:
 
 def findings(view: View) -> list[Finding]:
     """Located neurons beside random ones of the same layers, by the headline mask if it trained."""
-    parts = _parts(view) if "enhancement" in view.inputs.tables else []
-    for mask, choice in sorted(parts, key=lambda part: part[0]["sigma"] != view.sigma):
-        frame = _rows(view, mask, choice)
-        for found in _findings(frame, _trained(view, frame), _epochs(frame)):
+    for mask, choice in sorted(_parts(view), key=lambda part: part[0]["sigma"] != view.sigma):
+        for found in _of_mask(view, mask, choice)["findings"]:
             if found.about == _BESIDE:
-                tone: Tone = "mixed" if found.tone == "caution" else found.tone
                 text = f"{found.about} (sigma {mask['sigma']:g}). {found.text}"
-                return [Finding(tone, "Training them", text)]
+                return [Finding(found.tone, "Training them", text)]
     return []
 
 
 def _parts(view: View) -> list[tuple[Mapping[str, Any], str]]:
     """Masks and choices of the learning rate that the table has."""
-    frame = matching(view.inputs.tables["enhancement"], model=view.model, method=view.method)
-    masks, choices = set(frame["mask"]), set(frame["choice"])
-    return [
-        (mask, choice)
-        for mask in view.inputs.spec["masks"]
-        if mask["id"] in masks
-        for choice in _CHOICES
-        if choice in choices
-    ]
-
-
-def _rows(view: View, mask: Mapping[str, Any], choice: str) -> pl.DataFrame:
-    """Rows of one mask and choice; sizes do not depend on the choice."""
-    frame = matching(
-        view.inputs.tables["enhancement"], model=view.model, method=view.method, mask=mask["id"]
-    )
-    return frame.filter(pl.col("choice").is_in([choice, ""]))
+    frame = view.rows("enhancement")
+    masks = [mask for mask in view.inputs.spec["masks"] if mask["id"] in frame["mask"]]
+    choices = [choice for choice in _CHOICES if choice in frame["choice"]]
+    return [(mask, choice) for mask in masks for choice in choices]
 
 
 def _number(
@@ -101,186 +86,104 @@ def _number(
     own = matching(
         frame, dataset=dataset, arm=arm, epoch=epoch, comparison=comparison, metric=metric
     )
-    found = row(own)
-    if found is not None and found["value"] is None:
-        return Number(reason=found["interval"] or NOT_COMPUTED)
-    return number(own)
-
-
-def _epochs(frame: pl.DataFrame) -> list[int]:
-    return frame.filter(pl.col("epoch") > 0)["epoch"].unique().sort().to_list()
-
-
-def _trained(view: View, frame: pl.DataFrame) -> list[Task]:
-    return [task for task in view.inputs.tasks if task.id in set(frame["dataset"])]
+    found = number(own)
+    if found.has_value or own.is_empty():
+        return found
+    return Number(reason=found.interval or NOT_COMPUTED)
 
 
 def _of_mask(view: View, mask: Mapping[str, Any], choice: str) -> dict[str, Any]:
-    frame = _rows(view, mask, choice)
-    tasks, epochs = _trained(view, frame), _epochs(frame)
-    average = [(_AVERAGE, "Average")] if _AVERAGE in set(frame["dataset"]) else []
-    columns = [*((task.id, task.title) for task in tasks), *average]
-    arms = [arm for arm in _ARMS if arm in set(frame["arm"])]
+    """Rows of one mask and choice; sizes do not depend on the choice.
+
+    Returns:
+        ``frame``, ``sigma``, ``choice`` and learning ``rates`` in words, ``n_runs`` (orders of the
+        data or, of random neurons, draws that the numbers of an arm rest on), ``columns`` (id and
+        title), ``arms``, ``epochs``, the ``last`` of them, ``best`` (dataset, arm, epoch), the
+        ``findings`` and ``cross``: kind of sets, rows, and the largest change beside random.
+    """
+    frame = view.rows("enhancement", mask=mask["id"])
+    frame = frame.filter(pl.col("choice").is_in([choice, ""]))
+    datasets = [(task.id, task.title) for task in view.inputs.tasks]
+    columns = [one for one in [*datasets, ("average", "Average")] if one[0] in frame["dataset"]]
+    arms = [arm for arm in _ARMS if arm in frame["arm"]]
+    epochs = frame.filter(pl.col("epoch") > 0)["epoch"].unique().sort().to_list()
     last = epochs[-1] if epochs else None
     rates = frame["rate"].drop_nulls().unique().sort()
     by_set = ", by data set" if choice == "shared" and len(rates) > 1 else ""
-    # Orders of the data or, of random neurons, draws that the numbers of an arm rest on.
-    runs = {a: matching(frame, arm=a, comparison="")["n_draws"].max() for a in ("located", "layer")}
     return {
+        "frame": frame,
         "sigma": mask["sigma"],
         "choice": _CHOICES[choice],
         "rates": joined([f"{rate:g}" for rate in rates], "or") + by_set,
-        "n_runs": runs,
-        "columns": [title for _, title in columns],
-        "epochs": [(epoch, _lines(frame, arms, columns, epoch)) for epoch in epochs],
-        "last": last,
-        "beside": {
-            title: [
-                (
-                    _ARMS[arm],
-                    [_number(frame, d, arm, last, metric, "located minus") for d, _ in columns],
-                )
-                for arm in arms
-                if arm not in ("located", *_UNTRAINED)
-            ]
-            for metric, title in _METRICS.items()
+        "n_runs": {
+            a: matching(frame, arm=a, comparison="")["n_draws"].max() for a in ("located", "layer")
         },
-        "findings": _findings(frame, tasks, epochs),
+        "columns": columns,
+        "arms": arms,
+        "epochs": epochs,
+        "last": last,
+        "best": {
+            (dataset, arm, epoch)
+            for dataset, _ in columns
+            for epoch in epochs
+            if (arm := _best(frame, dataset, arms, epoch))
+        },
+        "findings": _findings(frame, [one for one in columns if one in datasets], last),
         "cross": _cross(view, mask["id"]) if choice == "shared" else [],
     }
 
 
-def _lines(
-    frame: pl.DataFrame, arms: Sequence[str], columns: Sequence[tuple[str, str]], epoch: int
-) -> list[dict[str, Any]]:
-    """One line for each arm; the best of a column is marked where it stands apart from all."""
-    grid = {arm: [_number(frame, d, arm, epoch, "accuracy") for d, _ in columns] for arm in arms}
-    lines = []
-    for arm in arms:
-        sizes = [_number(frame, d, arm, None, "trained_values").value for d, _ in columns]
-        known = sorted({int(size) for size in sizes if size is not None})
-        others = [grid[other] for other in arms if other != arm]
-        best = [
-            one.has_value
-            and bool(others)
-            and all(not o[i].has_value or one.bottom > o[i].top for o in others)
-            for i, one in enumerate(grid[arm])
-        ]
-        lines.append(
-            {
-                "title": _ARMS[arm],
-                "trained": known,
-                "numbers": list(zip(grid[arm], best, strict=True)),
-            }
-        )
-    return lines
+def _best(frame: pl.DataFrame, dataset: str, arms: Sequence[str], epoch: int) -> str:
+    """The arm whose interval stands above those of all others; empty if none does."""
+    found = {arm: _number(frame, dataset, arm, epoch, "accuracy") for arm in arms}
+    known = {arm: one for arm, one in found.items() if one.has_value}
+    if not known or len(arms) < 2:
+        return ""
+    best = max(known, key=lambda arm: known[arm].bottom)
+    apart = all(known[best].bottom > one.top for arm, one in known.items() if arm != best)
+    return best if apart else ""
 
 
-def _findings(frame: pl.DataFrame, tasks: Sequence[Task], epochs: Sequence[int]) -> list[Finding]:
+def _findings(
+    frame: pl.DataFrame, tasks: Sequence[tuple[str, str]], last: int | None
+) -> list[Finding]:
     """Located beside no training, random neurons and all others, data set by data set."""
-    last = epochs[-1] if epochs else None
     found = []
     for comparison, arm, about in (
         ("change", "located", "Beside no training"),
         ("located minus", "layer", _BESIDE),
         ("located minus", "rest", "Beside all other neurons"),
     ):
-        told, kinds = [], []
+        told = {}
         for metric, name in _METRICS.items():
-            groups: dict[str, list[str]] = {"better": [], "worse": [], "not told apart": []}
-            for task in tasks:
-                one = _number(frame, task.id, arm, last, metric, comparison)
-                if one.has_value:
-                    kind = _kind(one)
-                    groups[kind].append(task.title)
-                    kinds.append(kind)
-            parts = [f"{kind} on {joined(titles)}" for kind, titles in groups.items() if titles]
-            if parts:
-                told.append(f"{name.capitalize()}: {'; '.join(parts)}.")
-        if not told:
-            continue
-        tone: Tone = "mixed" if "better" in kinds else "against"
-        if set(kinds) == {"better"}:
-            tone = "supports"
-        if arm == "layer" and tone == "against":
-            told.append("Nothing here says that the located neurons are the ones to train.")
-        found.append(Finding(tone, about, " ".join(told)))
-    return found
-
-
-def _kind(difference: Number) -> str:
-    if difference.bottom > 0:
-        return "better"
-    return "worse" if difference.top < 0 else "not told apart"
-
-
-def _cross(view: View, mask: str) -> list[dict[str, Any]]:
-    """Of every kind of sets: matrix source x target of changes, located and random."""
-    empty = pl.DataFrame(schema=dict(CROSS_ENHANCEMENT))
-    frame = matching(
-        view.inputs.tables.get("cross_enhancement", empty), model=view.model, method=view.method,
-        mask=mask, metric="log_probability",
-    )  # fmt: skip
-    found = [
-        (title, own)
-        for sets, title in SET_KINDS.items()
-        if not (own := matching(frame, sets=sets)).is_empty()
-    ]
-    return [{"title": title, **_matrix(view, own)} for title, own in found]
-
-
-def _matrix(view: View, frame: pl.DataFrame) -> dict[str, Any]:
-    tasks, trained = view.inputs.tasks, set(frame["source"])
-    sources = [task for task in tasks if task.id in trained]
-    own, beside = (
-        [
-            [
-                number(frame, source=s.id, dataset=t.id, arm="located", comparison=comparison)
-                for t in tasks
+            sides = [
+                (_number(frame, dataset, arm, last, metric, comparison).side, title)
+                for dataset, title in tasks
             ]
-            for s in sources
-        ]
-        for comparison in ("change", "beside layer")
-    )
-    most = max((abs(one.value or 0.0) for line in beside for one in line), default=0.0)
-    contrast = {"source": "all", "dataset": "same minus other"}
-    return {
-        "lines": [
-            (
-                source.title,
-                [
-                    {
-                        "own": change,
-                        "beside": one,
-                        "apart": one.has_value and (one.bottom > 0 or one.top < 0),
-                        "heat": max(0.0, one.value or 0.0) / most if most else 0.0,
-                    }
-                    for change, one in zip(changes, ones, strict=True)
-                ],
-            )
-            for source, changes, ones in zip(sources, own, beside, strict=True)
-        ],
-        "contrasts": [
-            (title, number(frame, **contrast, arm=arm, comparison=comparison))
-            for title, arm, comparison in (
-                ("located neurons trained", "located", "change"),
-                ("random neurons trained", "layer", "change"),
-                ("located minus random", "located", "beside layer"),
-            )
-        ],
-    }
-
-
-def wrong_averages(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Printed averages that differ from the mean of their cells by more than rounding.
-
-    Args:
-        rows: lines of the paper's table: ``cells``, for each epoch three cells and their average.
-    """
-    found = []
-    for index, line in enumerate(rows):
-        for place, (*cells, printed) in enumerate(line["cells"]):
-            mean = sum(cells) / len(cells)
-            if abs(mean - printed) > 0.0101:
-                found.append({"row": index, "epoch": place, "printed": printed, "mean": mean})
+            groups = {w: [title for s, title in sides if s == side] for side, w in _SIDES.items()}
+            told[name] = {word: titles for word, titles in groups.items() if titles}
+        words = {word for groups in told.values() for word in groups}
+        if words:
+            tone: Tone = "mixed" if "better" in words else "against"
+            tone = "supports" if words == {"better"} else tone
+            nothing = arm == "layer" and tone == "against"
+            found.append(finding(
+                tone, about, "enhancement", "beside", told=told, nothing=nothing
+            ))  # fmt: skip
     return found
+
+
+def _cross(view: View, mask: str) -> list[tuple[str, pl.DataFrame, float]]:
+    frame = view.rows("cross_enhancement", mask=mask, metric="log_probability")
+    ids = [task.id for task in view.inputs.tasks]
+    named = matching(frame, comparison="beside layer", arm="located")
+    named = named.filter(pl.col("dataset").is_in(ids)).drop_nulls("value")
+    return [
+        (
+            title,
+            matching(frame, sets=sets),
+            max(map(abs, matching(named, sets=sets)["value"]), default=0.0),
+        )
+        for sets, title in SET_KINDS.items()
+        if sets in frame["sets"]
+    ]

@@ -1,13 +1,8 @@
 """Dose curves: the fall of the log-probability against the share of silenced neurons."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-import altair as alt
 import polars as pl
 
-from caploc.report.charts import data, log_x, looks_of
-from caploc.report.inputs import Task
+from caploc.report.charts import curves, log_x
 from caploc.report.numbers import matching
 from caploc.report.palette import CHANCE, LOCATED, MIXTURE, Series
 from caploc.report.svg import Panel, inline_svg
@@ -27,17 +22,17 @@ DOSES = {
 }
 
 
-def dose_panels(view: View, own: Mapping[Task, pl.DataFrame], shots: int) -> list[Panel]:
+def dose_panels(view: View, frame: pl.DataFrame, shots: int) -> list[Panel]:
     """One panel for each data set that has doses.
 
     Args:
         view: model and method.
-        own: rows of the table `erasure` of each data set, with so many worked examples.
+        frame: rows of the table `erasure` with so many worked examples.
         shots: worked examples in front of each question.
     """
     panels = []
-    for task, frame in own.items():
-        falls = matching(frame, mask="", mode="all", metric="logprob_fall")
+    for task in view.inputs.tasks:
+        falls = matching(frame, dataset=task.id, mask="", mode="all", metric="logprob_fall")
         falls = falls.drop_nulls(["share", "value"]).sort("share")
         rows = [
             {
@@ -54,16 +49,7 @@ def dose_panels(view: View, own: Mapping[Task, pl.DataFrame], shots: int) -> lis
             continue
         name = f"{view.slug}-dose-{shots}-{task.id}"
         spoken = f"{task.title}: fall of the log-probability against the share of silenced neurons"
-        svg = inline_svg(_dose_chart(rows, task.title), name, spoken, DOSE_SERIES)
-        panels.append(Panel(task.title, svg))
+        x = log_x(rows, "% of all neurons silenced")
+        chart = curves(rows, DOSE_SERIES, task.title, x, "fall, nat per token")
+        panels.append(Panel(task.title, inline_svg(chart, name, spoken, DOSE_SERIES)))
     return panels
-
-
-def _dose_chart(rows: Sequence[dict[str, Any]], title: str) -> alt.TopLevelMixin:
-    looks = looks_of(DOSE_SERIES)
-    x = log_x(rows, "% of all neurons silenced")
-    base = alt.Chart(data(rows)).encode(x=x, color=looks["color"])
-    y = alt.Y("value:Q", title="fall, nat per token")
-    spans = base.mark_rule(size=1.5, opacity=0.6).encode(y="low:Q", y2="high:Q")
-    lines = base.mark_line(strokeWidth=2).encode(y=y, strokeDash=looks["strokeDash"])
-    return alt.layer(spans, lines).properties(width=250, height=175, title=title)

@@ -8,7 +8,6 @@ import altair as alt
 import polars as pl
 
 from caploc.experiments.fidelity.table import ROLES
-from caploc.report.formatting import percent
 from caploc.report.inputs import Inputs
 from caploc.report.numbers import matching
 from caploc.report.palette import INK, LOCATED, MIXTURE, SOFT
@@ -26,8 +25,8 @@ def tracing_view(inputs: Inputs, model: str, facts: str) -> dict[str, Any] | Non
 
     Returns:
         ``group`` whose facts were averaged ("known" or "all"), ``averaged`` (a panel for each
-        restored state), ``facts`` (title and panels of a few single facts) and ``peaks`` (where
-        the averaged effect is largest, in words, by state).
+        restored state), ``facts`` (title and panels of a few single facts) and ``peaks`` (title of
+        the state, and the row where the averaged effect is largest).
     """
     if "tracing" not in inputs.tables:
         return None
@@ -45,7 +44,11 @@ def tracing_view(inputs: Inputs, model: str, facts: str) -> dict[str, Any] | Non
         "group": group,
         "averaged": list(_panels(means.with_columns(line=lines), labels, slug)),
         "facts": list(_facts(single, slug)),
-        "peaks": list(_peaks(means)),
+        "peaks": [
+            (title, own.row(own["value"].arg_max() or 0, named=True))
+            for state, title in STATES.items()
+            if not (own := matching(means, state=state)).is_empty()
+        ],
     }
 
 
@@ -113,15 +116,3 @@ def _map(cells: pl.DataFrame, labels: Sequence[str], title: str, most: float) ->
     colour = alt.condition(falls, alt.value(MIXTURE.colour), alt.value(LOCATED.colour))
     chart = alt.Chart(alt.Data(values=cells.to_dicts())).mark_rect(stroke=None)
     return chart.encode(x=x, y=y, opacity=opacity, color=colour).properties(**size)
-
-
-def _peaks(frame: pl.DataFrame) -> Iterator[str]:
-    for state, title in STATES.items():
-        own = matching(frame, state=state)
-        if not own.is_empty():
-            top = own.row(own["value"].arg_max() or 0, named=True)
-            low, high = (percent(top[end]) for end in ("ci_low", "ci_high"))
-            yield (
-                f"{title}: {percent(top['value'])} points ({low} to {high}) at the "
-                f"{top['position']}, layer {top['layer']}"
-            )

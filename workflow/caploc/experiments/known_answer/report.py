@@ -5,14 +5,14 @@ from importlib.resources import files
 from typing import Any
 
 import altair as alt
-import jinja2
 import polars as pl
 from markupsafe import Markup
 
 from caploc.experiments.known_answer.table import ALL, EFFECTIVE
-from caploc.report.numbers import matching, row
+from caploc.report.numbers import matching
 from caploc.report.palette import LOCATED
 from caploc.report.svg import Drawing, inline_svg
+from caploc.report.templates import environment
 
 __all__ = ["known_answer_page"]
 
@@ -51,48 +51,30 @@ def known_answer_page(title: str, frame: pl.DataFrame) -> str:
         title: heading.
         frame: the table `known_answer`.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("caploc", "experiments/known_answer"), autoescape=True,
-        trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined,
-    )  # fmt: skip
-    environment.filters["shown"] = _shown
-    style = files("caploc.report").joinpath("page.css").read_text(encoding="utf-8")
     planted = frame.drop_nulls("seed").with_columns(
         name=pl.format("{}, {}, {}", "plant", "seed", "dataset")
     )
     # Means over everything, of locators that read all their samples.
     means = frame.filter(pl.col("seed").is_null(), pl.col("dataset") == "", pl.col("locator") != "")
     means = means.filter(pl.col("n_samples") == pl.col("n_samples").max().over("locator"))
-    return environment.get_template("page.html.jinja").render(
-        title=title,
-        style=Markup(style),
-        plants={
-            own["name"][0]: _surgery(own)
-            for own in matching(planted, locator="").partition_by("name", maintain_order=True)
-        },
-        ranking_columns=list(_RANKING),
-        ranking=_ranking(means),
-        figure=_figure(means),
-        nothing=planted.filter(_NOTHING).to_dicts(),
+    ranked = matching(means, **_RANKING["average precision"])
+    ranked = ranked.sort("value", descending=True, maintain_order=True)
+    return (
+        environment()
+        .get_template("known_answer/page.html.jinja")
+        .render(
+            title=title,
+            style=Markup(files("caploc.report").joinpath("page.css").read_text(encoding="utf-8")),
+            shown=_shown,
+            plants=matching(planted, locator="").partition_by("name", maintain_order=True),
+            surgery=_SURGERY,
+            columns=_RANKING,
+            means=means,
+            ranked=ranked["locator"],
+            figure=_figure(means),
+            nothing=planted.filter(_NOTHING).to_dicts(),
+        )
     )
-
-
-def _surgery(frame: pl.DataFrame) -> dict[str, Any]:
-    """Rows of one plant and capability for the table of the surgery check."""
-    return {
-        "numbers": [row(frame, **where) for where in _SURGERY],
-        "effective": row(frame, metric="effective", set=""),
-        "usable": row(frame, metric="usable"),
-    }
-
-
-def _ranking(means: pl.DataFrame) -> dict[str, list[dict[str, Any] | None]]:
-    """Rows of every locator in the order of `_RANKING`, the best locator first."""
-    wanted = matching(means, **_RANKING["average precision"])
-    best = wanted.sort("value", descending=True, maintain_order=True)["locator"]
-    return {
-        name: [row(means, locator=name, **where) for where in _RANKING.values()] for name in best
-    }
 
 
 def _figure(means: pl.DataFrame) -> Drawing | None:

@@ -6,8 +6,9 @@ from typing import Any
 import polars as pl
 
 from caploc.report import numbers
-from caploc.report.formatting import Number, count, joined, nat
+from caploc.report.formatting import Number
 from caploc.report.numbers import matching, number
+from caploc.report.templates import said
 
 __all__ = ["shared_view"]
 
@@ -92,27 +93,21 @@ def _row(frame: pl.DataFrame) -> dict[str, Any]:
 def _verdict(rows: Sequence[Mapping[str, Any]]) -> str:
     """What the answer loses beyond random sets, with which locator most, what other text loses."""
     known = [row for row in rows if row["answer"][2].has_value]
-    if not known:
-        return "No verdict: no locator has enough facts with a set at any budget."
-    more = [row for row in known if row["answer"][2].bottom > 0 and (row["p"] or 0.0) <= _SMALL]
-    text = (
-        f"In {len(more)} of {count(len(known), 'comparison')} the answer loses more than under "
-        f"random sets of equal cost (interval above 0, p at most {_SMALL})"
-    )
-    others = [row for row in known if row not in more]
-    text += f"; not with {joined([_why(row) for row in others])}." if others else "."
-    for i, budget in enumerate(dict.fromkeys(row["budget"] for row in known)):
-        own = (row for row in known if row["budget"] == budget)
-        best = max(own, key=lambda row: row["answer"][2].value)
-        text += "; at" if i else " The difference is largest at"
-        text += f" {budget} with {best['locator']} ({nat(best['answer'][2].value)} nat)"
-    spread = [row["where"] for row in more if _text_loses(row)]
-    if spread:
-        text += (
-            f". With {joined(spread)} neutral text loses more than under random sets too: that "
-            "loss is not the fact's alone"
+    more = [
+        row for row in known if row["answer"][2].side == "above" and (row["p"] or 0.0) <= _SMALL
+    ]
+    largest = {
+        budget: max(
+            (row for row in known if row["budget"] == budget),
+            key=lambda row: row["answer"][2].value,
         )
-    return text + "."
+        for budget in dict.fromkeys(row["budget"] for row in known)
+    }
+    return said(
+        "reliability", "shared", known=known, more=more, largest=largest, small=_SMALL,
+        others=[row for row in known if row not in more],
+        spread=[row["where"] for row in more if _text_loses(row)],
+    )  # fmt: skip
 
 
 def _text_loses(row: Mapping[str, Any]) -> bool:
@@ -120,11 +115,4 @@ def _text_loses(row: Mapping[str, Any]) -> bool:
     found: Number = row["text"][2]
     if found.has_value and found.low is None:
         return row["p_text"] is not None and row["p_text"] <= _SMALL
-    return found.has_value and found.bottom > 0
-
-
-def _why(row: Mapping[str, Any]) -> str:
-    found: Number = row["answer"][2]
-    value, low, high = (nat(x) for x in (found.value or 0.0, found.bottom, found.top))
-    p = "" if row["p"] is None else f", p = {row['p']:.2g}"
-    return f"{row['where']} ({value}, {low} to {high} nat{p})"
+    return found.side == "above"
