@@ -93,7 +93,16 @@ def test_a_real_run_writes_its_output_and_its_log(tmp_path):
     outputs = ("--output", f"csv={tmp_path}/t.csv", "--output", f"parquet={tmp_path}/t.parquet")
     log = tmp_path / "logs" / "deep" / "t.log"
     done = caploc(
-        "tabulate_agreement", "--code", "c0de", "--log", log, "--input", "parts=", *outputs
+        "join_parts",
+        "--spec",
+        '{"table": "agreement"}',
+        "--code",
+        "c0de",
+        "--log",
+        log,
+        "--input",
+        "parts=",
+        *outputs,
     )
     assert done.returncode == 0, done.stderr
     assert store.read_metadata(tmp_path / "t.parquet")["origin"]["code"] == "c0de"

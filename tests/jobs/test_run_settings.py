@@ -41,7 +41,6 @@ JOBS = {
     },
     "measure_fidelity": {"model": "embedded", "facts": "invented", "locator": "rome"},
     "measure_kn_on_tasks": {"model": "embedded"},
-    "tabulate_fidelity": {},
     "tabulate_tracing": {},
     "weigh_neurons": {"model": "embedded"},
     "erase_neurons": {"model": "embedded", "task": "emotions", "method": "cnl"},
@@ -56,11 +55,9 @@ JOBS = {
     "measure_reliability": {"model": "embedded", "facts": "invented"},
     "ablate_units": {"model": "embedded", "facts": "invented", "shard": "0000"},
     "measure_ablation": {"model": "embedded", "facts": "invented"},
-    "tabulate_reliability": {},
     "prepare_pairs": {"pairs": "remarks"},
     "locate_pairs": {"model": "embedded", "pairs": "remarks", "shard": "0000"},
     "measure_decoupling": {"model": "embedded", "pairs": "remarks"},
-    "tabulate_decoupling": {},
     "plant_model": {"plant": "two-percent", "seed": "0"},
     "check_plant": {"plant": "two-percent", "seed": "0"},
     "measure_effects": {"plant": "two-percent", "seed": "0", "task": "emotions"},
@@ -69,6 +66,7 @@ JOBS = {
     "check_null": {"plant": "two-percent", "seed": "0", "task": "emotions"},
     "tabulate_known_answer": {"extent": "known_answer"},
     "write_known_answer": {"extent": "known_answer"},
+    "join_parts": {"table": "fidelity"},
     "write_report": {},
 }  # fmt: skip
 

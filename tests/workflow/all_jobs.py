@@ -79,6 +79,7 @@ def jobs(plan):
         "pairs": experiments["decoupling"]["families"],
         "plant": list(experiments["known_answer"]["plants"]), "seed": ["0"],
         "extent": list(known_answer.EXTENTS),
+        "table": ["agreement", "decoupling", "fidelity", "reliability"],
     }  # fmt: skip
     for stage in plugins.stages():
         function = getattr(jobs_of(stage), stage)

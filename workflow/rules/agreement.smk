@@ -59,6 +59,6 @@ rule tabulate_agreement:
         mem_mb=grows(2000),
         runtime=grows(10),
     params:
-        **told("tabulate_agreement"),
+        **told("join_parts", table="agreement"),
     shell:
-        command("tabulate_agreement")
+        command("join_parts")

@@ -40,15 +40,17 @@ else:
     shell.prefix(REUSE + f'PATH={quote(str(Path(sys.executable).parent))}:"$PATH"; ')
 
 
-def told(stage):
+def told(stage, **fixed):
     """Parameters of a rule: settings and code of its job by the wildcards, and its named files.
+
+    `fixed`: what stands in place of wildcards where several rules run one stage.
 
     A change of settings or code runs the job again. Snakemake leaves parameters that read input or
     output out of that comparison, so `files` stays apart.
     """
     return {
-        "spec": lambda wildcards: RUN.spec(stage, **dict(wildcards.items())),
-        "code": lambda wildcards: RUN.code(stage, **dict(wildcards.items())),
+        "spec": lambda wildcards: RUN.spec(stage, **dict(wildcards.items()), **fixed),
+        "code": lambda wildcards: RUN.code(stage, **dict(wildcards.items()), **fixed),
         "files": lambda wildcards, input, output: [
             word
             for kind, files in (("input", input), ("output", output))

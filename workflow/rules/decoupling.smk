@@ -79,6 +79,6 @@ rule tabulate_decoupling:
         mem_mb=grows(2000),
         runtime=grows(10),
     params:
-        **told("tabulate_decoupling"),
+        **told("join_parts", table="decoupling"),
     shell:
-        command("tabulate_decoupling")
+        command("join_parts")

@@ -56,9 +56,9 @@ rule tabulate_fidelity:
         mem_mb=grows(2000),
         runtime=grows(10),
     params:
-        **told("tabulate_fidelity"),
+        **told("join_parts", table="fidelity"),
     shell:
-        command("tabulate_fidelity")
+        command("join_parts")
 
 
 rule tabulate_tracing:

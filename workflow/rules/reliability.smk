@@ -181,6 +181,6 @@ rule tabulate_reliability:
         mem_mb=grows(2000),
         runtime=grows(10),
     params:
-        **told("tabulate_reliability"),
+        **told("join_parts", table="reliability"),
     shell:
-        command("tabulate_reliability")
+        command("join_parts")

@@ -11,7 +11,6 @@ from caploc.experiments.decoupling import (
     locate_pairs,
     measure_decoupling,
     prepare_pairs,
-    tabulate_decoupling,
 )
 from caploc.experiments.decoupling.locate_pairs import LOCATED_PAIRS
 from caploc.files import store
@@ -20,6 +19,7 @@ from caploc.locators import kn
 from caploc.models.loading import load_model
 from caploc.records import DataError, Sample
 from caploc.samples.paired import held_out_by_main
+from caploc.stages import join_parts
 
 FAMILIES = ("calculations", "remarks")
 LAYERS, WIDTH = 2, 10
@@ -150,7 +150,9 @@ def by_hand(tmp_path, make_job):
         job = make_job("measure_decoupling", SPEC | changes, {"located": paths}, {"part": out})
         measure_decoupling.run(job)
         outputs = {"csv": tmp_path / "t.csv", "parquet": tmp_path / "t.parquet"}
-        tabulate_decoupling.run(make_job("tabulate_decoupling", {}, {"parts": [out, out]}, outputs))
+        join_parts.run(
+            make_job("join_parts", {"table": "decoupling"}, {"parts": [out, out]}, outputs)
+        )
         assert len(pl.read_parquet(outputs["parquet"])) == 2 * len(pl.read_parquet(out))
         return pl.read_parquet(out)
 

@@ -9,7 +9,6 @@ from manifests import write_manifest
 from caploc.experiments.fidelity import (  # fmt: skip
     measure_fidelity,
     measure_kn_on_tasks,
-    tabulate_fidelity,
 )
 from caploc.files import store
 from caploc.files.located import LOCATED, read_located
@@ -17,7 +16,7 @@ from caploc.locators import kn
 from caploc.measures.masks import outliers
 from caploc.models.loading import load_model
 from caploc.records import Sample
-from caploc.stages import locate_facts, prepare_facts, recall_facts
+from caploc.stages import join_parts, locate_facts, prepare_facts, recall_facts
 from caploc.stages.recall_facts import PROMPTS
 
 LAYERS, WIDTH = 2, 6
@@ -261,7 +260,7 @@ def test_the_stages_from_a_model_to_the_table(tmp_path, make_job, save_model):
     spec = SPEC | {"n_draws": 1, "minimum": 2}
     measure_fidelity.run(make_job("measure_fidelity", spec, inputs, {"part": part}))
     outputs = {"csv": tmp_path / "t.csv", "parquet": tmp_path / "t.parquet"}
-    tabulate_fidelity.run(make_job("tabulate_fidelity", {}, {"parts": [part]}, outputs))
+    join_parts.run(make_job("join_parts", {"table": "fidelity"}, {"parts": [part]}, outputs))
     table = pl.read_parquet(outputs["parquet"])
     assert one(table, comparison="rewrite", metric="overlap", facts="all")["n"] == 4
     assert len(pl.read_csv(outputs["csv"])) == len(table)

@@ -7,8 +7,8 @@ import pytest
 from manifests import write_manifest
 
 from caploc import plugins
-from caploc.experiments.fidelity import measure_fidelity, tabulate_fidelity  # fmt: skip
-from caploc.stages import locate_facts, prepare_facts, recall_facts
+from caploc.experiments.fidelity import measure_fidelity
+from caploc.stages import join_parts, locate_facts, prepare_facts, recall_facts
 
 pytestmark = pytest.mark.shared
 
@@ -57,7 +57,7 @@ def tables(request, tmp_path, make_job):
         inputs = {"prompts": [prompts], "located": [located]}
         measure_fidelity.run(make_job("measure_fidelity", spec, inputs, {"part": parts[-1]}))
     outputs = {"csv": tmp_path / "t.csv", "parquet": tmp_path / "t.parquet"}
-    tabulate_fidelity.run(make_job("tabulate_fidelity", {}, {"parts": parts}, outputs))
+    join_parts.run(make_job("join_parts", {"table": "fidelity"}, {"parts": parts}, outputs))
     return pl.read_parquet(prompts), pl.read_parquet(outputs["parquet"])
 
 

@@ -13,7 +13,6 @@ from caploc.experiments.reliability import (
     edit_facts,
     measure_reliability,
     sum_keys,
-    tabulate_reliability,
     validate_circuit,
     validate_kn,
 )
@@ -22,6 +21,7 @@ from caploc.files.located import LOCATED
 from caploc.interventions.second_moment import Moments
 from caploc.models.loading import load_model
 from caploc.records import DataError
+from caploc.stages import join_parts
 from caploc.stages.prepare_facts import _SCHEMA as FACTS
 from caploc.stages.recall_facts import PROMPTS
 
@@ -302,7 +302,7 @@ def measure(tmp_path, make_job):
         part = tmp_path / "part.pq"
         measure_reliability.run(make_job("measure_reliability", spec, files, {"part": part}))
         outputs = {"csv": tmp_path / "t.csv", "parquet": tmp_path / "t.pq"}
-        tabulate_reliability.run(make_job("tabulate_reliability", {}, {"parts": [part]}, outputs))
+        join_parts.run(make_job("join_parts", {"table": "reliability"}, {"parts": [part]}, outputs))
         return pl.read_parquet(outputs["parquet"])
 
     return write

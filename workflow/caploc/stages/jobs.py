@@ -205,6 +205,10 @@ def locate_facts(run: "Run", model: str, facts: str, locator: str, shard: str) -
     }
 
 
+def join_parts(run: "Run", table: str) -> dict[str, Any]:
+    return {"table": table}
+
+
 def _trained_on(run: "Run", model: str) -> list[str]:
     mixture = run.config["models"][model]["train"]["mixture"]
     return [plugins.module_name("tasks", name) for name in mixture]
@@ -228,6 +232,7 @@ EXECUTED = {
     "score_converged": _locator,
     "prepare_facts": _facts_plugin,
     "locate_facts": lambda run, locator, **_: [plugins.module_name("locators", locator)],
+    "join_parts": lambda run, table: [f"caploc.experiments.{table}.table"],
     # Titles and capabilities come from the tasks, sections from the experiments.
     "write_report": lambda run: [
         *run.task_plugins(*run.tasks),

@@ -19,7 +19,3 @@ def measure_agreement(run: "Run", model: str, task: str, method: str, mask: str)
 def measure_overlap(run: "Run", model: str, method: str, mask: str) -> dict[str, Any]:
     sigma, tasks = run.config["masks"][mask]["sigma"], tuple(run.settings["tasks"])
     return plain(MeasureOverlap(model, method, mask, tasks, sigma))
-
-
-def tabulate_agreement(run: "Run") -> dict[str, Any]:
-    return {}

@@ -66,8 +66,4 @@ def measure_decoupling(run: "Run", model: str, pairs: str) -> dict[str, Any]:
     return named | {key: settings[key] for key in keys} | {"ratio": settings["kn"]["ratio"]}
 
 
-def tabulate_decoupling(run: "Run") -> dict[str, Any]:
-    return {}
-
-
 EXECUTED = {"prepare_pairs": lambda run, pairs: [plugins.module_name("tasks", pairs)]}

@@ -88,9 +88,5 @@ def measure_kn_on_tasks(run: "Run", model: str) -> dict[str, Any]:
     } | {key: settings[key] for key in ("partners", "n_draws", "minimum")}
 
 
-def tabulate_fidelity(run: "Run") -> dict[str, Any]:
-    return {}
-
-
 def tabulate_tracing(run: "Run") -> dict[str, Any]:
     return {"shown": 3, "minimum": _settings(run)["minimum"], "seed": run.settings["seed"]}

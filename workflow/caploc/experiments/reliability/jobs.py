@@ -101,10 +101,6 @@ def measure_reliability(run: "Run", model: str, facts: str) -> dict[str, Any]:
     return found | {"layer": settings["rome"]["layer"]}
 
 
-def tabulate_reliability(run: "Run") -> dict[str, Any]:
-    return {}
-
-
 EXECUTED = {
     "ablate_units": lambda run, **_: [
         plugins.module_name("locators", name) for name in _settings(run)["shared"]["locators"]

@@ -5,10 +5,10 @@ import csv
 import polars as pl
 import pytest
 
-from caploc.experiments.agreement import tabulate_agreement
 from caploc.experiments.agreement.table import AGREEMENT
 from caploc.files import store, tables
 from caploc.records import DataError
+from caploc.stages import join_parts
 
 COLUMNS = (
     "model dataset reference method mask sigma arm comparison n_half metric value ci_low ci_high "
@@ -46,7 +46,7 @@ def tabulate(make_job, tmp_path):
             paths.append(tmp_path / f"part{index}")
             tables.write_part(as_part(part), paths[-1], {})
         outputs = {kind: tmp_path / f"{name}.{kind}" for kind in ("csv", "parquet")}
-        tabulate_agreement.run(make_job("tabulate_agreement", {}, {"parts": paths}, outputs))
+        join_parts.run(make_job("join_parts", {"table": "agreement"}, {"parts": paths}, outputs))
         return outputs["csv"], outputs["parquet"]
 
     return call
@@ -89,7 +89,7 @@ def test_a_part_without_a_column_is_refused(make_job, tmp_path):
     tables.write_part(as_part(ROWS).drop("p_holm"), tmp_path / "part", {})
     outputs = {"csv": tmp_path / "c", "parquet": tmp_path / "p"}
     with pytest.raises(DataError, match="/part: column 'p_holm' is missing"):
-        tabulate_agreement.run(
-            make_job("tabulate_agreement", {}, {"parts": [tmp_path / "part"]}, outputs)
+        join_parts.run(
+            make_job("join_parts", {"table": "agreement"}, {"parts": [tmp_path / "part"]}, outputs)
         )
     assert not outputs["csv"].exists()
