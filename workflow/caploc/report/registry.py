@@ -10,7 +10,8 @@ A part is a module with
 - optional ``findings(view)`` and ``tiles(view)``: sentences and decisive numbers of one model and
   method for the first screen; ``lead(view)``: variables of ``lead.html.jinja``, shown below them.
 
-An experiment has it in ``report.py``, with its templates beside it.
+An experiment has it in ``report.py``, with its templates beside it; they look the numbers of a
+section up themselves, and its sentences are in ``words.jinja`` (`templates`).
 """
 
 from dataclasses import dataclass
