@@ -250,4 +250,5 @@ def test_the_report_holds_the_section_of_the_new_experiment(extended):
     assert 'href="#layers"' in page
     section = page.partition('<section id="layers">')[2].partition("</section>")[0]
     grid = read_mask(extended / "masks/tiny/days/first/s3.parquet")
+    for row in grid:
         assert f'<span class="value">{100 * row.mean():.1f}</span>' in section
