@@ -1,18 +1,16 @@
 """The page about planted models: surgery check, ranking of the locators, null checks."""
 
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Any
 
 import altair as alt
 import polars as pl
-from markupsafe import Markup
 
 from caploc.experiments.known_answer.table import ALL, EFFECTIVE
 from caploc.report.numbers import matching
 from caploc.report.palette import LOCATED
 from caploc.report.svg import Drawing, inline_svg
-from caploc.report.templates import environment
+from caploc.report.templates import page
 
 __all__ = ["known_answer_page"]
 
@@ -36,21 +34,17 @@ def known_answer_page(title: str, frame: pl.DataFrame) -> str:
     means = means.filter(pl.col("n_samples") == pl.col("n_samples").max().over("locator"))
     ranked = matching(means, truth=ALL, metric="average_precision", sigma=None, rule="", set="")
     ranked = ranked.sort("value", descending=True, maintain_order=True)
-    return (
-        environment()
-        .get_template("known_answer/page.html.jinja")
-        .render(
-            title=title,
-            style=Markup(files("caploc.report").joinpath("page.css").read_text(encoding="utf-8")),
-            shown=_shown,
-            plants=matching(planted, locator="").partition_by("name", maintain_order=True),
-            means=means,
-            all=ALL,
-            effective=EFFECTIVE,
-            ranked=ranked["locator"],
-            figure=_figure(means),
-            nothing=planted.filter(_NOTHING).to_dicts(),
-        )
+    return page(
+        "known_answer/page.html.jinja",
+        title=title,
+        shown=_shown,
+        plants=matching(planted, locator="").partition_by("name", maintain_order=True),
+        means=means,
+        all=ALL,
+        effective=EFFECTIVE,
+        ranked=ranked["locator"],
+        figure=_figure(means),
+        nothing=planted.filter(_NOTHING).to_dicts(),
     )
 
 
