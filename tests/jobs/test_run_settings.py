@@ -11,7 +11,7 @@ import pytest
 from configs import embedded
 
 from caploc.config import check
-from caploc.jobs.run import Run
+from caploc.jobs.run import Run, jobs_of
 from caploc.records import DataError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -278,3 +278,11 @@ def test_an_edited_file_changes_the_settings_of_who_reads_it(tmp_path, monkeypat
     (tmp_path / "b").unlink()
     with pytest.raises(DataError, match=r"config tasks\.mine\.files: b: no such file or folder"):
         Run(check(config)).check_files()
+
+
+@pytest.mark.parametrize("stage", ["write_report", "write_known_answer"])
+def test_words_of_a_page_count_as_code(stage):
+    """Tables are declared in templates, so a page is written anew after their edit."""
+    files = {path.name: path for path in jobs_of(stage).FILES[stage]}
+    assert {"page.html.jinja", "frame.html.jinja", "page.css"} <= set(files)
+    assert all(path.is_file() for path in files.values())

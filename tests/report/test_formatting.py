@@ -7,10 +7,12 @@ from caploc.report.formatting import (
     nat,
     percent,
     percent_span,
+    point_span,
     points,
     probability,
     share,
     share_span,
+    texts,
     unbroken,
 )
 
@@ -65,3 +67,34 @@ def test_missing_splits_are_counted():
     assert Number(0.5, n=3, interval="range over 5 splits").partial == "3 of 5 splits"
     assert Number(0.5, n=5, interval="range over 5 splits").partial == ""
     assert Number(0.5, n=200, interval="Wilson 95 %").partial == ""
+
+
+@pytest.mark.parametrize(
+    ("number", "side"),
+    [
+        (Number(0.2, 0.1, 0.3), "above"), (Number(-0.2, -0.3, -0.1), "below"),
+        (Number(0.2, -0.1, 0.3), "within"), (Number(0.2, 0.0, 0.3), "within"),
+        (Number(0.2), "above"), (Number(0.0), "within"), (Number(), None),
+    ],
+)  # fmt: skip
+def test_the_whole_range_decides_the_side(number, side):
+    assert number.side == side
+
+
+@pytest.mark.parametrize(
+    ("form", "found"),
+    [
+        ("percent", ("20.0", "-10.0 to 30.0")), ("fine", ("20.00", "-10.0 to 30.0")),
+        ("share", ("20.00", "")), ("points", ("+20.0", "-10.0 to +30.0")),
+        ("difference", ("20.0", "-10.0 to 30.0")), ("nat", ("0.200", "-0.100 to 0.300")),
+        ("nat4", ("0.2000", "-0.1000 to 0.3000")), ("plain", ("0.20", "-0.10 to 0.30")),
+    ],
+)  # fmt: skip
+def test_a_cell_shows_a_number_with_its_range(form, found):
+    assert texts(Number(0.2, -0.1, 0.3), form) == found
+    assert texts(Number(0.2), form) == (found[0], "")
+
+
+def test_a_difference_and_its_range_in_points():
+    assert point_span(Number(0.2, -0.1, 0.3)) == "+20.0 (-10.0 to +30.0)"
+    assert point_span(Number(0.2)) == "+20.0"

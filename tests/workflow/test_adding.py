@@ -251,4 +251,4 @@ def test_the_report_holds_the_section_of_the_new_experiment(extended):
     section = page.partition('<section id="layers">')[2].partition("</section>")[0]
     grid = read_mask(extended / "masks/tiny/days/first/s3.parquet")
     for row in grid:
-        assert f'<td class="num">{100 * row.mean():.1f}</td>' in section
+        assert f'<span class="value">{100 * row.mean():.1f}</span>' in section

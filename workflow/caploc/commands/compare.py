@@ -12,17 +12,15 @@ import argparse
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import polars as pl
-from markupsafe import Markup
 
 from caploc.files import store, tables
 from caploc.jobs.run import Run
 from caploc.records import DataError
+from caploc.report.templates import page
 
 __all__ = ["FinishedRun", "add_arguments", "differing_settings", "read_run", "run", "side_by_side"]
 
@@ -247,14 +245,8 @@ def _text(value: Any) -> str:
 
 
 def _page(a: FinishedRun, b: FinishedRun, matched: dict[str, pl.DataFrame]) -> str:
-    """The page as HTML text; needs nothing else."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("caploc", "commands"), autoescape=True, trim_blocks=True,
-        lstrip_blocks=True, undefined=jinja2.StrictUndefined,
-    )  # fmt: skip
-    style = files("caploc.report").joinpath("page.css").read_text(encoding="utf-8")
-    return environment.get_template("compare.html.jinja").render(
-        a=a, b=b, style=Markup(style), settings=differing_settings(a, b), only=_only(a, b),
+    return page(
+        "compare.html.jinja", a=a, b=b, settings=differing_settings(a, b), only=_only(a, b),
         tables=[_shown(name, table) for name, table in matched.items()],
     )  # fmt: skip
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import cache, reduce
 from importlib import import_module
 from operator import getitem
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -74,13 +73,8 @@ def measured(plan: Plan, found: list[Stage]) -> list[Stage]:
 @cache
 def _cost_modules() -> tuple[ModuleType, ...]:
     """Who says what stages cost: the module `cost` beside them."""
-    root = Path(plugins.__file__).parent
-    folders = ["stages", *(f"experiments/{name}" for name in plugins.experiments())]
-    return tuple(
-        import_module(f"caploc.{folder.replace('/', '.')}.cost")
-        for folder in folders
-        if (root / folder / "cost.py").is_file()
-    )
+    names = ["stages", *(f"experiments.{name}" for name in plugins.experiments("cost.py"))]
+    return tuple(import_module(f"caploc.{name}.cost") for name in names)
 
 
 def together(name: str, found: Iterable[Stage]) -> Stage:

@@ -19,7 +19,6 @@ __all__ = [
     "probability",
     "share",
     "share_span",
-    "small_share",
     "texts",
     "unbroken",
 ]
@@ -86,16 +85,11 @@ def percent(value: float, digits: int = 1) -> str:
 
 
 def share(value: float) -> str:
-    """A small fraction as percent: two decimals, or two leading digits below 0.1 %."""
+    """A small fraction as percent: two decimals, or two leading digits below 0.1 %: ``0.034``."""
     if value == 0 or value >= 0.001:
         return f"{100 * value:.2f}"
-    return small_share(value)
-
-
-def small_share(value: float) -> str:
-    """Percent with two leading digits and no exponent: 0.00034 becomes ``0.034``."""
-    text = f"{100 * value:.1e}"
-    return f"{100 * value:.{max(0, 1 - int(text.split('e')[1]))}f}"
+    exponent = int(f"{100 * value:.1e}".split("e")[1])
+    return f"{100 * value:.{1 - exponent}f}"
 
 
 def percent_span(low: float, high: float, digits: int = 1) -> str:

@@ -1,13 +1,12 @@
 """Numbers of a table as the page shows them: one row is looked up by its identifying columns."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
 
 from caploc.report.formatting import NOT_COMPUTED, Number
 
-__all__ = ["matching", "number", "remarks", "row"]
+__all__ = ["matching", "number", "row"]
 
 
 def matching(frame: pl.DataFrame, **where: Any) -> pl.DataFrame:
@@ -47,14 +46,3 @@ def number(
         reason=reason,
         interval=note,
     )
-
-
-def remarks(frame: pl.DataFrame, texts: Mapping[str, str]) -> list[str]:
-    """A sentence for every row that counts something worth a remark, in the order of the rows.
-
-    Args:
-        frame: table with ``metric`` and ``value``.
-        texts: sentence by metric; the columns of the row fill its braces. A count of 0 is silent.
-    """
-    counted = frame.filter(pl.col("metric").is_in(list(texts)), pl.col("value") != 0)
-    return [texts[found["metric"]].format_map(found) for found in counted.iter_rows(named=True)]

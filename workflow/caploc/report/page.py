@@ -3,17 +3,14 @@
 import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from importlib.resources import files
 from typing import Any
-
-from markupsafe import Markup
 
 from caploc.report.inputs import Inputs
 from caploc.report.palette import DARK
 from caploc.report.registry import parts
 from caploc.report.settings import used_settings
 from caploc.report.svg import Drawing
-from caploc.report.templates import environment
+from caploc.report.templates import page
 from caploc.report.views import View, views
 
 __all__ = ["first_screen", "render"]
@@ -35,27 +32,23 @@ def render(inputs: Inputs, drawn: list[Drawing] | None = None) -> str:
         return value
 
     shown = {part: part.module.section(inputs) for part in parts()}
-    return (
-        environment(finalize)
-        .get_template("page.html.jinja")
-        .render(
-            inputs=inputs,
-            spec=inputs.spec,
-            style=Markup(files("caploc.report").joinpath("page.css").read_text(encoding="utf-8")),
-            dark=DARK,
-            parts=[
-                (part.template, section) for part, section in shown.items() if section is not None
-            ],
-            contents=[
-                entry
-                for part, section in shown.items()
-                for entry in part.module.CONTENTS
-                if section is not None and section.get(entry[0], True) is not None
-            ],
-            views=[first_screen(view) for view in views(inputs)],
-            used=used_settings(inputs.spec["config"]),
-            versions=_versions(),
-        )
+    sections = {part: section for part, section in shown.items() if section is not None}
+    return page(
+        "page.html.jinja",
+        finalize,
+        inputs=inputs,
+        spec=inputs.spec,
+        dark=DARK,
+        parts=[(part.template, section) for part, section in sections.items()],
+        contents=[
+            entry
+            for part, section in sections.items()
+            for entry in part.module.CONTENTS
+            if section.get(entry[0], True) is not None
+        ],
+        views=[first_screen(view) for view in views(inputs)],
+        used=used_settings(inputs.spec["config"]),
+        versions=_versions(),
     )
 
 

@@ -11,7 +11,8 @@ A part is a module with
   method for the first screen; ``verdict(view)``: the sentence that the page leads with, or None;
   ``lead(view)``: variables of ``lead.html.jinja``, shown below them.
 
-An experiment has it in ``report.py``, with its templates beside it.
+An experiment has it in ``report.py``, with its templates beside it; they look the numbers of a
+section up themselves, and its sentences are in ``words.jinja`` (`templates`).
 """
 
 from dataclasses import dataclass

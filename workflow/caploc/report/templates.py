@@ -8,18 +8,21 @@ from importlib.resources import files
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from caploc.report import formatting
 from caploc.report.findings import Finding, Tone, span_of, stands
 from caploc.report.numbers import matching, number, row
 
-__all__ = ["environment", "finding", "said"]
+__all__ = ["environment", "finding", "page", "said"]
+
+_FOLDERS = ("report", "experiments", "commands")
 
 
 def environment(
     finalize: Callable[[Any], Any] | None = None, autoescape: bool = True
 ) -> jinja2.Environment:
-    """Templates of the page, by their path below `report` or `experiments`.
+    """Templates of pages, by their path below `report`, `experiments` or `commands`.
 
     They look the numbers of a table up themselves, with `matching` (there called ``rows``),
     `number` and `row`.
@@ -29,9 +32,7 @@ def environment(
         autoescape: the templates are HTML.
     """
     found = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(
-            [jinja2.PackageLoader("caploc", folder) for folder in ("report", "experiments")]
-        ),
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader("caploc", folder) for folder in _FOLDERS]),
         autoescape=autoescape,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -47,6 +48,13 @@ def environment(
     )}  # fmt: skip
     found.filters |= {"percent": _percent, "span_of": span_of}
     return found
+
+
+def page(template: str, finalize: Callable[[Any], Any] | None = None, **variables: Any) -> str:
+    """A whole page as HTML text; needs nothing else. `finalize` as in `environment`."""
+    style = files("caploc.report").joinpath("page.css").read_text(encoding="utf-8")
+    found = environment(finalize).get_template(template)
+    return found.render(style=Markup(style), **variables)
 
 
 def said(part: str, name: str, **values: Any) -> str:

@@ -9,7 +9,7 @@ from caploc.experiments.decoupling.table import DECOUPLING
 from caploc.report.findings import Finding, Tone, stands
 from caploc.report.formatting import Number, point_span
 from caploc.report.inputs import Inputs
-from caploc.report.numbers import matching, number, remarks
+from caploc.report.numbers import matching, number
 from caploc.report.templates import finding
 from caploc.report.views import View, of_samples
 
@@ -21,11 +21,6 @@ CONTENTS = (("decoupling", "One text, two tasks"),)
 PAPER = {"C12": 0.156, "C11": 0.073, "C22": 0.086}
 """Coincidence rates that the paper prints for knowledge neurons; normalisation and rule of the
 located set are not printed."""
-_REMARKS = {
-    "multi_token_answers": "{value:.0f} of {n} prompts have an answer of several tokens",
-    "empty_sets": "{value:.0f} of {n} prompts located no neuron",
-    "dropped": "{value:.0f} prompts left out: {interval}",
-}
 
 
 def section(inputs: Inputs) -> dict[str, Any] | None:
@@ -34,7 +29,7 @@ def section(inputs: Inputs) -> dict[str, Any] | None:
     Returns:
         ``paper``; ``example`` (`pair_example`, None without); ``views``, each with its rows
         ``frame``, and ``own``, those about the pairs that are ``shown`` ("known" or "all"),
-        ``rules`` (rule and norm of the rates) and ``remarks``.
+        and ``rules`` (rule and norm of the rates).
     """
     example = None
     if "pair_samples" in inputs.files:
@@ -65,7 +60,7 @@ def _view(frame: pl.DataFrame) -> dict[str, Any]:
     known = _effect(matching(frame, pairs="known"), "task").has_value
     own = matching(frame, pairs="known" if known else "all")
     found = {"frame": frame, "own": own, "shown": "known" if known else "all"}
-    return found | {"rules": _rules(own), "remarks": remarks(frame, _REMARKS)}
+    return found | {"rules": _rules(own)}
 
 
 def _effect(frame: pl.DataFrame, name: str) -> Number:

@@ -48,7 +48,7 @@ def _of_task(run: Run, task: str) -> tuple[Work, float, float]:
     n = run.samples(task, "train", settings["train_samples"])
     steps = max(n // settings["batch"], 1) * settings["epochs"][-1]
     work, kept, tests, validations = Work(), 0.0, 1.0 * len(targets), 0.0
-    for arm in set(settings["arms"]) - {"scaled"}:
+    for arm in sorted(set(settings["arms"]) - {"scaled"}):
         masks = 1 if arm == "full" else n_masks
         runs = settings["draws"] if arm in _DRAWN else settings["seeds"]
         tested = masks * runs * (1.5 if n_rates > 1 else 1.0)

@@ -7,7 +7,7 @@ import polars as pl
 
 from caploc.experiments.enhancement.table import CROSS_ENHANCEMENT, ENHANCEMENT
 from caploc.report.findings import Finding, Tone
-from caploc.report.formatting import NOT_COMPUTED, Number, joined
+from caploc.report.formatting import NOT_COMPUTED, Number
 from caploc.report.inputs import Inputs
 from caploc.report.numbers import matching, number
 from caploc.report.set_kinds import SET_KINDS
@@ -19,21 +19,9 @@ __all__ = ["CONTENTS", "ORDER", "TABLES", "findings", "section"]
 TABLES = {"enhancement": ENHANCEMENT, "cross_enhancement": CROSS_ENHANCEMENT}
 ORDER = 30
 CONTENTS = (("enhancement", "What training them does"),)
-_ARMS = {
-    "none": "no training",
-    "scaled": "no training, located activations doubled",
-    "layer": "random neurons, same number in each layer",
-    "uniform": "random neurons, from all layers",
-    "rest": "all but the located neurons (w/o located)",
-    "full": "every FFN neuron",
-    "lora": "low-rank adapters (LoRA)",
-    "located": "located neurons",
-}
+_ARMS = ("none", "scaled", "layer", "uniform", "rest", "full", "lora", "located")
 _UNTRAINED = ("none", "scaled")
-_CHOICES = {
-    "shared": "one learning rate for all arms",
-    "best": "the best learning rate of each arm",
-}
+_CHOICES = ("shared", "best")
 _METRICS = {"accuracy": "right answers", "log_probability": "log-probability of the gold answer"}
 _BESIDE = "Beside random neurons of the same layers"
 _SIDES = {"above": "better", "below": "worse", "within": "not told apart"}
@@ -43,13 +31,12 @@ def section(inputs: Inputs) -> dict[str, Any] | None:
     """What the page shows; None if nothing was trained.
 
     Returns:
-        ``arms``, ``untrained``, ``metrics`` (their names in words), ``number`` (`_number`) and of
-        every view ``tables``, one for each mask and choice of the learning rate.
+        ``untrained`` arms, ``metrics`` (their names in words), ``number`` (`_number`) and of every
+        view ``tables``, one for each mask and choice of the learning rate.
     """
     if inputs.tables["enhancement"].is_empty():
         return None
     return {
-        "arms": _ARMS,
         "untrained": _UNTRAINED,
         "metrics": _METRICS,
         "number": _number,
@@ -96,10 +83,9 @@ def _of_mask(view: View, mask: Mapping[str, Any], choice: str) -> dict[str, Any]
     """Rows of one mask and choice; sizes do not depend on the choice.
 
     Returns:
-        ``frame``, ``sigma``, ``choice`` and learning ``rates`` in words, ``n_runs`` (orders of the
-        data or, of random neurons, draws that the numbers of an arm rest on), ``columns`` (id and
-        title), ``arms``, ``epochs``, the ``last`` of them, ``best`` (dataset, arm, epoch), the
-        ``findings`` and ``cross``: kind of sets, rows, and the largest change beside random.
+        ``frame``, ``sigma``, ``choice``, learning ``rates``, ``columns`` (id and title), ``arms``,
+        ``epochs``, the ``last`` of them, ``best`` (dataset, arm, epoch), the ``findings`` and
+        ``cross``: kind of sets, rows, and the largest change beside random.
     """
     frame = view.rows("enhancement", mask=mask["id"])
     frame = frame.filter(pl.col("choice").is_in([choice, ""]))
@@ -108,16 +94,11 @@ def _of_mask(view: View, mask: Mapping[str, Any], choice: str) -> dict[str, Any]
     arms = [arm for arm in _ARMS if arm in frame["arm"]]
     epochs = frame.filter(pl.col("epoch") > 0)["epoch"].unique().sort().to_list()
     last = epochs[-1] if epochs else None
-    rates = frame["rate"].drop_nulls().unique().sort()
-    by_set = ", by data set" if choice == "shared" and len(rates) > 1 else ""
     return {
         "frame": frame,
         "sigma": mask["sigma"],
-        "choice": _CHOICES[choice],
-        "rates": joined([f"{rate:g}" for rate in rates], "or") + by_set,
-        "n_runs": {
-            a: matching(frame, arm=a, comparison="")["n_draws"].max() for a in ("located", "layer")
-        },
+        "choice": choice,
+        "rates": [f"{rate:g}" for rate in frame["rate"].drop_nulls().unique().sort()],
         "columns": columns,
         "arms": arms,
         "epochs": epochs,

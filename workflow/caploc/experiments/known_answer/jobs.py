@@ -4,6 +4,7 @@ Their wildcards are plant (an id of ``experiments.known_answer.plants``), seed a
 capability); extent says which of the grids of plants and seeds a table covers.
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caploc import plugins
@@ -135,3 +136,10 @@ EXECUTED = {
     ),
     "score_plant": lambda run, **_: _llama(run) + _tested(run),
 } | dict.fromkeys(("check_plant", "measure_effects", "check_null"), _llama)
+_REPORT = Path(__file__).parents[2] / "report"
+FILES = {
+    "write_known_answer": [
+        Path(__file__).with_name("page.html.jinja"),
+        *(_REPORT / name for name in ("frame.html.jinja", "page.css")),
+    ]
+}

@@ -1,47 +1,22 @@
 """The page about planted models: surgery check, ranking of the locators, null checks."""
 
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Any
 
 import altair as alt
 import polars as pl
-from markupsafe import Markup
 
 from caploc.experiments.known_answer.table import ALL, EFFECTIVE
 from caploc.report.numbers import matching
 from caploc.report.palette import LOCATED
 from caploc.report.svg import Drawing, inline_svg
-from caploc.report.templates import environment
+from caploc.report.templates import page
 
 __all__ = ["known_answer_page"]
 
 _NOTHING = pl.col("metric").is_in([
     "calibration", "specificity", "agreement", "located_effect", "own_minus_other", "base_accuracy",
 ])  # fmt: skip
-_SURGERY: tuple[dict[str, Any], ...] = (
-    {"metric": "accuracy", "set": ""},
-    {"metric": "accuracy", "set": "planted"},
-    {"metric": "chance", "set": ""},
-    {"metric": "worst_other_change", "set": "planted"},
-    {"metric": "worst_random_change", "set": "random"},
-)
-_WHOLE = {"sigma": None, "rule": "", "set": ""}
-_RANKING: dict[str, dict[str, Any]] = {
-    "average precision": {"truth": ALL, "metric": "average_precision", **_WHOLE},
-    "of effective ones": {"truth": EFFECTIVE, "metric": "average_precision", **_WHOLE},
-    "ROC area": {"truth": ALL, "metric": "roc_area", **_WHOLE},
-    "precision at n": {"truth": ALL, "metric": "precision_at_n", **_WHOLE},
-    **{
-        f"sigma 6: {metric}": {"truth": ALL, "metric": metric, "sigma": 6.0, "rule": "std"}
-        for metric in ("precision", "recall")
-    },
-    **{
-        f"places of {kind} decoys": {"truth": "", "metric": "share_of_first", "set": kind}
-        for kind in ("shared", "loud", "cancelling", "negative")
-    },
-}
-"""Columns of the ranking: which number of a locator each shows."""
 
 
 def known_answer_page(title: str, frame: pl.DataFrame) -> str:
@@ -57,23 +32,19 @@ def known_answer_page(title: str, frame: pl.DataFrame) -> str:
     # Means over everything, of locators that read all their samples.
     means = frame.filter(pl.col("seed").is_null(), pl.col("dataset") == "", pl.col("locator") != "")
     means = means.filter(pl.col("n_samples") == pl.col("n_samples").max().over("locator"))
-    ranked = matching(means, **_RANKING["average precision"])
+    ranked = matching(means, truth=ALL, metric="average_precision", sigma=None, rule="", set="")
     ranked = ranked.sort("value", descending=True, maintain_order=True)
-    return (
-        environment()
-        .get_template("known_answer/page.html.jinja")
-        .render(
-            title=title,
-            style=Markup(files("caploc.report").joinpath("page.css").read_text(encoding="utf-8")),
-            shown=_shown,
-            plants=matching(planted, locator="").partition_by("name", maintain_order=True),
-            surgery=_SURGERY,
-            columns=_RANKING,
-            means=means,
-            ranked=ranked["locator"],
-            figure=_figure(means),
-            nothing=planted.filter(_NOTHING).to_dicts(),
-        )
+    return page(
+        "known_answer/page.html.jinja",
+        title=title,
+        shown=_shown,
+        plants=matching(planted, locator="").partition_by("name", maintain_order=True),
+        means=means,
+        all=ALL,
+        effective=EFFECTIVE,
+        ranked=ranked["locator"],
+        figure=_figure(means),
+        nothing=planted.filter(_NOTHING).to_dicts(),
     )
 
 

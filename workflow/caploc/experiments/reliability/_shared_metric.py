@@ -5,26 +5,14 @@ from typing import Any
 
 import polars as pl
 
-from caploc.report import numbers
 from caploc.report.formatting import Number
-from caploc.report.numbers import matching, number
+from caploc.report.numbers import matching, number, row
 from caploc.report.templates import said
 
 __all__ = ["shared_view"]
 
 _CONTROLS = ("", "random", "located minus random")
 _SMALL = 0.05
-_REMARKS = {
-    "shared_left_out": "{title}, {budget}: no set for {value:.0f} of {n} facts ({interval})",
-    "shared_short": (
-        "{title}, {budget}: the ranking of {value:.0f} of {n} facts ends below the budget; their "
-        "random sets have as many units as they have"
-    ),
-    "shared_sets": (
-        "{title}, {budget}: for some facts the different sets of such units, the located one among "
-        "them, are only {value:.0f}, so p cannot become small"
-    ),
-}
 
 
 def shared_view(frame: pl.DataFrame, names: Mapping[str, str]) -> dict[str, Any] | None:
@@ -37,7 +25,7 @@ def shared_view(frame: pl.DataFrame, names: Mapping[str, str]) -> dict[str, Any]
     Returns:
         ``rows`` budget by budget, ``n_draws`` (R, None if nothing was computed), the ``verdict``:
         what these numbers show and what not, ``rules`` by locator (how its ranking was made) and
-        ``remarks`` on what was left out or is special.
+        the rows they are from, ``frame``.
     """
     own = frame.filter(pl.col("budget") != "")
     costs = matching(own, metric="shared_budget").sort("value", maintain_order=True)
@@ -60,7 +48,7 @@ def shared_view(frame: pl.DataFrame, names: Mapping[str, str]) -> dict[str, Any]
             for name in names
             for rule in matching(ruled, locator=name)["rule"]
         },
-        "remarks": numbers.remarks(own, _REMARKS),
+        "frame": own,
     }  # fmt: skip
 
 
@@ -85,7 +73,7 @@ def _row(frame: pl.DataFrame) -> dict[str, Any]:
         ("answer", "p", "shared_logprob_fall"), ("text", "p_text", "shared_fluency_fall")
     ):  # fmt: skip
         found[name] = [number(frame, "–", metric=metric, control=control) for control in _CONTROLS]
-        difference = numbers.row(frame, metric=metric, control=_CONTROLS[2])
+        difference = row(frame, metric=metric, control=_CONTROLS[2])
         found[p] = difference and difference["p"]
     return found
 

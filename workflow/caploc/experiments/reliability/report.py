@@ -10,7 +10,7 @@ from caploc.experiments.reliability.table import RELIABILITY
 from caploc.report import locators
 from caploc.report.findings import Finding
 from caploc.report.inputs import Inputs
-from caploc.report.numbers import matching, number, remarks
+from caploc.report.numbers import matching, number
 from caploc.report.views import View, of_samples
 
 __all__ = ["CONTENTS", "KINDS", "ORDER", "TABLES", "findings", "section"]
@@ -19,12 +19,6 @@ TABLES = {"reliability": RELIABILITY}
 ORDER = 60
 CONTENTS = (("reliability", "Acting on located facts"),)
 KINDS = ("located", "best random", "ipp", "best per fact", "mean of random", "cross-fitted", "null")
-_REMARKS = {
-    "dropped": "{title}: {value:.0f} facts left out ({interval})",
-    "empty_sets": "{title}, {rule}: {value:.0f} of {n} sets are empty",
-    "facts_without": "{title}: {value:.0f} of {n} facts have no prompts for {measure}",
-    "singular": "layer {layer}: {interval}",
-}
 
 
 def section(inputs: Inputs) -> dict[str, Any] | None:
@@ -33,8 +27,7 @@ def section(inputs: Inputs) -> dict[str, Any] | None:
     Returns:
         ``paper`` (its IPP by title of the locator) and ``views``, each with its rows ``frame``,
         ``n_known`` (facts that the model completes correctly: the others are in no number),
-        ``rows`` of IPP, ``remarks`` on what was left out or regularised, and ``shared``, all
-        locators by one metric, None without.
+        ``rows`` of IPP, and ``shared``, all locators by one metric, None without.
     """
     names = locators.titles(inputs, inputs.tables["reliability"])
     found = []
@@ -42,10 +35,9 @@ def section(inputs: Inputs) -> dict[str, Any] | None:
         titled = frame.with_columns(title=pl.col("locator").replace(names))
         known = matching(frame, metric="facts")["value"]
         found.append({
-            "frame": frame,
+            "frame": titled,
             "n_known": int(max(known, default=0)),
             "rows": _rows(frame, names),
-            "remarks": remarks(titled, _REMARKS),
             "shared": shared_view(titled, names),
         })  # fmt: skip
     paper = locators.paper(names, "reliability")
