@@ -3,9 +3,12 @@
     python benchmarks/erasure.py
 
 needs the model, samples, masks and weights of the default run
-(`snakemake results/embedded/erasure/embedded/word-problems/cnl/sets.parquet --cores 2 --configfile config/embedded.yaml`); it writes
-benchmarks/results/erasure.json. Every ratio is a median over rounds in which the ways that are
-compared take turns.
+
+    snakemake results/embedded/erasure/embedded/word-problems/cnl/sets.parquet --cores 2 \
+      --configfile config/embedded.yaml
+
+and writes benchmarks/results/erasure.json. Every ratio is a median over rounds in which the ways
+that are compared take turns.
 """
 
 import os
