@@ -70,3 +70,15 @@ def test_the_maps_and_their_peak(inputs):
 
 def test_no_maps_without_the_locator(inputs):
     assert tracing_view(inputs, "tiny", "other") is None
+
+
+def test_a_map_of_the_last_subject_token_alone(tmp_path):
+    """Tracing may keep to one token: its line has its word, and nothing else is drawn."""
+    traced = [row for row in rows() if row["position"] == "last subject token"]
+    tables = {"fidelity": fidelity_rows(), "tracing": traced}
+    view = tracing_view(
+        read_inputs(example_run.write_run(tmp_path, None, tables)), "tiny", "invented"
+    )
+    ((title, panels),) = view["facts"]
+    assert title == '"Bel</svg>' and len(panels) == 3
+    assert 'largest effect 10.0 points at "Bel</svg>*, layer 0' in panels[1].svg.label

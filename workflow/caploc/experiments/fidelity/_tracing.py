@@ -59,7 +59,9 @@ def _facts(frame: pl.DataFrame, slug: str) -> Iterator[tuple[str, list[Panel]]]:
         # Those of the subject carry a star.
         star = pl.when(pl.col("position").str.contains("subject")).then(pl.lit("*"))
         labels = tokens.select(pl.col("word") + star.otherwise(pl.lit(""))).to_series().to_list()
-        panels = _panels(own.with_columns(line="token"), labels, f"{slug}-{i}")
+        # Not every token need be traced.
+        lines = tokens.select("token").with_row_index("line")
+        panels = _panels(own.join(lines, on="token"), labels, f"{slug}-{i}")
         yield " ".join(tokens["word"]), list(panels)
 
 
