@@ -2,7 +2,7 @@
 
     python benchmarks/erasure.py
 
-needs the model, samples, masks and weights of the default run
+needs the model, samples, masks and weights of the run of config/embedded.yaml
 
     snakemake results/embedded/erasure/embedded/word-problems/cnl/sets.parquet --cores 2 \
       --configfile config/embedded.yaml

@@ -81,6 +81,18 @@ def test_time_goes_with_what_is_asked_for():
     assert before["enhance_task"].seconds(h100) < before["enhance_task"].seconds(DEVICES["l40s"])
 
 
+def test_sets_that_are_not_asked_for_cost_nothing():
+    plan = plan_of("llama2-7b")
+    config = copy.deepcopy(plan.config)
+    config["experiments"]["cross_erasure"]["sets"] = ["equal"]
+    one, both = (
+        next(s for s in stages(p) if s.name == "cross_erase").work.operations
+        for p in (Run(config), plan)
+    )
+    # The whole model, and each of five tasks with 99 random sets.
+    assert one / both == pytest.approx((1 + 5 * 100) / (1 + 2 * 5 * 100))
+
+
 def test_levers_name_settings_that_halve_the_stage():
     plan, device = printed(plan_of("llama2-13b")), device_named("h100")
     found = levers(plan, "attribute_shard", device)
