@@ -70,13 +70,13 @@ class Shape:
         """Of the whole grid of (token, layer)."""
         pairs = [(m, layer) for m in range(self.answer) for layer in range(self.layers)]
         read = 2 * (self.prompt + self.answer - 1) * self.layers * self.block
+        below = self.points - int(self.shares_one)
         return {
             "naive, full logits": sum(self.naive(*pair, last_only=False) for pair in pairs),
             "naive, last logits": sum(self.naive(*pair, last_only=True) for pair in pairs),
             "cached": read + sum(self.cached(layer) for _, layer in pairs),
             "ours": self.decoder.attribution(
-                self.prompt, self.answer, self.answer, self.points - int(self.shares_one),
-                self.shares_one,
+                self.prompt, self.answer, self.answer, (below, below), self.shares_one
             ),
         }  # fmt: skip
 

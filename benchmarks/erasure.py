@@ -2,10 +2,13 @@
 
     python benchmarks/erasure.py
 
-needs the model, samples, masks and weights of config/embedded.yaml (target
-results/embedded/erasure/embedded/word-problems/cnl/sets.parquet); it writes
-benchmarks/results/erasure.json. Every ratio is a median over rounds in which the ways that are
-compared take turns.
+needs the model, samples, masks and weights of the run of config/embedded.yaml
+
+    snakemake results/embedded/erasure/embedded/word-problems/cnl/sets.parquet --cores 2 \
+      --configfile config/embedded.yaml
+
+and writes benchmarks/results/erasure.json. Every ratio is a median over rounds in which the ways
+that are compared take turns.
 """
 
 import os

@@ -66,4 +66,8 @@ def test_attribution_against_a_sum_over_rows():
             for _point in range(below):
                 total += 4 * (4 - layer) * shape.block + 4 * shape.head
         total += 4 * 4 * shape.block + 4 * shape.head  # the point 1, which all layers share
-    assert shape.attribution(11, 3, 3, below, rule.weight_of_one is not None) == total
+    one = rule.weight_of_one is not None
+    assert shape.attribution(11, 3, 3, (below, below), one) == total
+    # Two more points of layer 0, for each of three tokens.
+    more = 3 * 2 * (4 * 4 * shape.block + 4 * shape.head)
+    assert shape.attribution(11, 3, 3, (below + 2, below), one) == total + more

@@ -5,8 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
-from configs import merged
+from configs import embedded, merged, read_config
 
 from caploc.config import check
 from caploc.estimate.devices import DEVICES, device_named
@@ -25,15 +24,21 @@ NAMES = sorted(
 
 
 def plan_of(name: str, **run) -> Run:
-    config = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
-    over = yaml.safe_load((REPOSITORY / f"config/{name}.yaml").read_text())
-    return Run(check(merged(merged(config, over), {"run": run})))
+    """Of a file of config/, laid over config.yaml; `full` is laid over `embedded`."""
+    config = embedded() if name == "full" else read_config("config.yaml")
+    return Run(check(merged(merged(config, read_config(f"config/{name}.yaml")), {"run": run})))
 
 
 def printed(plan: Run) -> Run:
     """The same with the rule of the paper, whose points are settings."""
     config = copy.deepcopy(plan.config)
     config["methods"]["cnl"] |= {"rule": "inclusive", "steps": 19}
+    return Run(config)
+
+
+def adaptive_run(name: str) -> Run:
+    config = copy.deepcopy(plan_of(name).config)
+    config["methods"]["cnl"] |= {"rule": "adaptive", "steps": 64, "tolerance": 0.01}
     return Run(config)
 
 
@@ -76,6 +81,18 @@ def test_time_goes_with_what_is_asked_for():
     assert before["enhance_task"].seconds(h100) < before["enhance_task"].seconds(DEVICES["l40s"])
 
 
+def test_sets_that_are_not_asked_for_cost_nothing():
+    plan = plan_of("llama2-7b")
+    config = copy.deepcopy(plan.config)
+    config["experiments"]["cross_erasure"]["sets"] = ["equal"]
+    one, both = (
+        next(s for s in stages(p) if s.name == "cross_erase").work.operations
+        for p in (Run(config), plan)
+    )
+    # The whole model, and each of five tasks with 99 random sets.
+    assert one / both == pytest.approx((1 + 5 * 100) / (1 + 2 * 5 * 100))
+
+
 def test_levers_name_settings_that_halve_the_stage():
     plan, device = printed(plan_of("llama2-13b")), device_named("h100")
     found = levers(plan, "attribute_shard", device)
@@ -90,6 +107,45 @@ def test_levers_name_settings_that_halve_the_stage():
         for p in (plan, Run(config))
     ]
     assert seconds[1] / seconds[0] == pytest.approx(left)
+
+
+def test_the_lever_of_an_adaptive_path_is_its_tolerance():
+    """Its cap is far away, so halving that saves nothing; layer 0 alone has points to spare."""
+    plan, device = plan_of("llama2-13b"), device_named("h100")
+    assert plan.config["methods"]["cnl"]["rule"] == "adaptive"
+    found = {key: rest for key, *rest in levers(plan, "attribute_shard", device, most=99)}
+    assert "methods.cnl.steps" not in found
+    old, new, left = found["methods.cnl.tolerance"]
+    assert (old, new) == (0.01, 0.1) and 0.85 < left < 0.95
+    config = copy.deepcopy(plan.config)
+    config["methods"]["cnl"]["tolerance"] = 0.1
+    seconds = [
+        next(s for s in stages(p) if s.name == "attribute_shard").seconds(device)
+        for p in (plan, Run(config))
+    ]
+    assert seconds[1] / seconds[0] == pytest.approx(left)
+    # In a model of four layers, layer 0 is most of the path.
+    small = levers(adaptive_run("embedded"), "attribute_shard", device_named("cpu"), most=99)
+    assert next(x[3] for x in small if x[0] == "methods.cnl.tolerance") < left
+
+
+def test_points_of_an_adaptive_path_as_they_were_counted():
+    """benchmarks/adaptive.py: operations as a share of 19 fixed intervals, mean of three tasks."""
+    tasks = json.loads((REPOSITORY / "benchmarks/results/adaptive.json").read_text())["tasks"]
+    (run,) = of_plan(plan_of("embedded"))
+    lengths, method = run.lengths["word-problems"], run.config["methods"]["cnl"]
+    fixed = run.attribute(lengths, 1, method).operations
+    for tolerance in (0.01, 0.001, 0.0001):
+        rows = [
+            row
+            for task in tasks.values()
+            for row in task["curve"]
+            if (row["rule"], row["steps"], row["tolerance"]) == ("adaptive", 64, tolerance)
+        ]
+        counted = sum(row["operations_share"] for row in rows) / len(rows)
+        changed = method | {"rule": "adaptive", "steps": 64, "tolerance": tolerance}
+        planned = run.attribute(lengths, 1, changed).operations / fixed
+        assert planned == pytest.approx(counted, rel=0.25), tolerance
 
 
 def test_a_run_that_was_made_says_what_it_took(tmp_path):

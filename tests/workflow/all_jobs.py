@@ -3,26 +3,27 @@
 import copy
 import inspect
 from itertools import product
-from pathlib import Path
+from unittest.mock import patch
 
-import yaml
+from configs import embedded
 
 import caploc.jobs.run
+import caploc.stages.jobs
 from caploc import plugins
 from caploc.config import check, schema
 from caploc.experiments.known_answer import jobs as known_answer
 from caploc.jobs.digests import imported_modules
 from caploc.jobs.run import Run, jobs_of
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-CONFIG = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
-# Beside the default run: models from elsewhere, records of one's own, facts of the hub.
+CONFIG = embedded()
+# Beside the run of the trained model: others from elsewhere, own records, facts of the hub.
 CONFIG["run"] |= {
-    "models": ["embedded", "hub", "local"],
+    "models": ["embedded", "hub", "local", "packaged"],
     "methods": ["cnl", "other"],
     "reuse": ["before"],
 }
-CONFIG["run"]["tasks"] += ["mine", "remote"]
+CONFIG["run"]["tasks"] += ["mine", "remote", "antonyms"]
+CONFIG["experiments"]["decoupling"]["families"] += ["noun_tasks"]
 CONFIG["methods"]["other"] = {"locator": "cnl", "rule": "adaptive"}
 CONFIG["models"]["embedded"]["train"]["seed"] = 1
 CONFIG["models"]["hub"] = {
@@ -30,6 +31,7 @@ CONFIG["models"]["hub"] = {
     "shape": {"layers": 2, "hidden": 8, "ffn": 16, "heads": 2, "kv_heads": 2, "vocabulary": 9},
 }  # fmt: skip
 CONFIG["models"]["local"] = {"family": "gpt2", "path": "folder", "memory_mib": 512}
+CONFIG["models"]["packaged"] = {"family": "llama", "gguf": "a.gguf", "package": "some-package"}
 CONFIG["tasks"]["mine"] = {
     "plugin": "generic", "files": "mine.csv", "format": "csv", "header": ["q", "a"],
     "columns": {"q": "question"}, "labels": ["yes", "no"], "prompt": "{q}", "answer": "{a}",
@@ -99,10 +101,11 @@ def jobs(plan):
 def told(config):
     """Settings that every job is told."""
     plan = Run(config)
-    return {
-        (stage, *wildcards.items()): plan.spec(stage, **wildcards)
-        for stage, wildcards in jobs(plan)
-    }
+    with patch.object(caploc.stages.jobs, "packaged_file", lambda *names: (names, "1.0")):
+        return {
+            (stage, *wildcards.items()): plan.spec(stage, **wildcards)
+            for stage, wildcards in jobs(plan)
+        }
 
 
 def stages_of_modules(monkeypatch):

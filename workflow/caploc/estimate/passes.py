@@ -7,7 +7,7 @@ memory  = process + weights + what the rows in flight leave behind, at most the 
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, log10
 from typing import Any
 
 from caploc.attribution.rules import path_rule
@@ -28,9 +28,13 @@ _PROCESS = {False: 440 * 2**20, True: 3 * 2**30}
 _NUMBERS = 150 * 2**20
 _TRAINED_VOCABULARY = 600
 """Words of the models that the workflow trains, about; their tables are small either way."""
-_ADAPTIVE_POINTS = 24
-"""Mean points of the rule `adaptive`, by the time it takes in the default run; wider models need
-fewer (a quarter of it at hidden 512, random weights)."""
+_FIRST_INTERVALS = 4
+"""Intervals with which the rule `adaptive` begins; behind layer 0 hardly a token needs more."""
+_LAYER_0 = 27.0
+"""Mean intervals of layer 0 at tolerance 0.01: 23 in the embedded model (`adaptive.json`, most 64),
+32 in SmolLM2-135M on the tasks of `config.yaml`."""
+_PER_DECADE = 8.3
+"""How many more they are for a tolerance ten times smaller: `adaptive.json`, 0.01 to 0.0001."""
 _BATCH_ROWS = 4096
 """Rows in flight where a locator has no such setting."""
 _TOKEN_CALLS = 5
@@ -103,12 +107,14 @@ def numbers(name: str, jobs: int, disk: float = 0.0) -> Stage:
     return Stage(name, jobs, disk=disk)
 
 
-def _points(method: dict[str, Any]) -> tuple[int, bool]:
-    """Path points below 1, and whether 1 is one."""
+def _points(method: dict[str, Any]) -> tuple[float, float, bool]:
+    """Path points below 1 of layer 0 and of a layer above it, and whether 1 is one."""
     if method["rule"] == "adaptive":
-        return min(_ADAPTIVE_POINTS, method["steps"]), True
+        first = _LAYER_0 + _PER_DECADE * log10(0.01 / method["tolerance"])
+        return min(max(first, _FIRST_INTERVALS), method["steps"]), _FIRST_INTERVALS, True
     rule = path_rule(method["rule"], method["steps"])
-    return len(rule.scaled[0]), rule.weight_of_one is not None
+    n = len(rule.scaled[0])
+    return n, n, rule.weight_of_one is not None
 
 
 @dataclass(frozen=True)
@@ -194,13 +200,20 @@ class Run:
         """Neuron scores of n samples; without a path, one pass there and back."""
         if "rule" not in method:
             return self.read(3 * n * lengths.total, 3 * n * lengths.answer, 16 * lengths.total)
-        below, one = _points(method)
+        first, above, one = _points(method)
         scored = min(lengths.answer, method.get("max_answer_tokens") or lengths.answer)
-        rows = n * scored * below * self.shape.layers
+        rows = n * scored * self.rows(method)
         # Rows of layer l pass the blocks above it alone: half of them on average, there and back.
         calls = 3 * max(rows / method.get("batch_rows", _BATCH_ROWS), 1.0)
-        operations = self.shape.attribution(lengths.prompt, lengths.answer, scored, below, one)
+        operations = self.shape.attribution(
+            lengths.prompt, lengths.answer, scored, (first, above), one
+        )
         return self.work(n * operations, calls)
+
+    def rows(self, method: dict[str, Any]) -> float:
+        """Rows of one answer token: path points of all layers."""
+        first, above, _ = _points(method)
+        return first + above * (self.shape.layers - 1)
 
     def generate(self, lengths: Lengths, n: float, batch: float) -> Work:
         """Greedy answers of n prompts, so many at a time."""
@@ -229,7 +242,7 @@ class Run:
             return self.held(16 * max(one.total for one in lengths))
         rows = min(
             method.get("batch_rows", _BATCH_ROWS),
-            64 * max(x.answer for x in lengths) * _points(method)[0] * self.shape.layers,
+            64 * max(x.answer for x in lengths) * self.rows(method),
         )
         found = self.held(rows, self.shape.layers / 2)
         return found if self.budget is None else min(found, self.budget)

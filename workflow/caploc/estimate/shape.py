@@ -8,7 +8,8 @@ Products with weights only (attention adds 2 to 7 % at lengths of a few hundred 
                               + 2 (T + Y - 1) L P to record
 
 for T prompt and Y answer tokens and n path points below 1; all layers share the point at 1, where
-the rule has it (L - 1 and 1 above). `benchmarks/attribution.py` compares them with a count.
+the rule has it (L - 1 and 1 above). The rule `adaptive` has more points in layer 0 than above it.
+`benchmarks/attribution.py` compares them with a count.
 """
 
 from dataclasses import dataclass
@@ -80,7 +81,7 @@ class DecoderShape:
         return 2 * (tokens * self.layers * self.block + logits * self.head)
 
     def attribution(
-        self, prompt: float, answer: float, scored: float, below: int, one: bool
+        self, prompt: float, answer: float, scored: float, below: tuple[float, float], one: bool
     ) -> float:
         """Operations of scoring all neurons for one sample.
 
@@ -88,11 +89,13 @@ class DecoderShape:
             prompt: tokens.
             answer: tokens.
             scored: answer tokens that are scored.
-            below: path points below 1.
+            below: path points below 1, of layer 0 and of each layer above it.
             one: whether the rule has the point 1.
         """
-        behind = below * self.layers * (self.layers - 1) / 2 + one * (self.layers - 1)
-        rows = below * self.layers + one
+        first, above = below
+        higher = self.layers - 1
+        behind = (first + one) * higher + above * higher * (higher - 1) / 2
+        rows = first + above * higher + one
         per_token = 4 * self.block * behind + 4 * self.head * rows
         per_token += 4 * self.layers * self.hidden * self.ffn
         return scored * per_token + self.forward(prompt + answer - 1)

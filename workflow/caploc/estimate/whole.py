@@ -93,8 +93,8 @@ def together(name: str, found: Iterable[Stage]) -> Stage:
     )
 
 
-def levers(plan: Plan, stage: str, device: Device, most: int = 3) -> list[Lever]:
-    """Settings that, halved, leave the least of the time of one stage.
+def levers(plan: Plan, stage: str, device: Device, most: int = 4) -> list[Lever]:
+    """Settings that, halved, leave the least of the time of one stage; a tolerance is tenfold.
 
     Args:
         plan: of a checked configuration.
@@ -118,7 +118,7 @@ def _seconds(plan: Plan, stage: str, device: Device) -> float:
 
 
 def _halved(plan: Plan) -> Iterator[tuple[str, Any, Any, dict[tuple[str, ...], Any]]]:
-    """(key, old value, new value, values by path) for every number worth halving."""
+    """(key, old value, new value, values by path) of every number worth halving, and tolerances."""
     settings, config = plan.settings, plan.config
     used = {
         name for e in settings["experiments"] for name in config["experiments"][e].get("facts", ())
@@ -131,6 +131,12 @@ def _halved(plan: Plan) -> Iterator[tuple[str, Any, Any, dict[tuple[str, ...], A
             new = old[: -(-len(old) // 2)] if isinstance(old, list) else old // 2
             if new and new != old:
                 yield ".".join(path), old, new, {path: new}
+    for name in settings["methods"]:
+        # A path that stops by itself is shortened by its tolerance, not by its cap.
+        if config["methods"][name].get("rule") == "adaptive":
+            old = config["methods"][name]["tolerance"]
+            path = ("methods", name, "tolerance")
+            yield ".".join(path), old, 10 * old, {path: 10 * old}
     for split in ("locate", "train", "test"):
         n = {task: config["tasks"][task]["samples"][split] for task in settings["tasks"]}
         sizes = sorted(set(n.values()))

@@ -29,7 +29,9 @@ _ANSWERS: dict[str, Callable[[str], str]] = {"1": plural, "2": str}
 
 @cache
 def _population() -> tuple[Answered, ...]:
-    nouns = random.Random("noun tasks").sample(NOUNS, len(NOUNS))
+    # A plural such as "deer" would not tell the tasks apart.
+    mixed = random.Random("noun tasks").sample(NOUNS, len(NOUNS))
+    nouns = [noun for noun in mixed if plural(noun) != noun]
     return tuple(
         _sample(noun, part, form, nouns[:RESERVED])
         for noun in nouns[RESERVED:]

@@ -17,8 +17,9 @@ def cost(run: Run) -> list[Stage]:
         found.append(_erase(run))
     if run.has("cross_erasure"):
         settings = run.settings("cross_erasure")
-        # Own and equally many; without the common neurons only where there are any.
-        sets = 1 + 2 * len(run.tasks) * (1 + settings["draws"])
+        # Of kinds without the common neurons there are only some: not counted.
+        kinds = len({"own", "equal"} & set(settings["sets"]))
+        sets = 1 + kinds * len(run.tasks) * (1 + settings["draws"])
         work = sum((_read(run, task, sets, settings) for task in run.tasks), Work())
         found.append(_silencing(run, "cross_erase", sets, settings, work))
     return found
