@@ -20,7 +20,7 @@ __all__ = ["COSTS", "own_lead", "own_tiles", "own_verdict"]
 COSTS = (
     Series("own", "its own located neurons", LOCATED.colour, "circle"),
     Series("others", "as many of another task, on average", MIXTURE.colour, "square"),
-    Series("random", "as many random ones, matched", CHANCE.colour, "stroke"),
+    Series("random", "as many random ones, matched", CHANCE.colour, "diamond"),
 )
 _SIGNIFICANT = 0.05
 _SMALL = 0.001  # below, two leading digits would come with an exponent
