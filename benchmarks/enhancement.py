@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from caploc.experiments.enhancement._training import Training
+from caploc.experiments.enhancement._training import Recipe, Training
 from caploc.interventions.slices import Slices
 from caploc.models.language_model import LanguageModel, wrap_model
 from machine import save
@@ -98,7 +98,7 @@ def start(lm: LanguageModel, trained):
     for value in trained.values.values():
         value.requires_grad_(True)
     n_trained = sum(value.numel() for value in trained.values.values())
-    return Training(lm, trained, samples(), rate=1e-3, batch=BATCH, seed=0), n_trained
+    return Training(lm, trained, samples(), Recipe(1e-3, BATCH, seed=0)), n_trained
 
 
 def main() -> None:

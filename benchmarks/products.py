@@ -18,7 +18,7 @@ import torch
 from attribution import build, draw
 from attribution_counts import Shape
 from caploc.attribution.engine import attribute
-from caploc.experiments.enhancement._training import Training
+from caploc.experiments.enhancement._training import Recipe, Training
 from caploc.forward import processor as products
 from caploc.interventions.slices import Slices
 from machine import save
@@ -85,7 +85,7 @@ def training_step(share: float) -> Callable[[], Any]:
     mask = generator.random((lm.n_layers, lm.n_neurons)) < share
     rows = generator.integers(DEMO.vocabulary, size=(16, 33)).tolist()
     samples = [(row[:-10], row[-10:]) for row in rows]
-    return Training(lm, Slices(lm, mask), samples, rate=1e-4, batch=16, seed=0).step
+    return Training(lm, Slices(lm, mask), samples, Recipe(1e-4, 16, seed=0)).step
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from tiny_families import FAMILIES
 from tiny_models import ids, tiny_gptj, tiny_llama
 from transformers.pytorch_utils import Conv1D
 
-from caploc.experiments.enhancement._training import Training
+from caploc.experiments.enhancement._training import Recipe, Training
 from caploc.forward.answer_pass import answer_pass
 from caploc.interventions.slices import Slices
 from caploc.records import DataError
@@ -103,7 +103,7 @@ def train_everything_with_a_mask(lm, mask, part):
 
 
 def train_slices(lm, slices, n_steps=N_STEPS):
-    training = Training(lm, slices, SAMPLES, rate=RATE, batch=BATCH, seed=3)
+    training = Training(lm, slices, SAMPLES, Recipe(RATE, BATCH, seed=3))
     for _ in range(n_steps):
         training.step()
     return training
@@ -184,7 +184,7 @@ def test_weights_of_16_bits_train_in_a_wider_copy():
     assert {v.dtype for v in slices.values.values()} == {torch.float32}
     slices.write()
     assert all(torch.equal(t, before[n]) for n, t in weights(lm).items())
-    training = Training(lm, slices, SAMPLES, rate=1e-5, batch=4, seed=0)
+    training = Training(lm, slices, SAMPLES, Recipe(1e-5, 4, seed=0))
     for _ in range(40):  # one step alone would round away in bfloat16
         training.step()
     inside = owned(lm, a_mask(lm))

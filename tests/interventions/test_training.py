@@ -7,7 +7,7 @@ import torch
 from test_slices import SAMPLES, a_mask, weights
 from tiny_models import tiny_llama
 
-from caploc.experiments.enhancement._training import Diverged, Training
+from caploc.experiments.enhancement._training import Diverged, Recipe, Training
 from caploc.forward.answer_pass import answer_pass
 from caploc.interventions.slices import Slices
 from caploc.records import DataError
@@ -19,7 +19,7 @@ def start(rate=0.01, lm=None, **settings):
     return (
         lm,
         slices,
-        Training(lm, slices, SAMPLES, **{"rate": rate, "batch": 4, "seed": 3} | settings),
+        Training(lm, slices, SAMPLES, Recipe(**{"rate": rate, "batch": 4, "seed": 3} | settings)),
     )
 
 
@@ -93,7 +93,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_step():
 def test_an_epoch_as_bad_as_guessing_is_named():
     lm = tiny_llama(3)
     everything = Slices(lm, a_mask(lm) | True)
-    training = Training(lm, everything, SAMPLES, rate=0.01, batch=4, seed=0)
+    training = Training(lm, everything, SAMPLES, Recipe(0.01, 4, seed=0))
     for _ in range(30):
         training.step()
     assert training.losses[-1] < 2  # better than guessing, so that it can get worse

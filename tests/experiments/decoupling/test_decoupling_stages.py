@@ -2,7 +2,6 @@
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import pytest
 from manifests import write_manifest
 
@@ -13,7 +12,7 @@ from caploc.experiments.decoupling import (
     prepare_pairs,
 )
 from caploc.experiments.decoupling.locate_pairs import LOCATED_PAIRS
-from caploc.files import store
+from caploc.files import store, tables
 from caploc.forward.recall import recall
 from caploc.locators import kn
 from caploc.models.loading import load_model
@@ -89,7 +88,7 @@ def test_locating_is_that_of_the_locator(tmp_path, make_job, save_model):
                                    strict=True)
     ]  # fmt: skip
     path = tmp_path / "samples.parquet"
-    store.write_table(pa.Table.from_pylist(rows, schema=prepare_pairs.PAIRS), path, {"origin": {}})
+    tables.write_part(pl.DataFrame(rows, prepare_pairs.PAIRS), path, {})
     settings = {"rule": "linspace", "steps": 4, "max_answer_tokens": 8, "batch_rows": 64}
     spec = {
         "model": "m", "pairs": "x", "dtype": "float64", "device": "cpu", "family": "llama",
@@ -141,10 +140,10 @@ def by_hand(tmp_path, make_job):
         paths = []
         for i, part in enumerate((rows[:8], rows[8:])):
             path = tmp_path / f"{i}.parquet"
-            metadata = {"origin": {}, "per_layer": [WIDTH] * LAYERS, "dropped": []}
-            if i:
-                metadata["dropped"] = [["p9", "1", "0", "too long"]]
-            store.write_table(pa.Table.from_pylist(part, schema=LOCATED_PAIRS), path, metadata)
+            tables.write_part(
+                pl.DataFrame(part, LOCATED_PAIRS), path, {}, per_layer=[WIDTH] * LAYERS,
+                dropped=[["p9", "1", "0", "too long"]] if i else [],
+            )  # fmt: skip
             paths.append(path)
         out = tmp_path / "part.parquet"
         job = make_job("measure_decoupling", SPEC | changes, {"located": paths}, {"part": out})

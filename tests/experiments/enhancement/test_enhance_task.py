@@ -9,7 +9,8 @@ import torch
 from manifests import write_manifest
 from safetensors.torch import load_file
 
-from caploc.experiments.enhancement import _runs as bench_module
+from caploc.experiments.enhancement import _bench as bench_module
+from caploc.experiments.enhancement import _training as training
 from caploc.experiments.enhancement import (
     enhance_task,
     tabulate_cross_enhancement,
@@ -116,9 +117,9 @@ def test_every_arm_is_tested_and_the_delta_makes_the_tested_model(run, lm, files
         )
         for arm in ("located", "layer", "rest", "full")
     }
-    for training in facts["trainings"]:
-        if "best" in training["choices"] and training["arm"] in best:
-            assert training["rate"] == best[training["arm"]]["rate"]
+    for trained in facts["trainings"]:
+        if "best" in trained["choices"] and trained["arm"] in best:
+            assert trained["rate"] == best[trained["arm"]]["rate"]
     # The saved slices, put into the original weights by hand, give the tested log-probabilities.
     values = load_file(outputs["delta-s3"])
     for name, value in values.items():
@@ -153,7 +154,7 @@ def test_a_killed_job_goes_on_and_ends_with_the_same_answers(run, tmp_path, monk
     few = {"arms": ["located", "layer"], "draws": 1, "rates": [0.01]}
     whole = table(run("whole", **few))
     trained, kills = [], [after]
-    step = bench_module.enhance.__globals__["Training"].step
+    step = training.Training.step
 
     def killed(self):
         trained.append(self)
@@ -162,7 +163,7 @@ def test_a_killed_job_goes_on_and_ends_with_the_same_answers(run, tmp_path, monk
             raise KeyboardInterrupt
         return step(self)
 
-    monkeypatch.setattr(bench_module.enhance.__globals__["Training"], "step", killed)
+    monkeypatch.setattr(training.Training, "step", killed)
     with pytest.raises(KeyboardInterrupt):
         run("killed", **few)
     assert not (tmp_path / "killed/cnl.parquet").exists()
@@ -179,8 +180,6 @@ def test_a_killed_job_goes_on_and_ends_with_the_same_answers(run, tmp_path, monk
 
 
 def test_diverging_training_keeps_what_was_good(run, monkeypatch, files, make_job, tmp_path):
-    import caploc.experiments.enhancement._training as training
-
     original = training.answer_pass
     calls = []
 

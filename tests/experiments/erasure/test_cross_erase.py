@@ -1,6 +1,7 @@
 """From masks and a model to the tables `cross_erasure` and `cross_overlap`, on a toy."""
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from manifests import write_manifest
@@ -155,7 +156,7 @@ def test_the_contrast_is_that_of_the_cells(crossed, make_job, tmp_path):
 def test_all_targets_see_the_same_random_sets(crossed, monkeypatch, make_job, tmp_path):
     seen = []
     monkeypatch.setattr(
-        cross_erase, "likelihood", lambda lm, some, arms, *rest: seen.append(arms) or []
+        cross_erase, "likelihood", lambda lm, some, arms, *rest: seen.append(arms) or pl.DataFrame()
     )
     _, parts, files = crossed
     for task in "ab":

@@ -10,7 +10,7 @@ from caploc.experiments.fidelity import (  # fmt: skip
     measure_fidelity,
     measure_kn_on_tasks,
 )
-from caploc.files import store
+from caploc.files import store, tables
 from caploc.files.located import LOCATED, read_located
 from caploc.locators import kn
 from caploc.measures.masks import outliers
@@ -42,10 +42,10 @@ def by_hand(tmp_path, make_job):
     def measure(prompts, scores, spec=SPEC, dropped=(), **about):
         path = tmp_path / "prompts.parquet"
         metadata = {
-            "origin": {}, "n_facts": 5, "n_known": 4, "own_not_available": "cannot write",
+            "n_facts": 5, "n_known": 4, "own_not_available": "cannot write",
             "own_dropped": {}, "facts": {"dropped": {"empty object": 2}, "rewrites_dropped": {}},
         }  # fmt: skip
-        store.write_table(pa.Table.from_pylist(prompts, schema=PROMPTS), path, metadata | about)
+        tables.write_part(pl.DataFrame(prompts, PROMPTS), path, {}, **metadata | about)
         rows = [
             {
                 "fact_id": fact, "prompt_id": i, "rule": "0.2 x max",

@@ -9,6 +9,7 @@ from caploc.experiments.fidelity import tabulate_tracing
 from caploc.experiments.fidelity.tabulate_tracing import ROLES, STATES, role_of
 from caploc.files import store
 from caploc.files.located import LOCATED, stream_maps
+from caploc.files.tables import write_part
 from caploc.locators import rome
 from caploc.stages import locate_facts
 from caploc.stages.recall_facts import PROMPTS
@@ -36,13 +37,13 @@ def tables(tmp_path, make_job):
         sets = rome.located(result, top=1) | {"other rule": np.zeros(LAYERS, bool)}
         rows += locate_facts._table(row, sets, result.scores, rome.token_map(result)).to_pylist()
         prompts.append(
-            {f.name: "" if pa.types.is_string(f.type) else None for f in PROMPTS}
+            {name: "" if kind == pl.String else None for name, kind in PROMPTS.items()}
             | {"fact_id": fact, "prompt_id": 0, "correct": fact != "c"}
         )
     located, asked = tmp_path / "located.pq", tmp_path / "prompts.pq"
     metadata = ORIGIN | {"unit": "layer", "per_layer": [1] * LAYERS, "dropped": []}
     store.write_table(pa.Table.from_pylist(rows, LOCATED), located, metadata)
-    store.write_table(pa.Table.from_pylist(prompts, PROMPTS), asked, ORIGIN)
+    write_part(pl.DataFrame(prompts, PROMPTS), asked, **ORIGIN)
     outputs = {"csv": tmp_path / "t.csv", "parquet": tmp_path / "t.pq"}
 
     def run(**changes):

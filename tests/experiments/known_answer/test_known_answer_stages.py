@@ -331,18 +331,18 @@ def test_null_checks(files, lm):
 
 
 def test_effects_of_the_null_checks_are_falls_of_the_log_probability(files, lm):
-    from caploc.experiments.enhancement._answers import judge
+    from caploc.experiments.enhancement._bench import log_probabilities
     from caploc.forward.samples import encoded
 
     texts = encoded(lm, samples_of(files.samples("emotions", "test"), 6))
     grid = read_layout(files.planted["sets"]).carrying("emotions")
     found = check_null.falls(lm, texts, [grid], 2048)[0]
-    before = judge(lm, None, texts).log_probability
+    before = log_probabilities(lm, texts)
     silenced = load_model(files.planted["manifest"].parent / "hf")
     with torch.no_grad():
         for layer, p in enumerate(silenced.projections):
             p.weight[:, torch.from_numpy(grid[layer])] = 0
-    after = judge(silenced, None, texts).log_probability
+    after = log_probabilities(silenced, texts)
     assert found == pytest.approx(np.subtract(before, after), abs=1e-4)
 
 

@@ -133,8 +133,7 @@ def facts(tmp_path, folder):
             }
         )  # fmt: skip
     store.write_table(pa.Table.from_pylist(rows, FACTS), tmp_path / "facts.pq", {"origin": {}})
-    table = pa.Table.from_pylist(prompts, PROMPTS)
-    store.write_table(table, tmp_path / "prompts.pq", {"origin": {}})
+    tables.write_part(pl.DataFrame(prompts, PROMPTS), tmp_path / "prompts.pq", {})
     return tmp_path
 
 

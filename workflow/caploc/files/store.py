@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 _KEY = b"caploc"
+_TEXTS = (pa.string(), pa.large_string())
 
 
 def write_text(text: str, path: Path) -> None:
@@ -79,9 +80,7 @@ def table_writer(
             temporary,
             schema,
             compression="zstd",
-            use_dictionary=[
-                f.name for f in schema if pa.types.is_string(f.type) and f.name not in floats
-            ],
+            use_dictionary=[f.name for f in schema if f.type in _TEXTS and f.name not in floats],
             use_byte_stream_split=floats or False,
             # zstd stores what it cannot compress as it is: only a checksum notices a flipped bit.
             write_page_checksum=True,

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 
 from caploc.files import store
 from caploc.records import DataError
 
-__all__ = ["COUNT", "ESTIMATE", "LAYER", "NUMBER", "TESTED", "TEXT", "Schema", "gathered", "joined",
-           "read", "texts", "write", "write_part"]  # fmt: skip
+__all__ = ["COUNT", "ESTIMATE", "LAYER", "NUMBER", "TESTED", "TEXT", "Schema", "arrow", "gathered",
+           "joined", "read", "texts", "write", "write_part"]  # fmt: skip
 
 Schema = Mapping[str, pl.DataType | type[pl.DataType]]
 TEXT, NUMBER, COUNT, LAYER = pl.String, pl.Float64, pl.Int32, pl.Int16
@@ -55,6 +56,11 @@ def gathered(parts: Iterable[pl.DataFrame], schema: Schema) -> pl.DataFrame:
     return found.with_columns(pl.col(pl.String).fill_null(""))
 
 
+def arrow(frame: pl.DataFrame) -> pa.Table:
+    """A frame as an Arrow table, for a file that is written piece by piece."""
+    return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
 def write_part(frame: pl.DataFrame, path: Path, origin: Mapping[str, Any], **about: Any) -> None:
     """Write one part of a table as Parquet, in the order of its rows.
 
@@ -64,8 +70,7 @@ def write_part(frame: pl.DataFrame, path: Path, origin: Mapping[str, Any], **abo
         origin: `Job.origin` of the job that made it.
         about: what `store.read_metadata` tells of the file beside its origin.
     """
-    store.write_table(frame.to_arrow(compat_level=pl.CompatLevel.oldest()), path,
-                      {"origin": origin, **about})  # fmt: skip
+    store.write_table(arrow(frame), path, {"origin": origin, **about})
 
 
 def write(frame: pl.DataFrame, outputs: Mapping[str, Path], origin: Mapping[str, Any]) -> None:

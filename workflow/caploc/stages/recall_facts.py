@@ -12,9 +12,10 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import pyarrow as pa
+import polars as pl
 
-from caploc.files import store
+from caploc.files import store, tables
+from caploc.files.tables import NUMBER, TEXT, Schema, texts
 from caploc.forward.own_rewrites import OwnRewrites, rewrite_facts
 from caploc.forward.processor import use_processor
 from caploc.forward.recall import Recall, recall
@@ -29,20 +30,11 @@ __all__ = ["KINDS", "PROMPTS", "run"]
 
 _LOG = logging.getLogger(__name__)
 KINDS = ("original", "template", "paraphrase", "own")
-PROMPTS = pa.schema(
-    [
-        *((name, pa.string()) for name in ("fact_id", "subject", "relation", "object")),
-        ("prompt_id", pa.int16()),
-        ("kind", pa.string()),
-        ("rank", pa.int16()),
-        ("prompt", pa.string()),
-        ("correct", pa.bool_()),
-        ("probability", pa.float64()),
-        ("reason", pa.string()),
-        ("counterfactual", pa.string()),
-        ("counterfactual_object", pa.string()),
-    ]
-)
+PROMPTS: Schema = {
+    **texts("fact_id", "subject", "relation", "object"), "prompt_id": pl.Int16(), "kind": TEXT,
+    "rank": pl.Int16(), "prompt": TEXT, "correct": pl.Boolean(), "probability": NUMBER,
+    **texts("reason", "counterfactual", "counterfactual_object"),
+}  # fmt: skip
 _EXAMPLES = 30
 _MOST_TRIED = 30
 """Subjects of the same relation, and of others, that are tried as a twin of equal length."""
@@ -65,8 +57,7 @@ def run(job: Job) -> None:
         row["correct"] = answer.correct if isinstance(answer, Recall) else None
         row["probability"] = answer.probability if isinstance(answer, Recall) else None
     _add_counterfactuals(lm, facts, rows, told.seed)
-    metadata = {
-        "origin": job.origin(),
+    about = {
         "facts": store.read_metadata(job.input("facts")) | {"origin": None},
         "n_facts": len(facts),
         "n_known": sum(bool(row["correct"]) for row in rows if row["prompt_id"] == 0),
@@ -75,8 +66,9 @@ def run(job: Job) -> None:
         "own_dropped": dict(own.dropped),
         "own_examples": own.examples[:_EXAMPLES],
     }
-    store.write_table(pa.Table.from_pylist(rows, schema=PROMPTS), job.outputs["prompts"], metadata)
-    _tell(told.model, metadata)
+    prompts = pl.DataFrame(rows, dict(PROMPTS))
+    tables.write_part(prompts, job.outputs["prompts"], job.origin(), **about)
+    _tell(told.model, about)
 
 
 def _prompts(fact: Fact, own: OwnRewrites, told: RecallFacts) -> Iterator[dict[str, Any]]:
@@ -164,17 +156,17 @@ def _about(prompt: str, fact: Fact, other: Fact) -> str:
     return prompt.replace(fact.subject, other.subject, 1)
 
 
-def _tell(model: str, metadata: dict[str, Any]) -> None:
+def _tell(model: str, about: dict[str, Any]) -> None:
     _LOG.info(
         "%s: completes the original prompt of %d of %d facts",
-        model, metadata["n_known"], metadata["n_facts"],
+        model, about["n_known"], about["n_facts"],
     )  # fmt: skip
-    if metadata["own_not_available"]:
-        _LOG.info("rewrites by the model itself: %s", metadata["own_not_available"])
+    if about["own_not_available"]:
+        _LOG.info("rewrites by the model itself: %s", about["own_not_available"])
         return
     _LOG.info(
         "rewrites by the model itself: %d kept, left out: %s",
-        metadata["own_kept"], json.dumps(metadata["own_dropped"]),
+        about["own_kept"], json.dumps(about["own_dropped"]),
     )  # fmt: skip
-    for prompt, text, verdict in metadata["own_examples"]:
+    for prompt, text, verdict in about["own_examples"]:
         _LOG.info("  %s | %s | %s", prompt, text, verdict)

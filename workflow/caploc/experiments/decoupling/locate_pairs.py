@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 
 from caploc.experiments.decoupling.prepare_pairs import PAIRS
 from caploc.experiments.decoupling.settings import LocatePairs
-from caploc.files import store
+from caploc.files import store, tables
+from caploc.files.tables import COUNT, Schema, texts
 from caploc.forward.processor import use_processor
 from caploc.forward.recall import Recall, recall
 from caploc.forward.samples import model_of
@@ -28,15 +30,10 @@ __all__ = ["LOCATED_PAIRS", "run"]
 _LOG = logging.getLogger(__name__)
 # Prompts located together: enough to group by length.
 _GROUP = 64
-LOCATED_PAIRS = pa.schema(
-    [
-        *((name, pa.string()) for name in ("pair_id", "part", "form")),
-        ("correct", pa.bool_()),
-        ("n_answer_tokens", pa.int32()),
-        ("units", pa.list_(pa.int32())),
-        ("scores", pa.list_(pa.float32())),
-    ]
-)
+LOCATED_PAIRS: Schema = {
+    **texts("pair_id", "part", "form"), "correct": pl.Boolean(), "n_answer_tokens": COUNT,
+    "units": pl.List(pl.Int32), "scores": pl.List(pl.Float32),
+}  # fmt: skip
 
 
 def run(job: Job) -> None:
@@ -44,7 +41,7 @@ def run(job: Job) -> None:
     use_processor(job.threads)
     told = job.told(LocatePairs)
     lm = model_of(job.input("manifest"), job.spec)
-    everything = store.read_table(job.input("samples"), PAIRS.names).to_pylist()
+    everything = tables.read(job.input("samples"), PAIRS).to_dicts()
     order = {name: i for i, name in enumerate(dict.fromkeys(r["pair_id"] for r in everything))}
     rows = [r for r in everything if order[r["pair_id"]] // told.shard_size == told.shard]
     metadata: dict[str, Any] = {
@@ -52,16 +49,21 @@ def run(job: Job) -> None:
         "per_layer": [lm.n_neurons] * lm.n_layers,
         "dropped": [],
     }
+    schema = _table([]).schema
     with store.table_writer(
-        job.outputs["located"], LOCATED_PAIRS, metadata, ["scores.list.element"]
+        job.outputs["located"], schema, metadata, ["scores.list.element"]
     ) as writer:
         work = tracked(_located(lm, rows, told), len(rows), f"{told.pairs}: prompts")
         for row, found in work:
             if isinstance(found, Dropped):
                 metadata["dropped"].append([row["pair_id"], row["part"], row["form"], str(found)])
             else:
-                writer.write_table(pa.Table.from_pylist([found], schema=LOCATED_PAIRS))
+                writer.write_table(_table([found]))
     _LOG.info("%s: %d prompts, %d left out", told.pairs, len(rows), len(metadata["dropped"]))
+
+
+def _table(rows: list[dict[str, Any]]) -> pa.Table:
+    return tables.arrow(pl.DataFrame(rows, dict(LOCATED_PAIRS)))
 
 
 def _located(

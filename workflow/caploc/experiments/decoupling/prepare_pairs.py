@@ -9,11 +9,11 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-import pyarrow as pa
+import polars as pl
 
 from caploc import plugins
 from caploc.experiments.decoupling.settings import PreparePairs
-from caploc.files import store
+from caploc.files import store, tables
 from caploc.jobs.job import Job
 from caploc.records import DataError
 from caploc.samples.paired import FORMS, PARTS
@@ -22,8 +22,7 @@ from caploc.samples.task import Answered, Task
 __all__ = ["PAIRS", "choose_pairs", "run"]
 
 _LOG = logging.getLogger(__name__)
-_COLUMNS = ("pair_id", "main", "part", "form", "prompt", "answer")
-PAIRS = pa.schema([(name, pa.string()) for name in _COLUMNS])
+PAIRS = tables.texts("pair_id", "main", "part", "form", "prompt", "answer")
 
 
 def run(job: Job) -> None:
@@ -42,8 +41,10 @@ def run(job: Job) -> None:
         for k, pair in enumerate(pairs)
         for prompt, answer, meta in pair
     ]
-    metadata = {"origin": job.origin(), "n": len(pairs), "seed": told.seed}
-    store.write_table(pa.Table.from_pylist(rows, schema=PAIRS), job.outputs["samples"], metadata)
+    tables.write_part(
+        pl.DataFrame(rows, dict(PAIRS)), job.outputs["samples"], job.origin(), n=len(pairs),
+        seed=told.seed,
+    )  # fmt: skip
     store.write_text(_card(task, rows, told), job.outputs["card"])
     _LOG.info("%s: %d pairs", name, len(pairs))
 

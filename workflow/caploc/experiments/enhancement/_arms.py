@@ -33,17 +33,26 @@ _DRAWS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One set of weights to train.
+    """One thing to do to the model.
 
     Attributes:
         kind: name of the arm.
-        mask: id of the mask it refers to; empty for `full`, which needs none.
+        mask: id of the mask it refers to; empty for `full` and `none`, which need none.
         run: number of the draw or of the data order, from 0, or `CHOICE`.
+        rate: learning rate; None where nothing trains.
     """
 
     kind: str
-    mask: str
-    run: int
+    mask: str = ""
+    run: int = 0
+    rate: float | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of its files."""
+        run = "choice" if self.run == CHOICE else str(self.run)
+        rate = "" if self.rate is None else f"-{self.rate:g}"
+        return f"{self.mask or 'all'}-{self.kind}-{run}{rate}"
 
 
 def chosen_neurons(arm: Arm, located: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:

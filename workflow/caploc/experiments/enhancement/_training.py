@@ -3,11 +3,17 @@
 Every arm of an experiment runs through the same loop: same loss (cross-entropy of the next token,
 answer tokens only), same optimiser (AdamW, betas 0.9 and 0.999, no weight decay, constant rate),
 and, for equal seeds, the same batches in the same order.
+
+One run of `train` gives every wanted epoch: the values at the end of each are kept in a file,
+beside the state of the training after the last finished epoch or minute, which survives a kill.
 """
 
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -15,11 +21,23 @@ from torch import Tensor, nn
 
 from caploc.forward.answer_pass import answer_pass
 from caploc.forward.batch import Pair
+from caploc.interventions.delta import read_tensors, write_tensors
 from caploc.models.language_model import LanguageModel
 from caploc.records import DataError
 
-__all__ = ["Diverged", "Trainable", "Training"]
+__all__ = [
+    "Diverged",
+    "Outcome",
+    "Recipe",
+    "Trainable",
+    "Training",
+    "outcome",
+    "train",
+    "use_epoch",
+]
 
+_SECONDS_BETWEEN_SAVES = 60.0
+_STATE, _RANDOM = "state.safetensors", "random_state"
 _BETAS = (0.9, 0.999)
 _AS_BAD_AS_GUESSING = 0.99
 """Diverged: a model that began below this share of the loss of a uniform guess ends above it."""
@@ -32,11 +50,50 @@ class Trainable(Protocol):
     def values(self) -> dict[str, nn.Parameter]:
         """The trained tensors by name."""
 
+    @property
+    def n_trained(self) -> int:
+        """Number of trained values."""
+
     def training(self) -> AbstractContextManager[None]:
         """Inside, a backward pass through the model fills their gradients."""
 
     def write(self) -> None:
         """Let the model use the present values."""
+
+    def restore(self) -> None:
+        """Leave the model as it was before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to train.
+
+    Attributes:
+        rate: learning rate of AdamW, constant.
+        batch: samples in a step; the last batch of an epoch may be smaller.
+        seed: of the order of the samples.
+        epochs: ascending numbers of passes after which the values are kept.
+    """
+
+    rate: float
+    batch: int
+    seed: int
+    epochs: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a training came to.
+
+    Attributes:
+        losses: mean loss of each finished epoch, in nat per answer token.
+        epochs: those of the recipe whose values are kept.
+        diverged: why it stopped early; empty if it did not.
+    """
+
+    losses: tuple[float, ...]
+    epochs: tuple[int, ...]
+    diverged: str
 
 
 class Diverged(Exception):
@@ -50,11 +107,11 @@ class Training:
         lm: frozen model.
         trained: what is trained.
         samples: tokens of the training samples.
-        rate: learning rate.
-        batch: samples in a step; the last batch of an epoch may be smaller.
-        seed: of the order of the samples.
+        recipe: how.
 
     Attributes:
+        recipe: the same.
+        values: the trained tensors by name.
         epoch: whole passes over the samples that are done.
         losses: mean loss of each finished epoch, in nat per answer token.
 
@@ -63,22 +120,21 @@ class Training:
     """
 
     def __init__(
-        self, lm: LanguageModel, trained: Trainable, samples: Sequence[Pair],
-        *, rate: float, batch: int, seed: int,
-    ) -> None:  # fmt: skip
-        if len(samples) < batch:
+        self, lm: LanguageModel, trained: Trainable, samples: Sequence[Pair], recipe: Recipe
+    ) -> None:
+        if len(samples) < recipe.batch:
             raise DataError(
-                f"{len(samples)} samples to train on, a batch has {batch}; give the task more "
-                "samples in its train split or set a smaller batch"
+                f"{len(samples)} samples to train on, a batch has {recipe.batch}; give the task "
+                "more samples in its train split or set a smaller batch"
             )
-        if not rate > 0 or not math.isfinite(rate):
-            raise DataError(f"learning rate {rate}; expected a finite number above 0")
-        self._lm, self._trained, self._samples, self._batch = lm, trained, samples, batch
-        self._names = sorted(trained.values)
+        if not recipe.rate > 0 or not math.isfinite(recipe.rate):
+            raise DataError(f"learning rate {recipe.rate}; expected a finite number above 0")
+        self._lm, self._trained, self._samples, self.recipe = lm, trained, samples, recipe
+        self.values = dict(sorted(trained.values.items()))
         self._optimiser = torch.optim.AdamW(
-            [trained.values[name] for name in self._names], lr=rate, betas=_BETAS, weight_decay=0.0
+            list(self.values.values()), lr=recipe.rate, betas=_BETAS, weight_decay=0.0
         )
-        self._generator = torch.Generator().manual_seed(seed)
+        self._generator = torch.Generator().manual_seed(recipe.seed)
         self._order: list[int] = []
         self._sums = [0.0, 0.0]  # loss and answer tokens of this epoch
         self._first: float | None = None  # loss before any step
@@ -87,7 +143,7 @@ class Training:
     @property
     def steps_per_epoch(self) -> int:
         """Optimiser steps of one pass over the samples."""
-        return math.ceil(len(self._samples) / self._batch)
+        return math.ceil(len(self._samples) / self.recipe.batch)
 
     def step(self) -> float:
         """Take one optimiser step and return its loss, in nat per answer token.
@@ -97,9 +153,10 @@ class Training:
                 the values are those before the step, or after the epoch.
         """
         if not self._order:
-            n = len(self._samples)
-            self._order = torch.randperm(n, generator=self._generator).tolist()
-        chosen, self._order = self._order[: self._batch], self._order[self._batch :]
+            every = torch.randperm(len(self._samples), generator=self._generator)
+            self._order = every.tolist()
+        n = self.recipe.batch
+        chosen, self._order = self._order[:n], self._order[n:]
         with self._trained.training(), torch.enable_grad():
             found = answer_pass(self._lm, [self._samples[i] for i in chosen])
             tokens = found.logprob[found.batch.counts]
@@ -107,7 +164,7 @@ class Training:
             self._optimiser.zero_grad()
             loss.backward()
         value = loss.item()
-        gradients = [self._trained.values[name].grad for name in self._names]
+        gradients = [v.grad for v in self.values.values()]
         finite = all(bool(g.isfinite().all()) for g in gradients if g is not None)
         if not math.isfinite(value) or not finite:
             raise Diverged(
@@ -135,45 +192,101 @@ class Training:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything a continuation needs: tensors, and facts that are plain JSON."""
-        tensors = {name: self._trained.values[name].detach() for name in self._names}
-        n_steps = 0.0
-        for name, state in self._per_value():
-            n_steps = float(state["step"])
-            tensors |= {
-                f"{name}{_FIRST}": state["exp_avg"],
-                f"{name}{_SECOND}": state["exp_avg_sq"],
-            }
-        tensors[_RANDOM] = self._generator.get_state()
-        facts = {
-            "epoch": self.epoch, "losses": self.losses, "sums": self._sums, "order": self._order,
-            "n_steps": n_steps, "first": self._first,
-        }  # fmt: skip
+        tensors = {_RANDOM: self._generator.get_state()}
+        for name, value in self.values.items():
+            tensors[name] = value.detach()
+            moments = self._optimiser.state[value]
+            tensors |= {f"{key}/{name}": tensor for key, tensor in moments.items()}
+        facts = {"epoch": self.epoch, "losses": self.losses, "sums": self._sums,
+                 "order": self._order, "first": self._first}  # fmt: skip
         return tensors, facts
 
     @torch.no_grad()
     def resume(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Continue from a `state` of a training with the same settings, bit for bit."""
-        for name in self._names:
-            self._trained.values[name].copy_(tensors[name])
+        for name, value in self.values.items():
+            value.copy_(tensors[name])
+            keys = [key for key, _, of in (k.partition("/") for k in tensors) if of == name]
+            # The number of steps stays on the processor, where AdamW counts.
+            self._optimiser.state[value] = {
+                key: tensors[f"{key}/{name}"].to("cpu" if key == "step" else value.device)
+                for key in keys
+            }
         self._trained.write()
-        if facts["n_steps"]:
-            for name in self._names:
-                value = self._trained.values[name]
-                self._optimiser.state[value] = {
-                    "step": torch.tensor(facts["n_steps"], dtype=torch.float32),
-                    "exp_avg": tensors[name + _FIRST].to(value.device),
-                    "exp_avg_sq": tensors[name + _SECOND].to(value.device),
-                }
         self._generator.set_state(tensors[_RANDOM])
         self.epoch, self.losses = facts["epoch"], list(facts["losses"])
         self._sums, self._order = list(facts["sums"]), list(facts["order"])
         self._first = facts["first"]
 
-    def _per_value(self) -> list[tuple[str, dict[str, Any]]]:
-        found = [
-            (name, self._optimiser.state.get(self._trained.values[name])) for name in self._names
-        ]
-        return [(name, state) for name, state in found if state]
+
+def train(training: Training, folder: Path) -> Iterator[float]:
+    """Train, or go on where an earlier call stopped; a finished training does nothing.
+
+    Args:
+        training: at its begin; the model holds the last good values at the end.
+        folder: of the checkpoints of this training alone.
+
+    Yields:
+        The loss of each step.
+
+    Raises:
+        DataError: a checkpoint that cannot be written or read.
+    """
+    path, recipe = folder / _STATE, training.recipe
+    if path.is_file():
+        tensors, facts = read_tensors(path)
+        training.resume(tensors, facts)
+        if facts["diverged"]:
+            return
+    else:
+        _save(training, path)
+    saved, last = time.monotonic(), recipe.epochs[-1]
+    while training.epoch < last:
+        epoch = training.epoch
+        try:
+            loss = training.step()
+        except Diverged as reason:
+            # The state of the last finished epoch or minute is good; it is kept, with the reason.
+            tensors, facts = read_tensors(path)
+            training.resume(tensors, facts)
+            write_tensors(path, tensors, facts | {"diverged": str(reason)})
+            return
+        if training.epoch > epoch or time.monotonic() - saved > _SECONDS_BETWEEN_SAVES:
+            if training.epoch > epoch and training.epoch in recipe.epochs:
+                write_tensors(_of_epoch(folder, training.epoch), training.values, {})
+            _save(training, path)
+            saved = time.monotonic()
+        yield loss
 
 
-_FIRST, _SECOND, _RANDOM = ".first_moment", ".second_moment", "random_state"
+def outcome(folder: Path, recipe: Recipe) -> Outcome:
+    """What the training in a folder has come to.
+
+    Raises:
+        DataError: no training, or a damaged file.
+    """
+    _, facts = read_tensors(folder / _STATE)
+    kept = tuple(e for e in recipe.epochs if _of_epoch(folder, e).is_file())
+    return Outcome(tuple(facts["losses"]), kept, facts["diverged"])
+
+
+@torch.no_grad()
+def use_epoch(trained: Trainable, folder: Path, epoch: int) -> None:
+    """Let the model compute with the values at the end of an epoch.
+
+    Raises:
+        DataError: no such epoch, or a damaged file.
+    """
+    tensors, _ = read_tensors(_of_epoch(folder, epoch))
+    for name, value in trained.values.items():
+        value.copy_(tensors[name])
+    trained.write()
+
+
+def _save(training: Training, path: Path) -> None:
+    tensors, facts = training.state()
+    write_tensors(path, tensors, facts | {"diverged": ""})
+
+
+def _of_epoch(folder: Path, epoch: int) -> Path:
+    return folder / f"epoch-{epoch:03d}.safetensors"

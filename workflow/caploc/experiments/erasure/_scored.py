@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
+import polars as pl
 from numpy.typing import NDArray
 
 from caploc.experiments.erasure._arms import Arm
 from caploc.experiments.erasure.settings import CrossErase, EraseNeurons
+from caploc.files.tables import COUNT, NUMBER, TEXT, Schema, texts
 from caploc.forward.generation import complete
 from caploc.forward.likelihood import answer_likelihood, sample_groups
 from caploc.forward.samples import Encoded, encoded
@@ -23,18 +24,16 @@ __all__ = ["ANSWERS", "ARMS", "LIKELIHOOD", "answers", "erasures_of", "is_told",
 
 _LOG = logging.getLogger(__name__)
 _SCORES = ("accuracy", "lenient", "malformed", "bleu", "parses", "ranked")
-ARMS = [
-    ("mask", pa.string()), ("arm", pa.string()), ("mode", pa.string()), ("share", pa.float64()),
-    ("control", pa.string()), ("draw", pa.int32()), ("source", pa.string()),
-]  # fmt: skip
-LIKELIHOOD = [
-    *ARMS, ("sample_id", pa.string()), ("logprob", pa.float64()), ("n_right", pa.int32()),
-    ("n_tokens", pa.int32()),
-]  # fmt: skip
-ANSWERS = [
-    *ARMS, ("sample_id", pa.string()), ("completion", pa.string()),
-    *((name, pa.float64()) for name in _SCORES),
-]  # fmt: skip
+ARMS: Schema = {**texts("mask", "arm", "mode"), "share": NUMBER, "control": TEXT, "draw": COUNT,
+                "source": TEXT}  # fmt: skip
+LIKELIHOOD: Schema = {**ARMS, "sample_id": TEXT, "logprob": NUMBER, "n_right": COUNT,
+                      "n_tokens": COUNT}  # fmt: skip
+ANSWERS: Schema = {
+    "shots": COUNT,
+    **ARMS,
+    **texts("sample_id", "completion"),
+    **dict.fromkeys(_SCORES, NUMBER),
+}
 
 
 def erasures_of(arms: Sequence[Arm], fill: NDArray[np.float64] | None) -> list[Erasure]:
@@ -55,33 +54,31 @@ def likelihood(
     arms: Sequence[Arm],
     erasures: Sequence[Erasure],
     told: EraseNeurons | CrossErase,
-    more: dict[str, Any],
-) -> list[dict[str, Any]]:
-    """One row per arm that silences something (or is the base) and sample."""
+) -> pl.DataFrame:
+    """`LIKELIHOOD`: one row per arm that silences something (or is the base) and sample."""
     # An empty set is a result of its own: it has a row in `sets` and nothing to score.
     used = [i for i, arm in enumerate(arms) if arm.arm == "base" or arm.neurons.any()]
+    found = [pl.DataFrame(schema=dict(LIKELIHOOD))]
     if not used or not some.samples:
-        return []
+        return found[0]
     work = answer_likelihood(
         lm, some.prompts, some.answers, [erasures[i] for i in used],
         batch_tokens=told.batch_tokens,
     )  # fmt: skip
-    rows = []
+    labels = pl.DataFrame([arms[i].labels() for i in used], dict(ARMS))
     total = len(sample_groups(some.prompts, some.answers, len(used), told.batch_tokens))
     for samples, part in tracked(work, total, f"{told.task}: {len(used)} sets"):
-        for a, i in enumerate(used):
-            labels = arms[i].labels() | more
-            for k, sample in enumerate(samples):
-                rows.append(
-                    labels
-                    | {
-                        "sample_id": some.samples[sample].sample_id,
-                        "logprob": float(part.logprob[a, k]),
-                        "n_right": int(part.n_right[a, k]),
-                        "n_tokens": int(part.n_tokens[k]),
-                    }
-                )
-    return rows
+        scored = pl.DataFrame(
+            {
+                "sample_id": [some.samples[i].sample_id for i in samples] * len(used),
+                "logprob": part.logprob.ravel(),
+                "n_right": part.n_right.ravel(),
+                "n_tokens": np.tile(part.n_tokens, len(used)),
+            }
+        )
+        arm = np.repeat(np.arange(len(used)), len(samples))
+        found.append(pl.concat([labels[arm], scored], how="horizontal"))
+    return pl.concat(found)
 
 
 def is_told(arm: Arm, n_draws: int) -> bool:
@@ -102,10 +99,11 @@ def answers(
     erasures: Sequence[Erasure],
     told: EraseNeurons,
     shots: int,
-) -> list[dict[str, Any]]:
-    """Generated and ranked answers of every arm."""
+) -> pl.DataFrame:
+    """`ANSWERS`: generated and ranked answers of every arm."""
+    rows: list[dict[str, Any]] = []
     if not arms or not some.samples:
-        return []
+        return pl.DataFrame(rows, dict(ANSWERS))
     n = len(some.samples)
     which = [a for a in range(len(arms)) for _ in range(n)]
     gold = [sample.answer for sample in some.samples]
@@ -114,7 +112,6 @@ def answers(
         Erasures(lm, erasures), which,
     )  # fmt: skip
     ranked = _ranked(lm, task, some.samples, erasures, told)
-    rows = []
     for i, completion in tracked(work, len(which), f"{told.task}: answers"):
         a, k = divmod(i, n)
         scores: dict[str, Any] = dict.fromkeys(_SCORES) | judge(task, gold[k], completion)
@@ -125,7 +122,7 @@ def answers(
             | {"shots": shots, "sample_id": some.samples[k].sample_id, "completion": completion}
             | scores
         )
-    return rows
+    return pl.DataFrame(rows, dict(ANSWERS))
 
 
 def _ranked(

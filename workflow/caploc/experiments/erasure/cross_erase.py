@@ -10,13 +10,12 @@ import logging
 from collections import Counter
 
 import numpy as np
-import pyarrow as pa
 
 from caploc.experiments.erasure._arms import Arm, with_controls
-from caploc.experiments.erasure._scored import LIKELIHOOD, erasures_of, likelihood
+from caploc.experiments.erasure._scored import erasures_of, likelihood
 from caploc.experiments.erasure.settings import CrossErase
 from caploc.experiments.erasure.weigh_neurons import read_weights
-from caploc.files import store
+from caploc.files import tables
 from caploc.files.masks import read_located
 from caploc.forward.processor import use_processor
 from caploc.forward.samples import encoded, model_of, samples_of
@@ -56,17 +55,15 @@ def run(job: Job) -> None:
                 arms += [*with_controls(arm, sizes, {"matched": told.draws}, seed)]
             except ValueError as reason:  # too few neurons are left outside a large set
                 reasons[source] = f"{kind} set too large for random sets: {reason}"
-    rows = likelihood(lm, some, arms, erasures_of(arms, None), told, {})
-    metadata = {
-        "origin": job.origin(),
+    scored = likelihood(lm, some, arms, erasures_of(arms, None), told)
+    about = {
         "dropped": some.dropped,
         "not_computed": reasons,
         "sizes": {k: {s: int(m.sum()) for s, m in found.items()} for k, found in sets.items()},
         "n_common": int(common(located).sum()) if located else 0,
         "chance": _chance(samples_of(job.input("train")), some.samples),
     }
-    table = pa.Table.from_pylist(rows, pa.schema(LIKELIHOOD))
-    store.write_table(table, job.outputs["likelihood"], metadata)
+    tables.write_part(scored, job.outputs["likelihood"], job.origin(), **about)
     _LOG.info("%s: answered without the neurons of %d data sets", told.task, len(located))
 
 

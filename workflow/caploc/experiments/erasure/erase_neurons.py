@@ -14,7 +14,7 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
-import pyarrow as pa
+import polars as pl
 from numpy.typing import NDArray
 
 from caploc import plugins
@@ -30,9 +30,10 @@ from caploc.experiments.erasure._scored import (
 )
 from caploc.experiments.erasure.settings import EraseNeurons
 from caploc.experiments.erasure.weigh_neurons import read_weights
-from caploc.files import store
+from caploc.files import tables
 from caploc.files.masks import read_usable
 from caploc.files.scores import read_scores
+from caploc.files.tables import COUNT, NUMBER, TEXT, Schema
 from caploc.forward.likelihood import answer_likelihood
 from caploc.forward.processor import use_processor
 from caploc.forward.samples import encoded, model_of, samples_of, with_shots
@@ -44,12 +45,11 @@ from caploc.models.language_model import LanguageModel
 __all__ = ["run"]
 
 _LOG = logging.getLogger(__name__)
-_SHOTS = ("shots", pa.int32())
-_SETS = [
-    *ARMS, ("n_neurons", pa.int32()), ("size_difference", pa.float64()),
-    ("neutral_logprob", pa.list_(pa.float64())), ("neutral_tokens", pa.int32()),
-    ("set_key", pa.string()),
-]  # fmt: skip
+_SCORED: Schema = {"shots": COUNT, **LIKELIHOOD}
+_SETS: Schema = {
+    **ARMS, "n_neurons": COUNT, "size_difference": NUMBER, "neutral_logprob": pl.List(NUMBER),
+    "neutral_tokens": COUNT, "set_key": TEXT,
+}  # fmt: skip
 
 
 def run(job: Job) -> None:
@@ -70,32 +70,32 @@ def run(job: Job) -> None:
     task = plugins.load("tasks", told.plugin).TASK
     if told.labels:
         task = replace(task, labels=told.labels)
-    scored: list[dict[str, Any]] = []
-    answered: list[dict[str, Any]] = []
+    scored: list[pl.DataFrame] = []
+    answered: list[pl.DataFrame] = []
     dropped: dict[str, list[list[str]]] = {}
     for shots in told.shots:
         examples = samples_of(job.input("train"), shots) if shots else []
         test = with_shots(samples_of(job.input("test")), examples)
         some = encoded(lm, test[: told.samples])
         dropped[str(shots)] = some.dropped
-        scored += likelihood(lm, some, arms, erasures, told, {"shots": shots})
+        found = likelihood(lm, some, arms, erasures, told)
+        scored.append(found.with_columns(shots=pl.lit(shots)))
         some = encoded(lm, test[: told.answered])
-        answered += answers(lm, task, some, heard, speaking, told, shots)
-    metadata = {
-        "origin": job.origin(), "dropped": dropped, "not_computed": reasons,
+        answered.append(answers(lm, task, some, heard, speaking, told, shots))
+    about = {
+        "dropped": dropped, "not_computed": reasons,
         "without_control": [arm.labels() | {"reason": reason} for arm, reason in missing],
     }  # fmt: skip
     sets = _sets(arms, weights["activation-size"])
     if told.neutral is not None and spoken:
         for i, neutral in zip(spoken, _neutral(lm, job, told, speaking), strict=True):
             sets[i] |= neutral
-    for name, rows, fields in (
-        ("likelihood", scored, [_SHOTS, *LIKELIHOOD]),
-        ("answers", answered, [_SHOTS, *ANSWERS]),
-        ("sets", sets, _SETS),
+    for name, frame in (
+        ("likelihood", tables.gathered(scored, _SCORED)),
+        ("answers", tables.gathered(answered, ANSWERS)),
+        ("sets", pl.DataFrame(sets, dict(_SETS))),
     ):
-        table = pa.Table.from_pylist(rows, pa.schema(fields))
-        store.write_table(table, job.outputs[name], metadata)
+        tables.write_part(frame, job.outputs[name], job.origin(), **about)
     _LOG.info("%s: %d sets of neurons silenced", told.task, len(arms))
 
 

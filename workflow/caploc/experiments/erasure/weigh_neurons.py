@@ -5,16 +5,16 @@ Settings: `WeighNeurons`. Inputs: ``manifest``, ``samples`` (locate, in the orde
 locator, and ``mean``, the mean activation at all positions of neutral text.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
+import polars as pl
 from numpy.typing import NDArray
 
 from caploc import plugins
 from caploc.experiments.erasure.settings import WeighNeurons
-from caploc.files import store
+from caploc.files import tables
+from caploc.files.tables import LAYER, NUMBER, Schema, texts
 from caploc.forward.processor import use_processor
 from caploc.forward.samples import model_of, samples_of
 from caploc.jobs.job import Job
@@ -23,6 +23,8 @@ from caploc.locating import Given, NothingFits, mean_over_positions, scores_of_t
 from caploc.records import DataError
 
 __all__ = ["read_weights", "run"]
+
+_WEIGHTS: Schema = {**texts("task", "quantity"), "layer": LAYER, "values": pl.List(NUMBER)}
 
 
 def run(job: Job) -> None:
@@ -34,11 +36,7 @@ def run(job: Job) -> None:
     use_processor(job.threads)
     told = job.told(WeighNeurons)
     lm = model_of(job.input("manifest"), job.spec)
-    schema = pa.schema(
-        {"task": pa.string(), "quantity": pa.string(), "layer": pa.int16(), "values":
-         pa.list_(pa.float64(), lm.n_neurons)}
-    )  # fmt: skip
-    rows: list[dict[str, Any]] = []
+    found: list[pl.DataFrame] = []
     paths = zip(told.tasks, job.inputs["samples"], strict=True)
     samples = {task: samples_of(path, told.samples) for task, path in paths}
     neutral = [] if told.neutral is None else samples_of(job.input("neutral"), told.samples)
@@ -52,30 +50,28 @@ def run(job: Job) -> None:
         except NothingFits:
             # What is compared by these numbers is not computed without samples either.
             grid = np.zeros((lm.n_layers, lm.n_neurons))
-        rows += _rows(task, name, grid)
+        found.append(_rows(task, name, grid))
     if told.neutral is not None:
-        rows += _rows(told.neutral, "mean", mean_over_positions(lm, neutral, lambda w: w))
-    store.write_table(
-        pa.Table.from_pylist(rows, schema), job.outputs["weights"], {"origin": job.origin()}
-    )
+        found.append(_rows(told.neutral, "mean", mean_over_positions(lm, neutral, lambda w: w)))
+    tables.write_part(tables.gathered(found, _WEIGHTS), job.outputs["weights"], job.origin())
 
 
-def read_weights(path: Any, task: str) -> dict[str, NDArray[np.float64]]:
+def read_weights(path: Path, task: str) -> dict[str, NDArray[np.float64]]:
     """(layer, neuron) arrays of one task by quantity.
 
     Raises:
         DataError: damaged file, or nothing known of the task.
     """
-    table = store.read_table(path, ["task", "quantity", "layer", "values"])
-    found: dict[str, list[Any]] = {}
-    for row in table.to_pylist():
-        if row["task"] == task:
-            found.setdefault(row["quantity"], []).append(row["values"])
-    if not found:
+    found = tables.read(path, _WEIGHTS).filter(task=task)
+    if found.is_empty():
         raise DataError(f"{path}: holds nothing about task {task!r}; delete it and run again")
-    return {name: np.array(values, dtype=np.float64) for name, values in found.items()}
+    parts = found.partition_by("quantity", maintain_order=True)
+    return {
+        part["quantity"][0]: part["values"].explode().to_numpy().reshape(len(part), -1)
+        for part in parts
+    }
 
 
-def _rows(task: str, quantity: str, grid: NDArray[np.float64]) -> Iterator[dict[str, Any]]:
-    for layer, values in enumerate(grid):
-        yield {"task": task, "quantity": quantity, "layer": layer, "values": values.tolist()}
+def _rows(task: str, quantity: str, grid: NDArray[np.float64]) -> pl.DataFrame:
+    values = pl.DataFrame({"layer": np.arange(len(grid)), "values": grid})
+    return values.with_columns(task=pl.lit(task), quantity=pl.lit(quantity))
