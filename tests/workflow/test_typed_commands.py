@@ -44,7 +44,7 @@ def test_a_command_does_what_the_page_says(folder, command):
     if "snakemake" not in command:
         assert text
     elif "-n" in command.split() and "mine.yaml" not in command:
-        assert re.search(r"^train_model +1$", text, flags=re.M)  # the default run, from nothing
+        assert re.search(r"^fetch_model +1$", text, flags=re.M)  # the default run, from nothing
     elif "--forcerun" in command:
         assert re.search(r"^build_mask +\d+$", text, flags=re.M)
     else:
