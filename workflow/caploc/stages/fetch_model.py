@@ -5,7 +5,9 @@ with the commit that was found and the SHA-256 of every file.
 """
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from caploc.files import store
 from caploc.jobs.digests import file_digest
@@ -13,12 +15,36 @@ from caploc.jobs.job import Job
 from caploc.models.hub import snapshot
 from caploc.models.loading import check_shape, load_model
 from caploc.records import DataError
-from caploc.stages.settings import FetchModel
 
-__all__ = ["run"]
+__all__ = ["FetchModel", "run"]
 
 _LOG = logging.getLogger(__name__)
 _SUFFIXES = {".json", ".safetensors", ".txt", ".model", ".jinja"}
+
+
+@dataclass(frozen=True, slots=True)
+class FetchModel:
+    """Find a model and describe it.
+
+    Attributes:
+        model: id
+        repo: on the hub; null: in a folder
+        path: of a local folder; null: on the hub
+        family: that the weights must be of; null: any
+        revision: of the repository; null: the newest
+        dtype: of the weights
+        shape: what the configuration says of its size
+        content: digest of the local folder, so that another content is fetched anew
+    """
+
+    model: str
+    dtype: str
+    repo: str | None = None
+    path: str | None = None
+    family: str | None = None
+    revision: str | None = None
+    shape: dict[str, Any] | None = None
+    content: str = ""
 
 
 def run(job: Job) -> None:
