@@ -81,7 +81,7 @@ TYPED = {
 }  # fmt: skip
 
 LAST_RUN = {
-    "make demo": ("long", "benchmarks/results/workflow.json"),
+    "make demo": ("long", "benchmarks/results/demo.json"),
     ".venv/bin/python benchmarks/families.py": ("long", "benchmarks/results/families.json"),
     "python benchmarks/attribution_precision.py":
         ("long", "benchmarks/results/attribution_precision.json"),
