@@ -8,10 +8,11 @@ import torch
 from tokenizers.processors import TemplateProcessing
 from transformers import GenerationConfig
 
+from caploc.catalogues.training import Architecture
 from caploc.forward.generation import complete, first_answer
 from caploc.forward.silencing import Erasure, Erasures
 from caploc.models.language_model import LanguageModel, wrap_model
-from caploc.training.optimisation import Architecture, build_model, optimise
+from caploc.training.optimisation import build_model, optimise
 from caploc.training.packing import pack
 from caploc.training.tokenizer import build_tokenizer
 

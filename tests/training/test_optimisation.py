@@ -4,8 +4,8 @@ import math
 import pytest
 import torch
 
+from caploc.catalogues.training import Architecture
 from caploc.training.optimisation import (
-    Architecture,
     build_model,
     learning_rate,
     native_bfloat16,

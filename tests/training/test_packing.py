@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from caploc.training.optimisation import Architecture, build_model
+from caploc.catalogues.training import Architecture
+from caploc.training.optimisation import build_model
 from caploc.training.packing import IGNORED, pack
 from caploc.training.tokenizer import build_tokenizer
 

@@ -68,7 +68,10 @@ def leaves(part=None, where=()):
     for key, inner in (("*", part.get("additionalProperties")), ("[]", part.get("items"))):
         if isinstance(inner, dict) and (key == "*" or "properties" in inner):
             found += leaves(inner, (*where, key))
-    return found or [".".join(where)]
+    # What a locator is told stands beside its name.
+    for choice in part.get("allOf", []):
+        found += leaves(choice["then"], where)
+    return sorted(set(found)) or [".".join(where)]
 
 
 def jobs(plan):

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from caploc import plugins
-from caploc.catalogues import Catalogues
+from caploc.catalogues.whole import Catalogues
 from caploc.records import DataError
 from caploc.settings import schema_of
 

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 import torch
 
+from caploc.catalogues.training import Architecture
 from caploc.experiments.known_answer._layout import lay_out
 from caploc.experiments.known_answer._training import keep, route, routes, teach
 from caploc.experiments.known_answer.settings import Plant
-from caploc.training.optimisation import Architecture, build_model, build_optimiser, optimise
+from caploc.training.optimisation import build_model, build_optimiser, optimise
 from caploc.training.tokenizer import build_tokenizer
 
 PLANT = Plant(("sums", "words"), share=0.1, twice=("words",), decoys=0.05)

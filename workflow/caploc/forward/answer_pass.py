@@ -53,6 +53,11 @@ class AnswerPass:
         """(row, position) 1 where the next token belongs to the answer, else 0."""
         return self.batch.answering.to(self.logprob.dtype)
 
+    def over_answer(self, values: Tensor) -> Tensor:
+        """(row, neuron) mean of (row, position, neuron) values where the answer is predicted."""
+        share = self.slots.double() / self.n_tokens[:, None]
+        return torch.einsum("sp,spj->sj", share, values.double())
+
     @property
     def read(self) -> Tensor:
         """(row, position) 1 where the position holds a token, 0 for padding."""

@@ -30,10 +30,8 @@ def locate(
     norms = [matrix(p).double().norm(dim=0) for p in lm.projections]
 
     def sizes(found: AnswerPass) -> list[Tensor]:
-        share = found.slots.double() / found.n_tokens[:, None]
         return [
-            torch.einsum("sp,spj->sj", share, w.double().abs()) * norm
-            for w, norm in zip(found.neurons, norms, strict=True)
+            found.over_answer(w.abs()) * norm for w, norm in zip(found.neurons, norms, strict=True)
         ]
 
     return scored(lm, samples, sizes)

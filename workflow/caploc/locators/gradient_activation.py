@@ -33,9 +33,5 @@ def locate(
 def _slopes(found: AnswerPass) -> list[Tensor]:
     # Padding has log-probability 0 and no gradient.
     gradients = torch.autograd.grad(found.logprob.exp().sum(), found.neurons)
-    share = found.slots.double() / found.n_tokens[:, None]
     with torch.no_grad():
-        return [
-            torch.einsum("sp,spj->sj", share, (w * g).double())
-            for w, g in zip(found.neurons, gradients, strict=True)
-        ]
+        return [found.over_answer(w * g) for w, g in zip(found.neurons, gradients, strict=True)]

@@ -9,11 +9,8 @@ published code.
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from caploc.forward.answer_pass import AnswerPass
 from caploc.locating import NeuronScores, neurons_per_layer, scored
 from caploc.measures.knowledge_neurons import select
 from caploc.models.language_model import LanguageModel
@@ -41,12 +38,7 @@ def locate(
     Returns:
         Per sample its scores, or why it was left out (no answer tokens, too long).
     """
-    return scored(lm, samples, _values)
-
-
-def _values(found: AnswerPass) -> list[Tensor]:
-    share = found.slots.double() / found.n_tokens[:, None]
-    return [torch.einsum("sp,spj->sj", share, w.double()) for w in found.neurons]
+    return scored(lm, samples, lambda found: [found.over_answer(w) for w in found.neurons])
 
 
 def located(result: NeuronScores, *, ratio: Share = 0.5) -> dict[str, NDArray[np.bool_]]:

@@ -34,10 +34,7 @@ def overlap(a: Mask, b: Mask) -> float | None:
     Raises:
         ValueError: the grids differ in shape.
     """
-    size_a, size_b, common = _counts(a, b)
-    if not size_a or not size_b:
-        return None
-    return (common / size_a + common / size_b) / 2
+    return _relative(_counts(a, b)[2], a, b)
 
 
 def iou(a: Mask, b: Mask) -> float | None:
@@ -59,51 +56,35 @@ def iou(a: Mask, b: Mask) -> float | None:
 
 
 def chance_overlap_uniform(a: Mask, b: Mask) -> float | None:
-    """Expected `overlap` if one set were drawn uniformly from the whole grid at its size.
+    """Expected `overlap`, 0 to 1, if one set were drawn uniformly from the whole grid at its size.
 
     The expected intersection is |a| |b| / N for a grid of N units, so the overlap is
-    (|a| + |b|) / (2 N).
-
-    Args:
-        a: a grid of any shape, True where located.
-        b: the other set.
-
-    Returns:
-        0 to 1; None if either set is empty.
-
-    Raises:
-        ValueError: the grids differ in shape.
+    (|a| + |b|) / (2 N). Arguments, None and errors as for `overlap`.
     """
     size_a, size_b, _ = _counts(a, b)
-    if not size_a or not size_b:
-        return None
-    return (size_a + size_b) / (2 * a.size)
+    return (size_a + size_b) / (2 * a.size) if size_a and size_b else None
 
 
 def chance_overlap_layer(a: Mask, b: Mask) -> float | None:
-    """Expected `overlap` if one set were drawn at random with its own count in every layer.
+    """Expected `overlap`, 0 to 1, if one set were drawn with its own count in every layer.
 
     With a_l and b_l neurons in layer l of width J, the expected intersection is
-    sum_l a_l b_l / J, and the overlap that times (1 / |a| + 1 / |b|) / 2.
-
-    Args:
-        a: (layer, neuron) True where located.
-        b: the other set.
-
-    Returns:
-        0 to 1; None if either set is empty.
+    sum_l a_l b_l / J. Arguments and None as for `overlap`, of (layer, neuron) grids.
 
     Raises:
         ValueError: the grids differ in shape, or have no layers of neurons.
     """
-    size_a, size_b, _ = _counts(a, b)
+    _counts(a, b)
     if a.ndim != 2:
         raise ValueError(f"grids of shape {a.shape}; expected (layer, neuron)")
-    if not size_a or not size_b:
-        return None
-    per_layer_a, per_layer_b = a.sum(axis=1, dtype=np.int64), b.sum(axis=1, dtype=np.int64)
-    common = float(per_layer_a @ per_layer_b) / a.shape[1]
-    return (common / size_a + common / size_b) / 2
+    per_layer = (grid.sum(axis=1, dtype=np.int64) for grid in (a, b))
+    return _relative(float(np.dot(*per_layer)) / a.shape[1], a, b)
+
+
+def _relative(common: float, a: Mask, b: Mask) -> float | None:
+    """Units in common as a share of either set, averaged."""
+    size_a, size_b, _ = _counts(a, b)
+    return (common / size_a + common / size_b) / 2 if size_a and size_b else None
 
 
 def _counts(a: Mask, b: Mask) -> tuple[int, int, int]:

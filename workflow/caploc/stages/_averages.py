@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,12 +14,36 @@ from caploc.jobs.job import Job
 from caploc.jobs.progress import tracked
 from caploc.measures.means import Halves, MeanScores, assign_halves, default_curve, no_halves
 from caploc.records import DataError
-from caploc.stages.settings import AggregateScores
 
-__all__ = ["average"]
+__all__ = ["AggregateScores", "average"]
 
 log = logging.getLogger(__name__)
 Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateScores:
+    """Average the samples of one task.
+
+    Attributes:
+        n_splits: random splits into halves
+        min_samples: fewer have no halves
+        seed: of the splits
+        model: id
+        task: id
+        method: id
+        n_per_half: samples of each half; null: half of all
+        curve: sizes of halves; null: 1, 2, 5, 10, ...
+    """
+
+    n_splits: int
+    min_samples: int
+    seed: int
+    model: str | None = None
+    task: str | None = None
+    method: str | None = None
+    n_per_half: int | None = None
+    curve: tuple[int, ...] | None = None
 
 
 def average(

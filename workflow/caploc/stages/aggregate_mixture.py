@@ -6,15 +6,27 @@ out and named in the metadata.
 """
 
 from collections import defaultdict
+from dataclasses import dataclass
 
 from caploc.files.scores import write_not_computed
 from caploc.files.shards import scan
 from caploc.jobs.job import Job
 from caploc.measures.means import hash_order
-from caploc.stages._averages import average
-from caploc.stages.settings import AggregateMixture
+from caploc.stages._averages import AggregateScores, average
 
-__all__ = ["run"]
+__all__ = ["AggregateMixture", "run"]
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateMixture(AggregateScores):
+    """Average a mixture of tasks.
+
+    Attributes:
+        task: `mixture`
+        tasks: ids
+    """
+
+    tasks: tuple[str, ...] = ()
 
 
 def run(job: Job) -> None:

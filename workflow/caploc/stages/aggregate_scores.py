@@ -2,8 +2,7 @@
 
 from caploc.files.shards import completeness, dropped, scan
 from caploc.jobs.job import Job
-from caploc.stages._averages import average
-from caploc.stages.settings import AggregateScores
+from caploc.stages._averages import AggregateScores, average
 
 __all__ = ["run"]
 

@@ -8,6 +8,7 @@ cannot be scored are left out and listed in the metadata with the reason.
 import logging
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,10 @@ from caploc.jobs.partial_work import partial_work
 from caploc.jobs.progress import tracked
 from caploc.models.language_model import LanguageModel
 from caploc.records import DataError, Dropped, Sample
-from caploc.stages.settings import AttributeShard
+from caploc.settings import Count, Natural
+from caploc.stages.settings import Scored
 
-__all__ = ["run"]
+__all__ = ["AttributeShard", "run"]
 
 _LOG = logging.getLogger(__name__)
 # Samples scored together: enough to group by length, one row group of the file, and what a kill
@@ -41,6 +43,21 @@ _SMALL = (
 _FLOATS = ("scores.list.element", *_SMALL)
 # What the rule adaptive did, per answer token.
 _PATH = {"intervals": pa.int32(), "center": pa.float64(), "radius": pa.float64()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttributeShard(Scored):
+    """Score one shard of the samples of a task.
+
+    Attributes:
+        task: id
+        shard: number, from 0
+        shard_size: samples in a shard
+    """
+
+    task: str
+    shard: Natural
+    shard_size: Count
 
 
 def run(job: Job) -> None:

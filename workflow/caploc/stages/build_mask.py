@@ -1,21 +1,39 @@
 """Mean scores of one task to a mask: the neurons that lie far from the mean."""
 
 import logging
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
+from caploc.catalogues.masks import MaskEntry
 from caploc.files import store
 from caploc.files.masks import write_mask
 from caploc.files.scores import read_scores
 from caploc.jobs.job import Job
 from caploc.measures.masks import rule_of
 from caploc.settings import plain
-from caploc.stages.settings import BuildMask
 
-__all__ = ["run"]
+__all__ = ["BuildMask", "run"]
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildMask(MaskEntry):
+    """Apply a mask rule, see `caploc.measures.masks.outliers`.
+
+    Attributes:
+        model: id
+        task: id
+        method: id
+        mask: id
+    """
+
+    model: str | None = None
+    task: str | None = None
+    method: str | None = None
+    mask: str | None = None
 
 
 def run(job: Job) -> None:

@@ -5,6 +5,7 @@ answer, completion, correct. Samples that do not fit the model's context are dro
 """
 
 import logging
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -15,11 +16,27 @@ from caploc.forward.processor import use_processor
 from caploc.forward.samples import encoded, model_of, samples_of
 from caploc.jobs.job import Job
 from caploc.jobs.progress import tracked
-from caploc.stages.settings import EvaluateBase
+from caploc.settings import Count
+from caploc.stages.settings import Place
 
-__all__ = ["run"]
+__all__ = ["EvaluateBase", "run"]
 
 _LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateBase(Place):
+    """Let a model answer the test samples of a task.
+
+    Attributes:
+        task: id
+        plugin: a file in workflow/caploc/tasks
+        batch: prompts at once
+    """
+
+    task: str
+    plugin: str
+    batch: Count = 64
 
 
 def run(job: Job) -> None:

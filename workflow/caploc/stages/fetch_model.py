@@ -7,6 +7,7 @@ and the SHA-256 of every file.
 
 import logging
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,43 @@ from caploc.models.gguf_files import dequantise, find_gguf
 from caploc.models.hub import snapshot
 from caploc.models.loading import check_shape, load_model
 from caploc.records import DataError
-from caploc.stages.settings import FetchModel
 
-__all__ = ["run"]
+__all__ = ["FetchModel", "run"]
 
 _LOG = logging.getLogger(__name__)
 _SUFFIXES = {".json", ".safetensors", ".txt", ".model", ".jinja"}
 # Beside the manifest, as for a model that was trained here.
 _FOLDER = "hf"
+
+
+@dataclass(frozen=True, slots=True)
+class FetchModel:
+    """Find a model and describe it.
+
+    Attributes:
+        model: id
+        repo: on the hub
+        path: of a local folder
+        gguf: GGUF file: path, or name in `repo` or `package`
+        package: installed, holds the GGUF file
+        family: that the weights must be of; null: any
+        revision: of the repository; null: the newest
+        dtype: of the weights
+        shape: what the configuration says of its size
+        content: digest of the local folder or file, or version of the package, so that another
+            content is fetched anew
+    """
+
+    model: str
+    dtype: str
+    repo: str | None = None
+    path: str | None = None
+    gguf: str | None = None
+    package: str | None = None
+    family: str | None = None
+    revision: str | None = None
+    shape: dict[str, Any] | None = None
+    content: str = ""
 
 
 def run(job: Job) -> None:

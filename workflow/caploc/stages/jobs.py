@@ -1,19 +1,17 @@
 """Files and settings of the jobs from data to masks: one function a stage, named like it."""
 
 import math
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caploc import locator_settings, plugins
+from caploc.catalogues.data import FactsSource, TaskSource
 from caploc.jobs.digests import content_digest
 from caploc.jobs.named_files import named_files, packaged_file
 
 if TYPE_CHECKING:
     from caploc.jobs.run import Run
-
-# Keys of a task that only the report shows or `caploc plan` reads: changing them prepares nothing
-# anew.
-_SHOWN = ("title", "capability", "tokens")
 
 
 def train_model(run: "Run", model: str) -> dict[str, Any]:
@@ -43,7 +41,7 @@ def _model_content(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def prepare_samples(run: "Run", task: str) -> dict[str, Any]:
-    entry = {k: v for k, v in run.config["tasks"][task].items() if k not in _SHOWN}
+    entry = _read(TaskSource, run.config["tasks"][task])
     content = {name: content_digest(Path(name)) for name in named_files(entry.get("files"))}
     return entry | {"task": task, "seed": run.settings["seed"]} | _edited(content)
 
@@ -163,11 +161,16 @@ def located_shards(run: "Run", model: str, facts: str, locator: str) -> list[str
 
 
 def prepare_facts(run: "Run", facts: str) -> dict[str, Any]:
-    entry = {k: v for k, v in run.config["facts"][facts].items() if k != "title"}
+    entry = _read(FactsSource, run.config["facts"][facts])
     content = {
         name: content_digest(Path(name), deep=True) for name in named_files(entry.get("files"))
     }
     return entry | {"facts": facts, "seed": run.settings["seed"]} | _edited(content)
+
+
+def _read(source: type, entry: dict[str, Any]) -> dict[str, Any]:
+    """What decides about the data: a changed title prepares nothing anew."""
+    return {f.name: entry[f.name] for f in fields(source) if f.name in entry}
 
 
 def _edited(content: dict[str, str]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Settings: `LocateFacts`. Inputs: ``manifest``, ``prompts``. Output: ``located`` 
 
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,10 @@ from caploc.jobs.job import Job
 from caploc.jobs.progress import tracked
 from caploc.models.language_model import LanguageModel
 from caploc.records import Dropped
-from caploc.stages.settings import LocateFacts
+from caploc.settings import Count, Natural, Seed
+from caploc.stages.settings import Place
 
-__all__ = ["run"]
+__all__ = ["LocateFacts", "run"]
 
 _LOG = logging.getLogger(__name__)
 # Prompts located together: enough to group by length.
@@ -32,6 +34,33 @@ _COLUMNS = (
     "fact_id", "subject", "object", "prompt_id", "kind", "rank", "prompt", "reason",
     "counterfactual",
 )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocateFacts(Place):
+    """Locate the prompts of one shard of facts.
+
+    Attributes:
+        facts: id
+        locator: a file in workflow/caploc/locators
+        locate: settings of its function of this name
+        choose: settings of its function `located`
+        rewrites: most rewrites of each kind that are located
+        prompts: prompts of a fact that are located whatever their kind
+        shard: number, from 0
+        shard_size: facts in a shard
+        seed: of locators that draw
+    """
+
+    facts: str
+    locator: str
+    locate: dict[str, Any]
+    choose: dict[str, Any]
+    rewrites: Count
+    prompts: Count
+    shard: Natural
+    shard_size: Count
+    seed: Seed
 
 
 def run(job: Job) -> None:

@@ -4,18 +4,20 @@ Settings: `PrepareFacts`. Output: ``facts``, one row a fact.
 """
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
 from caploc import plugins
+from caploc.catalogues.data import FactsSource
 from caploc.files import store
 from caploc.jobs.job import Job
 from caploc.records import DataError, Fact
 from caploc.samples.fact_preparation import choose
-from caploc.stages.settings import PrepareFacts
+from caploc.settings import Seed
 
-__all__ = ["read_facts", "run"]
+__all__ = ["PrepareFacts", "read_facts", "run"]
 
 _LOG = logging.getLogger(__name__)
 _SCHEMA = pa.schema(
@@ -28,6 +30,21 @@ _SCHEMA = pa.schema(
         ("new_object", pa.string()),
     ]
 )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareFacts(FactsSource):
+    """Choose the facts of a run.
+
+    Attributes:
+        facts: id
+        content: digest of each of the files by its name, so that an edit counts as a setting
+        seed: of what is drawn
+    """
+
+    facts: str
+    content: dict[str, str] | None = None
+    seed: Seed
 
 
 def run(job: Job) -> None:

@@ -5,26 +5,43 @@ Settings: `PrepareSamples`. Outputs: ``locate``, ``train``, ``validation``, ``te
 
 import json
 import logging
+from dataclasses import asdict, dataclass
 
 import pyarrow as pa
 
 from caploc import plugins
+from caploc.catalogues.data import TaskSource
 from caploc.files import store
 from caploc.jobs.job import Job
 from caploc.records import Sample
 from caploc.samples.preparation import prepare
-from caploc.stages.settings import PrepareSamples
+from caploc.settings import Seed
 
-__all__ = ["run", "samples_table"]
+__all__ = ["PrepareSamples", "run", "samples_table"]
 
 _LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareSamples(TaskSource):
+    """Make the splits of a task.
+
+    Attributes:
+        task: id
+        content: digest of each of the files by its name, so that an edit counts as a setting
+        seed: of what is drawn
+    """
+
+    task: str
+    content: dict[str, str] | None = None
+    seed: Seed
 
 
 def run(job: Job) -> None:
     """Prepare and write every split."""
     told = job.told(PrepareSamples)
     task = plugins.load("tasks", told.plugin).TASK
-    splits = prepare(task, job.spec, told.samples, told.seed)
+    splits = prepare(task, job.spec, asdict(told.samples), told.seed)
     for name, split in splits.items():
         n = len(split.samples)
         metadata = {

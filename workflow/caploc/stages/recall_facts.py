@@ -10,6 +10,7 @@ import json
 import logging
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -23,10 +24,11 @@ from caploc.forward.samples import model_of
 from caploc.jobs.job import Job
 from caploc.models.language_model import LanguageModel
 from caploc.records import Dropped, Fact
+from caploc.settings import Count, Seed
 from caploc.stages.prepare_facts import read_facts
-from caploc.stages.settings import RecallFacts
+from caploc.stages.settings import Place
 
-__all__ = ["KINDS", "PROMPTS", "run"]
+__all__ = ["KINDS", "PROMPTS", "RecallFacts", "run"]
 
 _LOG = logging.getLogger(__name__)
 KINDS = ("original", "template", "paraphrase", "own")
@@ -38,6 +40,25 @@ PROMPTS: Schema = {
 _EXAMPLES = 30
 _MOST_TRIED = 30
 """Subjects of the same relation, and of others, that are tried as a twin of equal length."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecallFacts(Place):
+    """Ask a model for its facts.
+
+    Attributes:
+        facts: id
+        rewrites: most rewrites of each kind
+        refine_prompts: prompts of a fact that knowledge neurons are refined over
+        own_rewrites: whether the model rewrites prompts itself
+        seed: of the choice of other subjects
+    """
+
+    facts: str
+    rewrites: Count
+    refine_prompts: Count
+    own_rewrites: bool
+    seed: Seed
 
 
 def run(job: Job) -> None:

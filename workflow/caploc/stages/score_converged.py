@@ -8,6 +8,7 @@ the two is compared later, by `measure_agreement`.
 """
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,13 +25,27 @@ from caploc.jobs.job import Job
 from caploc.jobs.progress import tracked
 from caploc.models.language_model import LanguageModel
 from caploc.records import Sample
-from caploc.stages.settings import ScoreConverged
+from caploc.settings import Natural
+from caploc.stages.settings import Scored
 
-__all__ = ["run"]
+__all__ = ["ScoreConverged", "run"]
 
 _LOG = logging.getLogger(__name__)
 # Converged: on the model of config/embedded.yaml the error left is below 0.001 of the scores.
 _RULE = {"rule": "adaptive", "steps": 256, "tolerance": 1e-4}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreConverged(Scored):
+    """Score a few samples of every task by a converged path rule.
+
+    Attributes:
+        tasks: ids
+        n_samples: of each task
+    """
+
+    tasks: tuple[str, ...]
+    n_samples: Natural
 
 
 def run(job: Job) -> None:

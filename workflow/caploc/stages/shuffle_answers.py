@@ -4,16 +4,29 @@ Settings: `ShuffleAnswers`. Input and output: ``samples``.
 """
 
 import random
+from dataclasses import dataclass
 
 import pyarrow as pa
 
 from caploc.files import store
 from caploc.jobs.job import Job
-from caploc.stages.settings import ShuffleAnswers
 
-__all__ = ["run"]
+__all__ = ["ShuffleAnswers", "run"]
 
 _COLUMNS = ("sample_id", "prompt", "answer", "meta")
+
+
+@dataclass(frozen=True, slots=True)
+class ShuffleAnswers:
+    """The shuffled reference of a task.
+
+    Attributes:
+        task: id
+        seed: of the order
+    """
+
+    task: str
+    seed: int
 
 
 def run(job: Job) -> None:

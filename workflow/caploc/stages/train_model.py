@@ -6,26 +6,45 @@ prompt the model was trained on).
 
 import logging
 import time
+from dataclasses import dataclass
 
 import pyarrow as pa
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from caploc.catalogues.training import Architecture, Train
 from caploc.files import store
 from caploc.jobs.job import Job
 from caploc.jobs.partial_work import partial_work
 from caploc.samples.splits import prompt_digest
-from caploc.stages.settings import TrainModel
+from caploc.settings import Seed
 from caploc.training.corpus import Text, draw_corpus
 from caploc.training.loop import save_model, train
-from caploc.training.optimisation import Architecture, Step, build_model, native_bfloat16
+from caploc.training.optimisation import Step, build_model, native_bfloat16
 from caploc.training.packing import Packed, pack
 from caploc.training.sequences import encode_texts
 from caploc.training.tokenizer import build_tokenizer
 
-__all__ = ["run"]
+__all__ = ["TrainModel", "run"]
 
 _LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainModel:
+    """Train the embedded model.
+
+    Attributes:
+        model: id
+        seed: of the weights and the training text
+        architecture: sizes
+        train: how
+    """
+
+    model: str
+    seed: Seed
+    architecture: Architecture
+    train: Train
 
 
 def run(job: Job) -> None:
@@ -33,7 +52,7 @@ def run(job: Job) -> None:
     torch.set_num_threads(1)  # the threads of the job take halves of a batch instead
     started = time.monotonic()
     told = job.told(TrainModel)
-    architecture, settings = Architecture(**told.architecture), told.train
+    architecture, settings = told.architecture, told.train
     corpus = draw_corpus(settings.mixture, settings.steps, settings.batch, told.seed)
     texts = [text for batch in corpus for text in batch]
     read = (part for text in texts for part in (text.prompt, text.answer))

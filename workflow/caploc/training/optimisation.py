@@ -19,10 +19,10 @@ from typing import Any
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from caploc.catalogues.training import Architecture
 from caploc.training.packing import IGNORED, Packed
 
 __all__ = [
-    "Architecture",
     "Step",
     "Within",
     "build_model",
@@ -41,18 +41,6 @@ _WEIGHT_DECAY = 0.01
 _PARTS = 2
 _FINAL_SHARE = 0.02
 """The cosine ends at this share of the peak learning rate."""
-
-
-@dataclass(frozen=True, slots=True)
-class Architecture:
-    """Sizes of a Llama model; the config's schema says what each means."""
-
-    layers: int
-    hidden: int
-    ffn: int
-    heads: int
-    kv_heads: int
-    context: int
 
 
 @dataclass(frozen=True, slots=True)

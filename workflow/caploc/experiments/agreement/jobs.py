@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from caploc.catalogues import MaskEntry
+from caploc.catalogues.masks import MaskEntry
 from caploc.experiments.agreement.settings import MeasureAgreement, MeasureOverlap
 from caploc.settings import plain, read
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from caploc.catalogues import MaskEntry
+from caploc.catalogues.masks import MaskEntry
 
 __all__ = ["MeasureAgreement", "MeasureOverlap"]
 

@@ -20,9 +20,10 @@ __all__ = ["COSTS", "own_lead", "own_tiles", "own_verdict"]
 COSTS = (
     Series("own", "its own located neurons", LOCATED.colour, "circle"),
     Series("others", "as many of another task, on average", MIXTURE.colour, "square"),
-    Series("random", "as many random ones, matched", CHANCE.colour, "stroke"),
+    Series("random", "as many random ones, matched", CHANCE.colour, "diamond"),
 )
 _SIGNIFICANT = 0.05
+_SMALL = 0.001  # below, two leading digits would come with an exponent
 _HEIGHT = 24  # pixels of a line; both drawings have the same
 
 
@@ -35,7 +36,8 @@ def own_verdict(view: View) -> str | None:
     value, low, high = (nat(tested[key], 2) for key in ("value", "ci_low", "ci_high"))
     p = tested["p"] if tested["p_holm"] is None else tested["p_holm"]
     told = f"{value} nat per answer token ({low} to {high})"
-    chance = f"p = {p:.2g} over {tested['n_draws']:,} ways to deal the sets to the tasks"
+    small = f"{p:.2g}" if p >= _SMALL else f"{p:.5f}"
+    chance = f"p = {small} over {tested['n_draws']:,} ways to deal the sets to the tasks"
     if tested["ci_low"] > 0 and p <= _SIGNIFICANT:
         return (
             "Located neurons belong to their task: silencing them costs it, on average, "

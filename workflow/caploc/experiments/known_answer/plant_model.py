@@ -25,7 +25,7 @@ from caploc.models.language_model import wrap_model
 from caploc.records import DataError, Sample
 from caploc.training.corpus import Text, draw_corpus
 from caploc.training.loop import save_model, train
-from caploc.training.optimisation import Architecture, Step, build_model
+from caploc.training.optimisation import Step, build_model
 from caploc.training.sequences import encode_texts
 from caploc.training.tokenizer import build_tokenizer
 
@@ -41,7 +41,7 @@ def run(job: Job) -> None:
     """Train, put decoys in, save; the manifest last."""
     torch.set_num_threads(1)  # the threads of the job take halves of a batch instead
     told = job.told(PlantModel)
-    settings, architecture = told.train, Architecture(**told.architecture)
+    settings, architecture = told.train, told.architecture
     layout = lay_out(architecture.layers, architecture.ffn, told.planting, told.seed)
     _check_mixture(settings.mixture, told.plugins)
     corpus = draw_corpus(settings.mixture, settings.steps, settings.batch, told.seed)
@@ -73,7 +73,7 @@ def _routed(
     told: PlantModel, batch: list[Text], tokenizer: Any, layout: Layout, step: int
 ) -> RoutedBatch:
     """The sequences of a step; what is silenced follows from seed and step alone."""
-    context = told.architecture["context"]
+    context = told.architecture.context
     number = {told.plugins[c]: k for k, c in enumerate(layout.capabilities, start=1)}
     sequences = encode_texts(batch, tokenizer, context)
     contexts = [number.get(text.task, 0) for text in batch]

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from caploc import locator_settings
-from caploc.catalogues import Train
+from caploc.catalogues.training import Architecture, Train
 from caploc.settings import ID, Count, Natural, Positive, Rule, Share
 
 __all__ = ["CheckNull", "CheckPlant", "Effects", "KnownAnswer", "MeasureEffects", "Nothing",
@@ -217,7 +217,7 @@ class PlantModel(OfPlant):
         plugins: plug-in of each planted capability
     """
 
-    architecture: dict[str, int]
+    architecture: Architecture
     train: Train
     planting: Plant
     plugins: dict[str, str]
