@@ -1,4 +1,4 @@
-"""Error against operations of the path rules on the trained model of the default run.
+"""Error against operations of the path rules on the model of config/embedded.yaml.
 
     .venv/bin/python benchmarks/adaptive.py
 

@@ -2,8 +2,8 @@
 
     python benchmarks/attribution_neuronwise.py
 
-On the trained model of the default run: all neurons of a few word problems, scaled with their layer
-and each alone, for the first answer tokens; rank correlation and shared top neurons.
+On the trained model of config/embedded.yaml: all neurons of a few word problems, scaled with their
+layer and each alone, for the first answer tokens; rank correlation and shared top neurons.
 """
 
 import argparse

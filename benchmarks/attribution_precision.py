@@ -1,7 +1,7 @@
 """Error of each number format against float64: `python benchmarks/attribution_precision.py`.
 
 The reference computes in float64 with the same (rounded) weights, so what is shown is the rounding
-of the computation, not of the weights. One random model and the trained one of the default run, if
+of the computation, not of the weights. One random model and the model of config/embedded.yaml, if
 it is there.
 """
 
@@ -74,7 +74,10 @@ def main() -> None:
     if options.model.is_dir():
         lm = load_model(options.model)
         prompts, answers = samples_of(lm, options.samples)
-        rows += [{"model": "trained, default run"} | r for r in compare(lm.model, prompts, answers)]
+        rows += [
+            {"model": "trained, config/embedded.yaml"} | r
+            for r in compare(lm.model, prompts, answers)
+        ]
     settings = vars(options) | {"model": os.path.relpath(options.model)}
     save(
         "attribution_precision",

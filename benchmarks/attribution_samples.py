@@ -1,4 +1,7 @@
-"""The trained model of the default run and samples of it, for benchmarks that need a real model."""
+"""The model of config/embedded.yaml and its samples, for benchmarks that need a trained model.
+
+Make them with: snakemake --cores 2 --configfile config/embedded.yaml
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Edge attribution: memory, and how well it predicts exact patching on the default run's model.
+"""Edge attribution: memory, and how well it predicts exact patching on the embedded model.
 
     .venv/bin/python benchmarks/circuits.py
 

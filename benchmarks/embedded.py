@@ -1,4 +1,4 @@
-"""Samples per second of the attribution engine on a task of the finished default run.
+"""Samples per second of the attribution engine in the finished run of config/embedded.yaml.
 
     .venv/bin/python benchmarks/embedded.py
 
@@ -61,7 +61,7 @@ def main() -> None:
     path = save(
         "embedded",
         {
-            "what": "attribution of word-problems of the default run; inclusive, S = 19, float32",
+            "what": "word-problems of config/embedded.yaml; inclusive, S = 19, float32",
             "two_processes_samples_per_second_median": statistics.median(together),
             "two_processes_samples_per_second": together,
             "one_process_two_threads_samples_per_second_median": statistics.median(alone),

@@ -1,8 +1,8 @@
 """Processor seconds of scoring with and without huge pages: `python benchmarks/huge_pages.py`.
 
 Torch decides once in a process, so each measurement is a process of its own with one thread; the
-two take turns. `demo` are 60 word problems of the default run, `16 layers` 13 answer tokens of the
-shape of `attribution_L16_T256_Y64.json`. Numbers must be the same bit for bit.
+two take turns. `demo` are 60 word problems of config/embedded.yaml, `16 layers` 13 answer tokens of
+the shape of `attribution_L16_T256_Y64.json`. Numbers must be the same bit for bit.
 """
 
 import hashlib

@@ -3,7 +3,7 @@
 One thread, processor seconds, medians over rounds in which the two take turns. `shapes`: single
 products, rows x inner x columns, in 10^9 operations a second, and their largest error relative to
 the largest number of the product in float64. `whole`: what that makes of scoring and of training,
-random models: `demo` has the shape of the default run, `16 layers` is that of
+random models: `demo` has the shape of the embedded model, `16 layers` is that of
 `attribution_L16_T256_Y64.json` with 13 answer tokens.
 """
 

@@ -1,4 +1,4 @@
-"""The must-reach numbers of edits and of IPP, on the model of the finished default run.
+"""The must-reach numbers of edits and of IPP, on the model of config/embedded.yaml, run before.
 
     .venv/bin/python benchmarks/reliability.py
 
@@ -116,7 +116,7 @@ def main() -> None:
     path = save(
         "reliability",
         {
-            "what": "rank-one edits of the default run's model; facts the run does not use",
+            "what": "rank-one edits of the embedded model; facts the run does not use",
             "closed_form_float64": closed_form(load_model(folder, dtype="float64")),
             "n_facts": N_FACTS,
             "efficacy_by_layer": {

@@ -110,7 +110,7 @@ def test_levers_name_settings_that_halve_the_stage():
 
 
 def test_the_lever_of_an_adaptive_path_is_its_tolerance():
-    """Its cap is far away, so halving that saves nothing; layer 0 alone has points to spare."""
+    """Half of its cap is still above what is expected; layer 0 alone has points to spare."""
     plan, device = plan_of("llama2-13b"), device_named("h100")
     assert plan.config["methods"]["cnl"]["rule"] == "adaptive"
     found = {key: rest for key, *rest in levers(plan, "attribute_shard", device, most=99)}

@@ -219,10 +219,11 @@ def test_many_files_are_named_by_their_rules(run):
     ]
     for job in many:
         make(job)
-    later = [replace(job, code="new") for job in many]
-    assert remedies(findings([*run, *later])) == [
-        "make anew: snakemake --cores all --forcerun build_mask"
-    ]
+    for rule, named in (("", "build_mask"), ("masks_of_all", "masks_of_all")):
+        later = [replace(job, code="new", rule=rule) for job in many]
+        assert remedies(findings([*run, *later])) == [
+            f"make anew: snakemake --cores all --forcerun {named}"
+        ]
 
 
 def test_jobs_of_two_runs_or_none_are_refused(run):

@@ -90,6 +90,10 @@ def test_forced_rule_and_what_follows(finished):
 
 def test_the_default_config_plans_every_job(fresh):
     planned = fresh.planned(config=None)
+    assert planned["attribute_shard"] == 11  # 10 tasks, neutral text
+    assert planned["build_mask"] == 20  # of two thresholds
+    assert planned["measure_agreement"] == 24  # 10 tasks, neutral text, mixture
+    planned = fresh.planned(config="config/embedded.yaml")
     assert planned["attribute_shard"] == 17  # 8 tasks, 8 shuffled, neutral text
     assert planned["build_mask"] == 24
     assert planned["measure_agreement"] == 30

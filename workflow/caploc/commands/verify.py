@@ -82,7 +82,8 @@ def planned(configfiles: list[str]) -> Iterator[Job]:
             asked = [job for job in flow.dag.jobs if not job.rule.norun]
             yield from [
                 Job(
-                    stage=job.rule.name,
+                    stage=_stage(job.rule.shellcmd),
+                    rule=job.rule.name,
                     spec=json.loads(job.params.spec),
                     code=job.params.code,
                     inputs={name: _paths(value) for name, value in job.input.items()},
@@ -95,6 +96,11 @@ def planned(configfiles: list[str]) -> Iterator[Job]:
             raise
         told = " ".join(str(error).split())
         raise DataError(f"snakemake cannot plan this run: {told}") from None
+
+
+def _stage(command: str) -> str:
+    """The stage in the command of a rule, which begins with ``caploc <stage>``."""
+    return command.split()[1]
 
 
 def _paths(value: str | list[str]) -> list[Path]:

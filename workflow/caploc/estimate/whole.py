@@ -132,7 +132,7 @@ def _halved(plan: Plan) -> Iterator[tuple[str, Any, Any, dict[tuple[str, ...], A
             if new and new != old:
                 yield ".".join(path), old, new, {path: new}
     for name in settings["methods"]:
-        # A path that stops by itself is shortened by its tolerance, not by its cap.
+        # A path that stops by itself is shortened by its tolerance; its cap bounds layer 0 alone.
         if config["methods"][name].get("rule") == "adaptive":
             old = config["methods"][name]["tolerance"]
             path = ("methods", name, "tolerance")

@@ -23,6 +23,7 @@ class Job:
         inputs: named input files; a name may hold several.
         outputs: named files to make.
         threads: processor threads the job may use; changes the speed only.
+        rule: of Snakemake that runs it, where that is known; several rules may run one stage.
     """
 
     stage: str
@@ -31,6 +32,7 @@ class Job:
     inputs: dict[str, list[Path]]
     outputs: dict[str, Path]
     threads: int = 1
+    rule: str = ""
 
     def input(self, name: str) -> Path:
         """The single input file called `name`."""

@@ -49,7 +49,7 @@ def remedies(found: Iterable[Finding], configfiles: Sequence[str] = ()) -> list[
     """The commands that mend what was found."""
     found = list(found)
     again = {
-        str(next(iter(f.job.outputs.values()))): f.job.stage
+        str(next(iter(f.job.outputs.values()))): f.job.rule or f.job.stage
         for f in found
         if f.job is not None and not f.follows
     }

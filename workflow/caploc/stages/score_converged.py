@@ -31,7 +31,7 @@ from caploc.stages.settings import Scored
 __all__ = ["ScoreConverged", "run"]
 
 _LOG = logging.getLogger(__name__)
-# Converged: on the trained model of the default run the error left is below 0.001 of the scores.
+# Converged: on the model of config/embedded.yaml the error left is below 0.001 of the scores.
 _RULE = {"rule": "adaptive", "steps": 256, "tolerance": 1e-4}
 
 
