@@ -36,12 +36,19 @@ def training_samples(task: Task, rng: random.Random) -> Iterator[Answered]:
     """Endless samples of the training side of a generated task.
 
     A task with a population is read in shuffled passes, so that every item is met equally often.
+
+    Raises:
+        DataError: the task has nothing to train on: no generator, or all of it is for evaluation.
     """
     if task.population is not None:
         items = [s for s in task.population() if not task.is_held_out(s[0], s[2])]
         while items:
             rng.shuffle(items)
             yield from items
+        raise DataError(
+            f"all samples of task {task.title!r} are for evaluation, so no model can be trained on "
+            "it here; name other generated tasks in models.<id>.train.mixture"
+        )
     if task.generate is None:
         raise DataError(
             f"task {task.title!r} has no generator, so no model can be trained on it here; name "
