@@ -56,7 +56,7 @@ class Outcome:
 def copy_workflow(folder: Path) -> Path:
     """A copy of the workflow in which nothing has run."""
     folder.mkdir(parents=True)
-    for name in ("Snakefile", "config.yaml", "tests/faults/mine.yaml"):
+    for name in ("Snakefile", "config.yaml", "config/embedded.yaml", "tests/faults/mine.yaml"):
         shutil.copy(REPOSITORY / name, folder)
     for name in ("workflow", "profiles", "envs"):
         ignored = shutil.ignore_patterns("__pycache__")

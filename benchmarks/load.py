@@ -25,7 +25,7 @@ MANY_JOBS = {
     "run": {"name": "many", "shard_size": 5, "methods": ["cnl", "second"]},
     "methods": {"second": {"locator": "cnl", "steps": 5}},
 }
-OURS = ("--configfile", "many.yaml")
+OURS = ("--configfile", "embedded.yaml", "many.yaml")
 # Half of the jobs make a file, half read one: the least that a graph of n jobs can be.
 BARE = """
 rule all:

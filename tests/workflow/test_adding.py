@@ -52,7 +52,8 @@ def extended(tmp_path_factory, fresh):
     config["run"] |= {"name": "extended", "shard_size": 1000}
     config["models"]["tiny"]["train"]["mixture"] = {"days_ahead": 1, "facts": 1}
     config["facts"] = {"invented": {"n": 6}}
-    config["experiments"] = {"fidelity": {"minimum": 2, "n_draws": 2, "own_rewrites": False}}
+    own = {"facts": ["invented"], "minimum": 2, "n_draws": 2, "own_rewrites": False}
+    config["experiments"] = {"fidelity": own}
     experiments = []
     for page, text in PAGES.items():
         for kind in FILES:
@@ -80,7 +81,7 @@ def test_every_block_of_the_pages_is_understood():
 
 
 def test_samples_of_the_new_tasks(extended):
-    rows = [pl.read_parquet(p) for p in (extended / "samples/antonyms").glob("*.parquet")]
+    rows = [pl.read_parquet(p) for p in (extended / "samples/opposites").glob("*.parquet")]
     samples = pl.concat([r for r in rows if len(r)])
     pairs = dict(zip(samples["prompt"], samples["answer"], strict=True))
     assert pairs == {
@@ -90,7 +91,7 @@ def test_samples_of_the_new_tasks(extended):
         )
     }  # fmt: skip
     dropped = pl.read_parquet(extended / "tables/samples.parquet").filter(
-        metric="dropped", dataset="antonyms", reason="a word that is its own opposite"
+        metric="dropped", dataset="opposites", reason="a word that is its own opposite"
     )
     assert dropped["value"].sum() == 1
     days = pl.read_parquet(extended / "samples/days/locate.parquet")
@@ -105,7 +106,7 @@ def test_samples_of_the_new_tasks(extended):
 
 
 def test_the_new_locator_scores_the_first_token(extended):
-    for task in ("antonyms", "days"):
+    for task in ("opposites", "days"):
         table = pl.read_parquet(extended / f"attributions/tiny/{task}/first/shard-0000.parquet")
         assert set(table["n_answer_tokens"]) == {1}
         scores = np.array(table["scores"].to_list())
@@ -234,7 +235,7 @@ def test_the_table_of_the_new_experiment(extended):
     assert rows["value"].to_list() == [row.sum() / len(row) for row in grid]
     (used,) = table.filter(dataset="days", metric="used_layers")["value"]
     assert used == sum(row.mean() >= 0.02 for row in grid)
-    (few,) = table.filter(dataset="antonyms").to_dicts()
+    (few,) = table.filter(dataset="opposites").to_dicts()
     assert (few["value"], few["interval"]) == (None, "not computed: n = 4, needs 20")
     assert (extended / "tables/layers.csv").is_file()
 
