@@ -242,7 +242,7 @@ def test_the_table_of_the_new_experiment(extended):
 
 def test_the_report_names_what_is_new(extended):
     page = (extended / "report.html").read_text()
-    for text in ("Antonyms", "Days ahead", "Slopes", "layers.parquet"):
+    for text in ("Opposites", "Days ahead", "Slopes", "layers.parquet"):
         assert text in page
 
 
