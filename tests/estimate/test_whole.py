@@ -93,6 +93,17 @@ def test_sets_that_are_not_asked_for_cost_nothing():
     assert one / both == pytest.approx((1 + 5 * 100) / (1 + 2 * 5 * 100))
 
 
+def share_left(plan: Run, **settings) -> float:
+    """Of the time of scoring, with other settings of the method."""
+    config, device = copy.deepcopy(plan.config), device_named("h100")
+    config["methods"]["cnl"] |= settings
+    before, after = (
+        next(s for s in stages(p) if s.name == "attribute_shard").seconds(device)
+        for p in (plan, Run(config))
+    )
+    return after / before
+
+
 def test_levers_name_settings_that_halve_the_stage():
     plan, device = printed(plan_of("llama2-13b")), device_named("h100")
     found = levers(plan, "attribute_shard", device)
@@ -100,13 +111,7 @@ def test_levers_name_settings_that_halve_the_stage():
     _, old, new, left = next(x for x in found if x[0] == "methods.cnl.steps")
     assert (old, new) == (19, 9) and 0.45 < left < 0.6
     # What the lever promises is what the changed configuration gives.
-    config = copy.deepcopy(plan.config)
-    config["methods"]["cnl"]["steps"] = 9
-    seconds = [
-        next(s for s in stages(p) if s.name == "attribute_shard").seconds(device)
-        for p in (plan, Run(config))
-    ]
-    assert seconds[1] / seconds[0] == pytest.approx(left)
+    assert share_left(plan, steps=9) == pytest.approx(left)
 
 
 def test_the_lever_of_an_adaptive_path_is_its_tolerance():
@@ -117,13 +122,7 @@ def test_the_lever_of_an_adaptive_path_is_its_tolerance():
     assert "methods.cnl.steps" not in found
     old, new, left = found["methods.cnl.tolerance"]
     assert (old, new) == (0.01, 0.1) and 0.85 < left < 0.95
-    config = copy.deepcopy(plan.config)
-    config["methods"]["cnl"]["tolerance"] = 0.1
-    seconds = [
-        next(s for s in stages(p) if s.name == "attribute_shard").seconds(device)
-        for p in (plan, Run(config))
-    ]
-    assert seconds[1] / seconds[0] == pytest.approx(left)
+    assert share_left(plan, tolerance=0.1) == pytest.approx(left)
     # In a model of four layers, layer 0 is most of the path.
     small = levers(adaptive_run("embedded"), "attribute_shard", device_named("cpu"), most=99)
     assert next(x[3] for x in small if x[0] == "methods.cnl.tolerance") < left

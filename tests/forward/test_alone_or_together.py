@@ -26,7 +26,7 @@ from caploc.attribution.engine import attribute
 from caploc.forward.answer_pass import answer_pass, answer_passes
 from caploc.forward.generation import complete, continue_text
 from caploc.forward.likelihood import answer_likelihood
-from caploc.forward.recall import recall
+from caploc.forward.recall import Recall, recall
 from caploc.forward.silencing import Erasure, Erasures
 from caploc.locating import Given, mean_over_positions, scores_of_task
 from caploc.locators import (
@@ -145,7 +145,7 @@ def of_engine(lm: LanguageModel, samples: Sequence[Sample]) -> list[Any]:
 
 def of_recall(lm: LanguageModel, samples: Sequence[Sample]) -> list[Any]:
     found = recall(lm, [s.prompt for s in samples], [s.answer for s in samples])
-    return [[r.correct, r.probability] for r in found]  # type: ignore[union-attr]
+    return [[r.correct, r.probability] for r in found if isinstance(r, Recall)]
 
 
 TOGETHER: dict[str, Callable[[LanguageModel, Sequence[Sample]], list[Any]]] = {
@@ -171,7 +171,7 @@ POOLED = {
         lm, samples, lambda w: w.abs()
     ),
     "locators.weight_activation.score": lambda lm, samples: scores_of_task(
-        weight_activation, lm, Given(samples, {}, []), seed=0, general=False
+        weight_activation, lm, Given(samples, {}, SAMPLES), seed=0, general=False
     ),
 }
 # One sample at a time, what runs inside, or parts of the above.

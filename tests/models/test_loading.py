@@ -273,9 +273,10 @@ def test_a_config_that_contradicts_itself_is_one_line(
     assert str(folder) in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_models_in_a_wrapping_name_the_model_inside(save_model: SaveModel) -> None:
+@pytest.mark.parametrize("place", ["lm_head", "q_proj", "down_proj"])
+def test_models_in_a_wrapping_name_the_model_inside(save_model: SaveModel, place: str) -> None:
     model = load_model(save_model()).model
-    lora = peft.LoraConfig(r=2, target_modules=["lm_head"], init_lora_weights=False)
+    lora = peft.LoraConfig(r=2, target_modules=[place], init_lora_weights=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # theirs
         compiled, adapted = torch.compile(model), peft.get_peft_model(model, lora)
@@ -283,9 +284,10 @@ def test_models_in_a_wrapping_name_the_model_inside(save_model: SaveModel) -> No
         wrap_model(compiled)
     with pytest.raises(DataError, match=r"give model\.merge_and_unload\(\)"):
         wrap_model(adapted)
-    # The model inside has its head wrapped, too.
-    with pytest.raises(DataError, match=r"the output head .* does not give its weight times"):
+    # The model inside has the adapter, too.
+    with pytest.raises(DataError, match=rf"an adapter stands on .*{place}, .*merge_and_unload"):
         wrap_model(model)
+    wrap_model(adapted.merge_and_unload())
 
 
 def test_a_hook_on_the_head(save_model: SaveModel) -> None:

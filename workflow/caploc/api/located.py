@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from caploc.files.masks import write_mask
 from caploc.measures.agreement import overlap
-from caploc.measures.masks import outliers, standard
+from caploc.measures.masks import Sign, outliers, standard
 from caploc.models.language_model import LanguageModel
 from caploc.records import DataError
 
@@ -39,7 +39,7 @@ class Located:
 
     scores: NDArray[np.floating]
     sigma: float = 6.0
-    sign: str = "both"
+    sign: Sign = "both"
     method: str = "cnl"
     settings: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
@@ -66,7 +66,7 @@ class Located:
         return len(self.scores)
 
     def _mask(self, mean: NDArray[np.float64]) -> NDArray[np.bool_]:
-        return outliers(mean, self.sigma, sign=self.sign)  # type: ignore[arg-type]
+        return outliers(mean, self.sigma, sign=self.sign)
 
     def table(self) -> pl.DataFrame:
         """Located neurons with layer, neuron (both from 0), score and z, strongest first."""

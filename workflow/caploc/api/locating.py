@@ -7,6 +7,7 @@ from caploc import locator_settings, plugins
 from caploc.api.given import Pairs, read_samples, wrapped
 from caploc.api.located import Located
 from caploc.locating import Given, scores_of_task
+from caploc.measures.masks import Sign
 from caploc.records import DataError
 
 __all__ = ["locate"]
@@ -23,7 +24,7 @@ def locate(
     others: Mapping[str, Pairs] | None = None,
     neutral: Pairs = (),
     sigma: float = 6.0,
-    sign: str = "both",
+    sign: Sign = "both",
     seed: int = 0,
     **settings: Any,
 ) -> Located:

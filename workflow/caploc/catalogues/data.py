@@ -7,6 +7,8 @@ from caploc.settings import Count, Positive, Rule
 
 __all__ = ["FactsEntry", "FactsSource", "Samples", "TaskEntry", "TaskSource", "Tokens"]
 
+_PATHS = [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"type": "string"}}]
+
 
 @dataclass(frozen=True, slots=True)
 class Samples:
@@ -66,17 +68,11 @@ class TaskSource:
             Any,
             Rule(
                 anyOf=[
-                    {"type": "string"},
-                    {"type": "array", "minItems": 1, "items": {"type": "string"}},
+                    *_PATHS,
                     {
                         "type": "object",
                         "minProperties": 1,
-                        "additionalProperties": {
-                            "anyOf": [
-                                {"type": "string"},
-                                {"type": "array", "minItems": 1, "items": {"type": "string"}},
-                            ]
-                        },
+                        "additionalProperties": {"anyOf": _PATHS},
                     },
                 ]
             ),

@@ -16,8 +16,9 @@ from typing import Any
 
 from caploc.config import check
 from caploc.estimate.devices import DEVICES, Device, device_named
-from caploc.estimate.passes import Stage, of_plan
+from caploc.estimate.passes import of_plan
 from caploc.estimate.whole import Lever, levers, measured, stages, together
+from caploc.estimate.work import Stage
 from caploc.jobs.run import Run as Plan
 from caploc.records import DataError
 

@@ -1,7 +1,6 @@
 """What a run's passes of a model cost: operations, calls of blocks, bytes; and the size of a job.
 
-seconds = start-up x jobs + operations / rate + bytes read / bandwidth + calls x overhead
-memory  = process + weights + what the rows in flight leave behind, at most the budget
+memory = process + weights + what the rows in flight leave behind, at most the budget
 """
 
 import json
@@ -11,21 +10,20 @@ from math import ceil, log10
 from typing import Any
 
 from caploc.attribution.rules import path_rule
-from caploc.estimate.devices import Device
 from caploc.estimate.lengths import GUESS, TYPICAL, Lengths, measured
 from caploc.estimate.shape import DecoderShape
+from caploc.estimate.work import Stage, Work
 from caploc.jobs.run import SPLITS
 from caploc.jobs.run import Run as Plan
 from caploc.records import DataError
 
-__all__ = ["SCORE_BYTES", "Run", "Stage", "Work", "numbers", "of_plan"]
+__all__ = ["SCORE_BYTES", "Run", "of_plan"]
 
 SCORE_BYTES = 0.87 * 4
 """Bytes of a stored score: float32, byte streams split, zstd (`aggregation.json`: 0.85 to 0.9)."""
 _BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 _PROCESS = {False: 440 * 2**20, True: 3 * 2**30}
 """A process that has loaded its libraries: measured on a processor, assumed with CUDA."""
-_NUMBERS = 150 * 2**20
 _TRAINED_VOCABULARY = 600
 """Words of the models that the workflow trains, about; their tables are small either way."""
 _FIRST_INTERVALS = 4
@@ -39,72 +37,6 @@ _BATCH_ROWS = 4096
 """Rows in flight where a locator has no such setting."""
 _TOKEN_CALLS = 5
 """Calls of a block that generating a token is worth: padding, choosing and stopping beside it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What is computed; works can be added, and repeated by a number.
-
-    Attributes:
-        operations: floating-point operations.
-        calls: calls of one block; a backward pass counts as two.
-        moved: bytes of weights, keys and values that the calls read.
-    """
-
-    operations: float = 0.0
-    calls: float = 0.0
-    moved: float = 0.0
-
-    def __add__(self, other: "Work") -> "Work":
-        """Both, one after the other."""
-        return Work(self.operations + other.operations, self.calls + other.calls,
-                    self.moved + other.moved)  # fmt: skip
-
-    def __mul__(self, times: float) -> "Work":
-        """The same, several times."""
-        return Work(self.operations * times, self.calls * times, self.moved * times)
-
-    def seconds(self, device: Device) -> float:
-        """Time on one device."""
-        busy = self.operations / device.rate + self.moved / device.bandwidth
-        return busy + self.calls * device.overhead
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """All jobs of one rule.
-
-    Attributes:
-        name: of the rule.
-        jobs: number.
-        work: of all jobs together.
-        accelerator: bytes there at most, or None where the stage needs no model.
-        host: bytes of memory at most.
-        disk: bytes that stay.
-        scratch: further bytes of disk while it runs.
-        measured: seconds that all its jobs took in an earlier run, where that is known.
-    """
-
-    name: str
-    jobs: int
-    work: Work = Work()
-    accelerator: float | None = None
-    host: float = _NUMBERS
-    disk: float = 0.0
-    scratch: float = 0.0
-    measured: float | None = None
-
-    def seconds(self, device: Device) -> float:
-        """Time of all jobs, one after another."""
-        if self.measured is not None:
-            return self.measured
-        start = device.start_up if self.accelerator is not None else device.start_up_numbers
-        return self.jobs * start + self.work.seconds(device)
-
-
-def numbers(name: str, jobs: int, disk: float = 0.0) -> Stage:
-    """A stage without a model, as its start-up: the rest is below 2 % of each run in `config`."""
-    return Stage(name, jobs, disk=disk)
 
 
 def _points(method: dict[str, Any]) -> tuple[float, float, bool]:

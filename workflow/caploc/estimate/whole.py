@@ -12,7 +12,8 @@ from typing import Any
 
 from caploc import plugins
 from caploc.estimate.devices import Device
-from caploc.estimate.passes import Stage, Work, numbers, of_plan
+from caploc.estimate.passes import of_plan
+from caploc.estimate.work import Stage, Work, numbers
 from caploc.jobs.run import Run as Plan
 
 __all__ = ["Lever", "levers", "measured", "stages", "together"]

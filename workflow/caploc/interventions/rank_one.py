@@ -25,6 +25,7 @@ from caploc.forward.batch import batch_of, gold, padded
 from caploc.forward.hooks import recorded_neurons
 from caploc.forward.subject import Tokens
 from caploc.models.language_model import LanguageModel, matrix
+from caploc.models.placement import held_weight_and_bias, weight_in_place
 from caploc.records import DataError
 
 __all__ = [
@@ -96,14 +97,19 @@ def rank_one_edit(
     projection = lm.projections[layer]
     k, v = key.double(), value.double()
     left = torch.cholesky_solve(k[:, None], factor.to(k))[:, 0]
-    bias = getattr(projection, "bias", None)
+    _, bias = held_weight_and_bias(projection)
     old = matrix(projection).double() @ k + (0 if bias is None else bias.double())
     return Edit(layer, left / (left @ k), v - old)
 
 
 @contextmanager
 def edited(lm: LanguageModel, edit: Edit) -> Iterator[None]:
-    """Change the weights of whatever runs inside; then they are what they were, bit for bit."""
+    """Change the weights of whatever runs inside; then they are what they were, bit for bit.
+
+    Raises:
+        DataError: the weight is kept elsewhere, see `models.placement`.
+    """
+    weight_in_place(lm.projections[edit.layer])
     weight = matrix(lm.projections[edit.layer])
     with torch.no_grad():
         before = weight.clone()

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from caploc.models.language_model import LanguageModel
+from caploc.models.placement import weight_in_place
 from caploc.records import DataError
 
 __all__ = ["Part", "Slices"]
@@ -66,8 +67,8 @@ class Slices:
             projection, ``both`` both.
 
     Raises:
-        DataError: a mask of another shape, an empty one, an unknown part, or a model whose experts
-            share a parameter.
+        DataError: a mask of another shape, an empty one, an unknown part, weights that accelerate
+            keeps elsewhere, or a model whose experts share a parameter.
     """
 
     def __init__(self, lm: LanguageModel, mask: ArrayLike, part: Part = "both") -> None:
@@ -166,7 +167,7 @@ def _places(lm: LanguageModel, chosen: Tensor, part: Part) -> Iterator[_Place]:
 
 def _tensors(place: _Place) -> Iterator[tuple[str, Tensor, int]]:
     """Name, tensor of the model and axis of the neurons."""
-    yield place.name, place.module.weight, place.axis
+    yield place.name, weight_in_place(place.module), place.axis
     if place.bias is not None:
         yield place.name + _BIAS, place.bias, 0
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from caploc.forward.hooks import Hooks
 from caploc.locators._edge_graph import EdgeGraph
 from caploc.models.language_model import LanguageModel, matrix
+from caploc.models.placement import held_weight_and_bias
 from caploc.records import DataError
 
 __all__ = [
@@ -90,7 +91,7 @@ def parts_of(lm: LanguageModel) -> Parts:
         raise DataError(
             f"family {lm.family.name} names no separate query, key and value projection "
             f"(attention_in), which {_NEEDED_BY} needs; add them to "
-            f"workflow/caploc/models/{lm.family.name}.py or leave circuits out of the run"
+            f"workflow/caploc/models/families/{lm.family.name}.py or leave circuits out of the run"
         )
     return Parts(
         attention_in=[
@@ -124,7 +125,7 @@ def rows_by_head(module: nn.Module, n_heads: int, *, out: bool) -> Tensor:
 
 def bias_of(module: nn.Module) -> Tensor | None:
     """Bias of a projection, if it has one."""
-    return getattr(module, "bias", None)
+    return held_weight_and_bias(module)[1]
 
 
 @torch.no_grad()

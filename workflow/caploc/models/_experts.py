@@ -16,6 +16,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from caploc.records import DataError
+
 __all__ = ["RoutedExperts", "restore_experts", "routed_experts"]
 
 
@@ -91,9 +93,18 @@ class RoutedExperts:
 
 
 def routed_experts(experts: Any) -> RoutedExperts:
-    """The neurons of a module of experts; puts them in place at the first call."""
+    """The neurons of a module of experts; puts them in place at the first call.
+
+    Raises:
+        DataError: accelerate keeps the weights elsewhere.
+    """
     present = experts.__dict__.get("forward")
     if not isinstance(present, RoutedExperts):
+        if experts.down_proj.device.type == "meta":
+            raise DataError(
+                f"{type(experts).__name__}: accelerate keeps its weights on disk or in main "
+                "memory, and experts are read where they are; load the model whole"
+            )
         present = experts.forward = RoutedExperts(experts)
     return present
 

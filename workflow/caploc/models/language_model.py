@@ -11,7 +11,7 @@ from transformers.pytorch_utils import Conv1D
 from caploc import plugins
 from caploc.models._experts import restore_experts, routed_experts
 from caploc.models.family import Family
-from caploc.models.placement import device_of, held_weight_and_bias
+from caploc.models.placement import device_of, held_weight, held_weight_and_bias
 from caploc.models.tokens import encode
 from caploc.records import DataError
 
@@ -143,9 +143,8 @@ class LanguageModel:
 
 
 def matrix(projection: nn.Module) -> Tensor:
-    """Weight of a linear map as (output, input), whichever way its class stores it (a view)."""
-    weight = projection.weight
-    assert isinstance(weight, Tensor)
+    """Weight of a linear map as (output, input), whichever way its class stores it: to be read."""
+    weight = held_weight(projection)
     return weight.T if isinstance(projection, Conv1D) else weight
 
 
@@ -198,7 +197,7 @@ def wrap_model(model: Any, tokenizer: Any = None) -> LanguageModel:
         if family.experts:
             found = routed_experts(projection).projection.in_features
         else:
-            found = matrix(projection).shape[1]
+            found = projection.weight.shape[0 if isinstance(projection, Conv1D) else 1]
         check_width(architecture, family, found, wanted)
     lm = LanguageModel(model, tokenizer, family, len(blocks), wanted)
     check_linear(lm.head, "the output head")
@@ -221,6 +220,12 @@ def _refuse_wrapping(model: Any) -> None:
                 f"{type(model).__name__}: a compiled model, or one with an adapter; expected the "
                 f"transformers model inside: give {remedy}"
             )
+    adapted = [name for name, module in model.named_modules() if hasattr(module, "merged_adapters")]
+    if adapted:
+        raise DataError(
+            f"{type(model).__name__}: an adapter stands on {adapted[0]}, which writes beside the "
+            "weights that are read; give what merge_and_unload() of the peft model returns"
+        )
     if any(p.is_inference() for p in model.parameters()):
         raise DataError(
             f"{type(model).__name__}: its weights were made under torch.inference_mode, where no "
@@ -239,8 +244,8 @@ def check_linear(part: nn.Module, what: str) -> None:
     Raises:
         DataError: an adapter or a hook changes what the map gives.
     """
-    weight, bias = held_weight_and_bias(cast(nn.Linear, part))
-    weight = weight.T if isinstance(part, Conv1D) else weight
+    _, bias = held_weight_and_bias(part)
+    weight = matrix(part)
     x = torch.linspace(-1, 1, weight.shape[1], dtype=weight.dtype, device=weight.device)[None]
     expected = nn.functional.linear(x, weight, bias)
     found = part(x.to(device_of(part))).to(expected.device)

@@ -10,7 +10,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-__all__ = ["device_of", "held_weight", "held_weight_and_bias"]
+from caploc.records import DataError
+
+__all__ = ["device_of", "held_weight", "held_weight_and_bias", "weight_in_place"]
 
 
 def device_of(module: nn.Module) -> torch.device:
@@ -20,12 +22,28 @@ def device_of(module: nn.Module) -> torch.device:
 
 
 def held_weight(module: nn.Module) -> Tensor:
-    """The weight of a module, fetched if it is kept elsewhere; lives while the caller holds it."""
+    """The weight of a module, to be read, fetched if it is kept elsewhere."""
     return held_weight_and_bias(module)[0]
 
 
+def weight_in_place(module: nn.Module) -> Tensor:
+    """The weight of a module, to be changed.
+
+    Raises:
+        DataError: accelerate keeps it on disk or in main memory and would never see the change.
+    """
+    weight = cast(Tensor, module.weight)
+    if weight.device.type == "meta":
+        raise DataError(
+            f"{type(module).__name__}: accelerate keeps its weight on disk or in main memory, "
+            "where it cannot be changed; load the model whole, or silence neurons without "
+            "changing weights"
+        )
+    return weight
+
+
 def held_weight_and_bias(module: nn.Module) -> tuple[Tensor, Tensor | None]:
-    """Both, fetched alike; the bias is None where there is none."""
+    """Both, fetched alike; they live while the caller holds them. The bias may be None."""
     elsewhere = cast(Tensor, module.weight).device.type == "meta"
     hook = getattr(module, "_hf_hook", None) if elsewhere else None
     if hook is not None:

@@ -3,7 +3,8 @@
 from math import ceil
 
 from caploc.estimate.lengths import FACT, Lengths
-from caploc.estimate.passes import SCORE_BYTES, Run, Stage, Work, numbers
+from caploc.estimate.passes import SCORE_BYTES, Run
+from caploc.estimate.work import Stage, Work, numbers
 
 __all__ = ["cost"]
 

@@ -1,7 +1,8 @@
 """Passes of decoupling: knowledge neurons of paired samples."""
 
 from caploc.estimate.lengths import FACT, TYPICAL
-from caploc.estimate.passes import SCORE_BYTES, Run, Stage, Work, numbers
+from caploc.estimate.passes import SCORE_BYTES, Run
+from caploc.estimate.work import Stage, Work, numbers
 from caploc.experiments.decoupling import jobs as pairs_planned
 
 __all__ = ["cost"]

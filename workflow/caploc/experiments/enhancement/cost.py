@@ -1,6 +1,7 @@
 """Passes of enhancement: how often neurons are trained, and what is kept meanwhile."""
 
-from caploc.estimate.passes import Run, Stage, Work
+from caploc.estimate.passes import Run
+from caploc.estimate.work import Stage, Work
 from caploc.experiments.enhancement import jobs as planned
 
 __all__ = ["cost"]

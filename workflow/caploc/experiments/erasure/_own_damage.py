@@ -7,7 +7,7 @@ some sets do more harm than others, or that some data sets suffer more, moves ev
 """
 
 from collections.abc import Iterator, Mapping
-from itertools import islice, permutations
+from itertools import permutations
 from math import factorial
 
 import numpy as np
@@ -38,7 +38,7 @@ def dealing_test(grid: ArrayLike, seed: int) -> tuple[float, int]:
     falls = np.asarray(grid, dtype=np.float64)
     n = len(falls)
     if factorial(n) <= MOST_DEALINGS:
-        dealt = np.array(list(islice(permutations(range(n)), MOST_DEALINGS)))
+        dealt = np.array(list(permutations(range(n))))
     else:
         rng = np.random.default_rng(seed)
         drawn = rng.permuted(np.tile(np.arange(n), (MOST_DEALINGS - 1, 1)), axis=1)

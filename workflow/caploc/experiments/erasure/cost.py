@@ -1,7 +1,8 @@
 """Passes of erasure: sets of neurons that are silenced, times samples that are read."""
 
 from caploc.estimate.lengths import Lengths
-from caploc.estimate.passes import Run, Stage, Work
+from caploc.estimate.passes import Run
+from caploc.estimate.work import Stage, Work
 
 __all__ = ["cost"]
 

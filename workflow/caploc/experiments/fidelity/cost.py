@@ -1,6 +1,7 @@
 """What fidelity costs: no pass of a model, since located sets are compared on file."""
 
-from caploc.estimate.passes import Run, Stage, numbers
+from caploc.estimate.passes import Run
+from caploc.estimate.work import Stage, numbers
 
 __all__ = ["cost"]
 

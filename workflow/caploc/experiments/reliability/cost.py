@@ -3,7 +3,8 @@
 from math import ceil
 
 from caploc.estimate.lengths import FACT
-from caploc.estimate.passes import Run, Stage, Work, numbers
+from caploc.estimate.passes import Run
+from caploc.estimate.work import Stage, Work, numbers
 
 __all__ = ["cost"]
 
