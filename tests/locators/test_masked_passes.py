@@ -56,18 +56,15 @@ def test_the_mask_gradient_is_that_of_finite_differences(lm):
         assert found[i].scores[layer, j] == pytest.approx((up - down) / 2e-2, rel=5e-3, abs=1e-3)
 
 
-def expected_worth(lm, sample, groups):
-    """(layer, neuron) exact worth: all masks, the uniform factors by Gauss-Legendre points."""
-    points, weights = np.polynomial.legendre.leggauss(3)
-    values = [1.0, *((points + 1) / 2)]
-    chances = [1 - 1 / groups, *(weights / 2 / groups)]
-    cells = list(np.ndindex(lm.n_layers, lm.n_neurons))
+def expected_worth(lm, sample, values, chances, cells):
+    """(layer, neuron) exact worth of some neurons over all masks of them; the others are 1."""
     found = np.zeros((lm.n_layers, lm.n_neurons))
     for cell in cells:
         rest = [c for c in cells if c != cell]
-        masks = torch.ones(4 ** len(rest), lm.n_layers, lm.n_neurons, dtype=torch.float64)
+        choices = [*product(range(len(values)), repeat=len(rest))]
+        masks = torch.ones(len(choices), lm.n_layers, lm.n_neurons, dtype=torch.float64)
         chance = np.ones(len(masks))
-        for row, chosen in enumerate(product(range(4), repeat=len(rest))):
+        for row, chosen in enumerate(choices):
             for c, k in zip(rest, chosen, strict=True):
                 masks[row][c] = values[k]
                 chance[row] *= chances[k]
@@ -77,16 +74,36 @@ def expected_worth(lm, sample, groups):
     return found
 
 
-def test_uniform_masks_estimate_the_expectation_over_all_masks(few):
-    wanted = expected_worth(few, SAMPLES[0], groups=2)
+@pytest.mark.parametrize("stage", ["all neurons", "a pool"])
+def test_uniform_masks_estimate_the_expectation_over_all_masks(few, stage):
+    # Uniform factors by Gauss-Legendre points.
+    points, weights = np.polynomial.legendre.leggauss(3)
+    values, half = [0.0, 1.0, *((points + 1) / 2)], weights / 4
+    chances = [0, 1 / 2, *half] if stage == "all neurons" else [1 / 8, 3 / 8, *half]
+    cells = [*np.ndindex(2, 3)] if stage == "all neurons" else [(0, 0), (0, 2), (1, 0), (1, 1)]
+    keep = slice(1, None) if stage == "all neurons" else slice(None)
+    wanted = expected_worth(few, SAMPLES[0], values[keep], chances[keep], cells)
+    pool = None
+    if stage == "a pool":
+        pool = np.zeros((2, 3), dtype=bool)
+        pool[tuple(zip(*cells, strict=True))] = True
     copies = [Sample(str(k), SAMPLES[0].prompt, SAMPLES[0].answer) for k in range(400)]
-    draws = stacked(uniform_masks.locate(few, copies, groups=2, rounds=2))
+    draws = stacked(uniform_masks._worths(few, copies, 2, 2, 0, pool))
     error = draws.std(axis=0, ddof=1) / np.sqrt(len(draws))
-    assert (np.abs(draws.mean(axis=0) - wanted) < 4 * error).all()
+    assert (np.abs(draws.mean(axis=0) - wanted) <= 4 * error).all()
+    assert (error < 0.1 * np.abs(wanted).max()).all()
     # The test can fail: the gradient at 1 is another number, by many standard errors.
     at_one = mask_gradient.locate(few, SAMPLES[:1])[0].scores
     assert (np.abs(at_one - wanted) > 8 * error).any()
-    assert (error < 0.1 * np.abs(wanted).max()).all()
+
+
+def test_the_pool_stands_first_and_the_others_keep_their_order(lm):
+    given = Given(FITTING, {"x": [Sample("3", "e f g", " four")]}, [])
+    first = uniform_masks.score(lm, given, pool=0)[0].ravel()
+    both = uniform_masks.score(lm, given, pool=10)[0].ravel()
+    before, after = np.argsort(-first), np.argsort(-both)
+    assert set(after[:10]) == set(before[:10]) and (after[10:] == before[10:]).all()
+    assert list(after[:10]) != list(before[:10])
 
 
 def test_a_sample_has_its_own_masks_whatever_stands_beside_it(lm):
@@ -114,7 +131,7 @@ def test_contrast_with_the_other_tasks(lm, locator):
                       for k in range(3) if k != own and fall[k] > 0]  # fmt: skip
             lost = max(fall[own], 0) * max(shares, default=0)
             wanted[layer, j] = means[own][layer, j] - lost
-        found = locator.score(lm, given)
+        found = locator.score(lm, given, **({"pool": 0} if locator is uniform_masks else {}))
         np.testing.assert_allclose(found, wanted[None], rtol=1e-4, atol=1e-6)
 
 
