@@ -1,5 +1,6 @@
 """The contract of a set of facts, and what several of them share."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +15,10 @@ __all__ = [
     "FactSet",
     "Reading",
     "Rows",
+    "asked_about",
     "digests",
     "folder_of",
+    "place_of",
     "read_rows",
     "relation_of",
     "text",
@@ -121,9 +124,39 @@ def _first(value: Any) -> Any:
     return value
 
 
+def place_of(subject: str, prompt: str) -> tuple[int, int]:
+    """First character of the subject in a prompt, and the one behind its last.
+
+    It is looked for as a word of its own first: "time" does not stand in "sentiment".
+
+    Raises:
+        Dropped: it stands nowhere, or more than once.
+    """
+    name = re.escape(subject)
+    places = [*re.finditer(rf"(?<!\w){name}(?!\w)", prompt)] or [*re.finditer(name, prompt)]
+    if not places:
+        raise Dropped("subject not found in the prompt")
+    if len(places) > 1:
+        raise Dropped("subject stands more than once in the prompt")
+    return places[0].span()
+
+
+def asked_about(other: str, prompt: str, subject: str) -> str:
+    """The prompt with another subject.
+
+    Raises:
+        Dropped: as `place_of`.
+    """
+    start, end = place_of(subject, prompt)
+    return prompt[:start] + other + prompt[end:]
+
+
 def relation_of(prompt: str, subject: str) -> str:
-    """The prompt with a place for the subject: names a relation where the data set does not."""
-    return prompt.replace(subject, "{}", 1)
+    """The prompt with "{}" as its subject: names a relation where the data set does not."""
+    try:
+        return asked_about("{}", prompt, subject)
+    except Dropped:
+        return prompt
 
 
 def folder_of(title: str, settings: Mapping[str, Any], wanted: Iterable[str]) -> list[Path]:
