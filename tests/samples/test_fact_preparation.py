@@ -4,7 +4,7 @@ import pytest
 
 from caploc.records import DataError, Dropped, Fact
 from caploc.samples.fact_preparation import choose
-from caploc.samples.fact_set import asked_about, place_of, relation_of
+from caploc.samples.subjects import asked_about, place_of, relation_of
 from caploc.stages import prepare_facts
 
 

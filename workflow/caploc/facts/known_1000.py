@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from caploc.records import Fact
-from caploc.samples.fact_set import FactSet, Reading, Rows, place_of, read_rows, relation_of, text
+from caploc.samples.fact_set import FactSet, Reading, Rows, read_rows, text
+from caploc.samples.subjects import place_of, relation_of
 
 __all__ = ["FACTS"]
 

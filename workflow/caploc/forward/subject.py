@@ -7,7 +7,7 @@ from typing import Any
 from caploc.models.language_model import LanguageModel
 from caploc.models.tokens import encode_text
 from caploc.records import Dropped, Sample
-from caploc.samples.fact_set import place_of
+from caploc.samples.subjects import place_of
 
 __all__ = ["Tokens", "sample_of", "tokens_of"]
 

@@ -1,6 +1,5 @@
 """The contract of a set of facts, and what several of them share."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,12 +14,9 @@ __all__ = [
     "FactSet",
     "Reading",
     "Rows",
-    "asked_about",
     "digests",
     "folder_of",
-    "place_of",
     "read_rows",
-    "relation_of",
     "text",
     "texts",
 ]
@@ -122,41 +118,6 @@ def _first(value: Any) -> Any:
     while isinstance(value, list):
         value = value[0] if value else None
     return value
-
-
-def place_of(subject: str, prompt: str) -> tuple[int, int]:
-    """First character of the subject in a prompt, and the one behind its last.
-
-    It is looked for as a word of its own first: "time" does not stand in "sentiment".
-
-    Raises:
-        Dropped: it stands nowhere, or more than once.
-    """
-    name = re.escape(subject)
-    places = [*re.finditer(rf"(?<!\w){name}(?!\w)", prompt)] or [*re.finditer(name, prompt)]
-    if not places:
-        raise Dropped("subject not found in the prompt")
-    if len(places) > 1:
-        raise Dropped("subject stands more than once in the prompt")
-    return places[0].span()
-
-
-def asked_about(other: str, prompt: str, subject: str) -> str:
-    """The prompt with another subject.
-
-    Raises:
-        Dropped: as `place_of`.
-    """
-    start, end = place_of(subject, prompt)
-    return prompt[:start] + other + prompt[end:]
-
-
-def relation_of(prompt: str, subject: str) -> str:
-    """The prompt with "{}" as its subject: names a relation where the data set does not."""
-    try:
-        return asked_about("{}", prompt, subject)
-    except Dropped:
-        return prompt
 
 
 def folder_of(title: str, settings: Mapping[str, Any], wanted: Iterable[str]) -> list[Path]:

@@ -24,7 +24,7 @@ from caploc.forward.samples import model_of
 from caploc.jobs.job import Job
 from caploc.models.language_model import LanguageModel
 from caploc.records import Dropped, Fact
-from caploc.samples.fact_set import asked_about
+from caploc.samples.subjects import asked_about
 from caploc.settings import Count, Seed
 from caploc.stages.prepare_facts import read_facts
 from caploc.stages.settings import Place
