@@ -72,7 +72,7 @@ def check_files(config: dict[str, Any], facts: list[str]) -> None:
 
 
 def _check_model(folder: Path, where: str) -> None:
-    for pattern in ("config.json", "*.safetensors", "tokenizer*"):
+    for pattern in ("config.json", "*.safetensors"):
         if not any(folder.glob(pattern)):
             raise DataError(
                 f"config {where}: {folder} holds no {pattern}; expected the folder of a "
