@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any, cast
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +21,12 @@ from transformers.cache_utils import DynamicLayer
 
 from caploc.forward.hooks import Hooks
 from caploc.models.language_model import LanguageModel
+from caploc.records import DataError
 
 __all__ = ["Recorded", "output_changed", "record_rows", "rows_of", "run_block", "tensor_of"]
+
+# Models whose blocks were seen to give the same when they are run again.
+_REPEATED: WeakSet[nn.Module] = WeakSet()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,8 @@ def record_rows(lm: LanguageModel, embeddings: Tensor, needed_by: str) -> Record
         needed_by: what the recording is for, in the message about a missing name.
 
     Raises:
-        DataError: the family does not name the output projection of attention.
+        DataError: the family does not name the output projection of attention, or a block cannot
+            be run again from a token on (looked at once for each model).
     """
     inputs: list[Tensor] = []
     outputs: list[Tensor] = []
@@ -89,7 +95,7 @@ def record_rows(lm: LanguageModel, embeddings: Tensor, needed_by: str) -> Record
             hooks.after(module, lambda m, a, out: ffn.append(out.clone()))
         lm.model.base_model(inputs_embeds=embeddings, past_key_values=cache, use_cache=True)
     shape, cached = embeddings.shape, cast(list[DynamicLayer], cache.layers)
-    return Recorded(
+    recorded = Recorded(
         inputs=inputs,
         outputs=outputs,
         attention=[x.view(shape) for x in attention],
@@ -98,6 +104,30 @@ def record_rows(lm: LanguageModel, embeddings: Tensor, needed_by: str) -> Record
         values=[cast(Tensor, layer.values) for layer in cached],
         calls=calls,
     )
+    if lm.model not in _REPEATED and shape[1] > 1:
+        _check_repeated(lm, recorded, needed_by)
+        _REPEATED.add(lm.model)
+    return recorded
+
+
+def _check_repeated(lm: LanguageModel, recorded: Recorded, needed_by: str) -> None:
+    """Does every block, run again from the second token on, give what it gave?"""
+    for layer, before in enumerate(recorded.outputs):
+        try:
+            again = run_block(lm, recorded, layer, recorded.inputs[layer][None, :, 1:], 1)[0]
+        # A block that is called otherwise than those of the known families may fail in any way.
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            reason = f"it fails ({type(error).__name__}: {' '.join(str(error).split())})"
+        else:
+            size = before.abs().max().item()
+            allowed = (0.001 + 32 * torch.finfo(lm.dtype).eps) * size
+            if (again - before[:, 1:]).abs().max().item() <= allowed:
+                continue
+            reason = "it gives something else"
+        raise DataError(
+            f"{type(lm.model).__name__}: block {layer} cannot be run again from a token "
+            f"on, {reason}; leave {needed_by} out of the run"
+        )
 
 
 def rows_of(recorded: Recorded, rows: slice) -> Recorded:
