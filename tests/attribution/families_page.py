@@ -19,7 +19,7 @@ from torch import nn
 
 from caploc.attribution.injection import SITES
 from caploc.attribution.model_check import check_model
-from caploc.locators._block_calls import record_rows
+from caploc.locators._block_calls import check_repeated, record_rows
 from caploc.locators.circuit import graph_of
 from caploc.models.language_model import LanguageModel, wrap_model
 from caploc.models.recognition import looks_like
@@ -76,7 +76,9 @@ def _circuits(lm: LanguageModel) -> bool:
 def _tracing(lm: LanguageModel) -> bool:
     embed = lm.model.get_input_embeddings()
     with suppress(DataError):
-        return bool(record_rows(lm, embed(torch.arange(6)[None]), "tracing").outputs)
+        recorded = record_rows(lm, embed(torch.arange(12).view(2, 6)), "tracing")
+        check_repeated(lm, recorded, "tracing")
+        return True
     return False
 
 

@@ -241,8 +241,9 @@ def test_loads_from_a_folder(family: str, save_model: Callable[..., Path]) -> No
     lm.model.save_pretrained(folder)
     loaded = load_model(folder, dtype="float64")
     assert (loaded.family.name, loaded.n_layers, loaded.n_neurons, loaded.context) == (
-        family, 3, lm.n_neurons, 64,
+        family, 3, lm.n_neurons, lm.context,
     )  # fmt: skip
+    assert lm.context == 64 or family == "bloom"  # which has no table of positions
     text = torch.tensor([PROMPTS[0]])
     torch.testing.assert_close(loaded.model(text).logits, lm.model(text).logits, rtol=0, atol=1e-4)
     (found,) = attribute(loaded, PROMPTS[:1], ANSWERS[:1], steps=1)

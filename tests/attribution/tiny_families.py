@@ -150,7 +150,7 @@ FAMILIES: dict[str, Callable[[], LanguageModel]] = {
     "gemma3, no cap": lambda: tiny("Gemma3", GEMMA_LIKE),
     "olmo2": lambda: tiny("Olmo2"),
     "olmoe": lambda: tiny("Olmoe", MOE_LIKE, intermediate_size=6),
-    "cohere": lambda: tiny("Cohere2", GEMMA_LIKE, logit_scale=0.5),
+    "llama, scaled logits": lambda: tiny("Granite", logits_scaling=3.0),
     "bloom": lambda: tiny("Bloom", BLOOM_LIKE, attention="eager"),
     "deepseek_v3, one plain layer": lambda: tiny(
         "Glm4Moe", MOE_LIKE, first_k_dense_replace=1, n_routed_experts=5, n_shared_experts=1,

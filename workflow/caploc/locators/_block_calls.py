@@ -23,7 +23,15 @@ from caploc.forward.hooks import Hooks
 from caploc.models.language_model import LanguageModel
 from caploc.records import DataError
 
-__all__ = ["Recorded", "output_changed", "record_rows", "rows_of", "run_block", "tensor_of"]
+__all__ = [
+    "Recorded",
+    "check_repeated",
+    "output_changed",
+    "record_rows",
+    "rows_of",
+    "run_block",
+    "tensor_of",
+]
 
 # Models whose blocks were seen to give the same when they are run again.
 _REPEATED: WeakSet[nn.Module] = WeakSet()
@@ -67,8 +75,7 @@ def record_rows(lm: LanguageModel, embeddings: Tensor, needed_by: str) -> Record
         needed_by: what the recording is for, in the message about a missing name.
 
     Raises:
-        DataError: the family does not name the output projection of attention, or a block cannot
-            be run again from a token on (looked at once for each model).
+        DataError: the family does not name the output projection of attention.
     """
     inputs: list[Tensor] = []
     outputs: list[Tensor] = []
@@ -95,7 +102,7 @@ def record_rows(lm: LanguageModel, embeddings: Tensor, needed_by: str) -> Record
             hooks.after(module, lambda m, a, out: ffn.append(out.clone()))
         lm.model.base_model(inputs_embeds=embeddings, past_key_values=cache, use_cache=True)
     shape, cached = embeddings.shape, cast(list[DynamicLayer], cache.layers)
-    recorded = Recorded(
+    return Recorded(
         inputs=inputs,
         outputs=outputs,
         attention=[x.view(shape) for x in attention],
@@ -104,17 +111,25 @@ def record_rows(lm: LanguageModel, embeddings: Tensor, needed_by: str) -> Record
         values=[cast(Tensor, layer.values) for layer in cached],
         calls=calls,
     )
-    if lm.model not in _REPEATED and shape[1] > 1:
-        _check_repeated(lm, recorded, needed_by)
-        _REPEATED.add(lm.model)
-    return recorded
 
 
-def _check_repeated(lm: LanguageModel, recorded: Recorded, needed_by: str) -> None:
-    """Does every block, run again from the second token on, give what it gave?"""
+def check_repeated(lm: LanguageModel, recorded: Recorded, needed_by: str) -> None:
+    """Does every block, run again from the second token on, give what it gave? Once a model.
+
+    Args:
+        lm: the model.
+        recorded: of at least two tokens.
+        needed_by: what runs blocks again, for the message.
+
+    Raises:
+        DataError: a block gives something else, or fails.
+    """
+    if lm.model in _REPEATED:
+        return
     for layer, before in enumerate(recorded.outputs):
         try:
-            again = run_block(lm, recorded, layer, recorded.inputs[layer][None, :, 1:], 1)[0]
+            rows = recorded.inputs[layer][:, 1:]
+            again = run_block(lm, recorded, layer, rows.expand(2, *rows.shape), 1)
         # A block that is called otherwise than those of the known families may fail in any way.
         except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
             reason = f"it fails ({type(error).__name__}: {' '.join(str(error).split())})"
@@ -128,6 +143,7 @@ def _check_repeated(lm: LanguageModel, recorded: Recorded, needed_by: str) -> No
             f"{type(lm.model).__name__}: block {layer} cannot be run again from a token "
             f"on, {reason}; leave {needed_by} out of the run"
         )
+    _REPEATED.add(lm.model)
 
 
 def rows_of(recorded: Recorded, rows: slice) -> Recorded:
@@ -167,6 +183,10 @@ def run_block(
             call[name] = _Prefix(
                 recorded.keys[layer][:, :, :first], recorded.values[layer][:, :, :first], n_streams
             )
+        elif name == "alibi" and value is not None:
+            # The same for every row: (row x head, 1, token), or (row, head, 1, token).
+            of_row = value[: 1 if value.dim() == 4 else int(lm.config.num_attention_heads)]
+            call[name] = of_row.repeat(n_streams * n_rows, *[1] * (value.dim() - 1))
         elif name == "attention_mask":
             call[name] = _rows_of_mask(value, first, until, hidden.device)
         elif name in ("position_ids", "position_embeddings", "cache_position"):
