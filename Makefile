@@ -7,7 +7,7 @@ SOURCES := workflow/caploc workflow/snakemake_logger_plugin_caploc tests benchma
 
 PLUGIN := $(VENV)/slurm
 
-.PHONY: demo test test-all test-fast slurm-test check format schema snapshot bench clean
+.PHONY: demo test test-all test-fast slurm-test check format schema snapshot families bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed  ## train, locate, report: the whole default run
@@ -56,6 +56,9 @@ schema: $(VENV)/.installed  ## write workflow/schemas/config.schema.yaml from th
 snapshot: $(VENV)/.installed-dev  ## write tests/workflow/golden: what reruns after a change, what runs
 	SNAPSHOT=write HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q tests/workflow/test_invalidation_matrix.py \
 	  tests/workflow/test_run_configs.py -k "reruns or planned_jobs"
+
+families: $(VENV)/.installed-dev  ## write docs/families.md: what every architecture of transformers does
+	$(BIN)/python tests/attribution/families_page.py >docs/families.md
 
 bench: $(VENV)/.installed-dev  ## measure; writes benchmarks/results
 	$(BIN)/python benchmarks/run.py

@@ -16,6 +16,7 @@ TESTED = {
     "make test": "Makefile::test",  # runs the test that reads this
     "make test-all": "Makefile::test-all",
     "make schema": "Makefile::schema",
+    "make families": "Makefile::families",
     "make snapshot": "Makefile::snapshot",
     "make slurm-test": "tests/slurm/test_slurm.py::test_the_whole_run_equals_the_local_one",
     ".venv/bin/snakemake --cores all --configfile mine.yaml":

@@ -74,7 +74,7 @@ def _known(plan: Plan) -> Plan:
         if "path" in entry and "shape" not in entry:
             from caploc.models.loading import shape_of  # here, because it imports torch
 
-            entry["shape"] = shape_of(Path(entry["path"]).expanduser())
+            entry["shape"] = shape_of(Path(entry["path"]).expanduser(), entry["family"])
     for task, splits in local_splits(plan).items():
         entry = config["tasks"][task]
         entry["samples"] = {name: len(split.samples) for name, split in splits.items()}

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from caploc.attribution.injection import SITES
+from caploc.attribution.model_check import check_model
 from caploc.files import store
 from caploc.jobs.digests import file_digest
 from caploc.jobs.job import Job
@@ -61,8 +63,10 @@ def run(job: Job) -> None:
     """Resolve, load once as a check, write the manifest last."""
     told = job.told(FetchModel)
     folder, origin = _found(told, job.outputs["manifest"].parent)
-    check_shape(folder, told.shape or {}, f"models.{told.model}.shape")
-    lm = load_model(folder, dtype=told.dtype)
+    check_shape(folder, told.shape or {}, f"models.{told.model}.shape", told.family)
+    lm = load_model(folder, dtype=told.dtype, family=told.family)
+    for site in SITES if lm.tried else ():
+        check_model(lm, site)
     if (told.family or lm.family.name) != lm.family.name:
         raise DataError(
             f"models.{told.model}.family is {told.family!r}, {folder} holds a model of "
