@@ -130,15 +130,17 @@ def template_columns(template: str) -> tuple[str, ...]:
         DataError: the template is not valid, or a place has no name.
     """
     try:
-        names = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+        places = [part[1:] for part in string.Formatter().parse(template) if part[1] is not None]
     except ValueError as error:
         raise DataError(
             f"template {template!r}: {error}; write {{{{ and }}}} for literal braces"
         ) from None
-    if not all(name.isidentifier() for name in names):
+    names = [name for name, *_ in places]
+    # A width or a conversion in it could fill the memory.
+    if not all(name.isidentifier() for name in names) or any(a or b for _, a, b in places):
         raise DataError(
-            f"template {template!r}: a place must be a column name, found {names}; write {{{{ and "
-            "}} for literal braces"
+            f"template {template!r}: a place must be a column name alone, found {names}; write "
+            "{{ and }} for literal braces"
         )
     return tuple(names)
 
