@@ -135,7 +135,7 @@ def template_columns(template: str) -> tuple[str, ...]:
         raise DataError(
             f"template {template!r}: {error}; write {{{{ and }}}} for literal braces"
         ) from None
-    names = [name for name, *_ in places]
+    names = [str(name) for name, *_ in places]
     # A width or a conversion in it could fill the memory.
     if not all(name.isidentifier() for name in names) or any(a or b for _, a, b in places):
         raise DataError(
