@@ -1,6 +1,5 @@
 # What all rules share: the checked configuration, and what a job is told.
 import sys
-from pathlib import Path
 from shlex import quote
 
 from caploc.config import check

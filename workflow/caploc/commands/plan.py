@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from caploc.config import check
+from caploc.configfiles import read_files
 from caploc.estimate.devices import DEVICES, Device, device_named
 from caploc.estimate.passes import of_plan
 from caploc.estimate.whole import Lever, levers, measured, stages, together
@@ -45,10 +46,7 @@ def run(options: argparse.Namespace) -> None:
     """
     if options.at_once < 1:
         raise DataError(f"--at-once {options.at_once}: expected at least 1")
-    config: dict[str, Any] = {}
-    for path in (options.base, *options.config):
-        config = _merged(config, _read(path))
-    plan = Plan(check(config))
+    plan = Plan(check(read_files([options.base, *options.config])))
     cuda = any(r.cuda for r in of_plan(plan))
     device = device_named(options.device or ("a100-80" if cuda else "cpu"), options.flops)
     found = stages(plan)
@@ -61,30 +59,6 @@ def run(options: argparse.Namespace) -> None:
     else:
         text = "\n".join(_lines(plan, found, device, options.at_once, saving))
     sys.stdout.write(text + "\n")
-
-
-def _read(path: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read ({error.strerror}); run this in the folder of the Snakefile, "
-            "with a file such as config/llama2-7b.yaml"
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(found, dict):
-        raise DataError(f"{path}: holds no settings; expected keys such as run: and models:")
-    return found
-
-
-def _merged(base: Any, over: Any) -> Any:
-    """Dictionaries are merged, everything else replaces, as in Snakemake."""
-    if not (isinstance(base, dict) and isinstance(over, dict)):
-        return over
-    return base | {key: _merged(base.get(key), value) for key, value in over.items()}
 
 
 def _lines(

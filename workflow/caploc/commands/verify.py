@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from caploc.configfiles import read_files, refuse_programs
 from caploc.jobs.job import Job
 from caploc.jobs.verification import BAD, findings, remedies
 from caploc.records import DataError
@@ -34,6 +35,9 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         DataError: nothing could be checked.
     """
+    # Before Snakemake loads them, which runs what some files hold.
+    read_files([Path(path) for path in options.configfile])
+    refuse_programs([Path("config.yaml")])
     jobs = list(planned(options.configfile))
     found = findings(jobs)
     outputs = [path for job in jobs for path in job.outputs.values()]

@@ -147,9 +147,9 @@ def wrong_file(manifest: Path) -> str | None:
             return f"{path}: is missing"
         if file_digest(path) != digest:
             return f"{path}: damaged or edited, its content is not what {manifest} says"
-    if manifest.name == "manifest.json" and named:
-        added = [p for p in model_files(next(iter(named)).parent) if p not in named]
-        if added:
+    # A model has a folder of its own; other files beside a manifest are strangers, see verification.
+    for folder in {path.parent for path in named} - {manifest.parent}:
+        if added := [path for path in model_files(folder) if path not in named]:
             return f"{added[0]}: was added since {manifest} was made, take it out"
     return None
 
