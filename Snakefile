@@ -11,6 +11,11 @@ min_version("9.27")
 from caploc.configfiles import refuse_programs
 from caploc.records import DataError
 
+if {"{", "}"} & set(workflow.basedir):
+    sys.exit(
+        f"caploc: {workflow.basedir}: Snakemake takes braces in the folder of a workflow for "
+        "wildcards; move it to another folder (the one where it runs may have any name)"
+    )
 try:
     refuse_programs([Path("config.yaml"), *workflow.overwrite_configfiles])
 except DataError as error:

@@ -8,7 +8,7 @@ import pytest
 
 from caploc.jobs.digests import content_digest
 from caploc.jobs.named_files import check_files
-from caploc.records import DataError
+from caploc.records import DataError, Dropped
 from caploc.samples import local_files
 from caploc.samples.labels import label_word
 from caploc.samples.local_files import read_file
@@ -50,6 +50,16 @@ def test_numbers_of_thousands_of_digits_are_ordinary_text():
     assert number(DIGITS) is None and number(f"1 {DIGITS}.5/3") is None
     with pytest.raises(DataError, match=r"unknown label '9{80}'"):
         label_word(DIGITS, ["no", "yes"])
+
+
+def test_half_a_character_drops_its_row(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"question": "a\\ud800", "answer": "b"}\n{"question": "a", "answer": "b"}\n')
+    (part,) = read_parts(TASK, {"files": str(path)})
+    first, second = part.rows
+    with pytest.raises(Dropped, match="column 'question' holds half a character"):
+        TASK.to_sample(first)
+    assert TASK.to_sample(second)[:2] == ("a", " b")
 
 
 def test_devices_are_no_data_and_no_part_of_a_digest(tmp_path):

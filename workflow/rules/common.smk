@@ -18,6 +18,13 @@ except DataError as error:
 if older := RUN.older_layout():
     logger.warning(f"caploc: {older}")
 
+
+
+def literal(text):
+    """Text that Snakemake's formatting leaves as it is: folders may have braces in their names."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
 R = RUN.root.as_posix()
 LOGS = f"logs/{RUN.settings['name']}"
 # Jobs call `caploc` from the environment that runs Snakemake, activated or not. With conda each rule
@@ -31,12 +38,13 @@ for name in RUN.settings["reuse"]:
         )
 REUSE = f"export CAPLOC_REUSE={quote(':'.join(f'results/{n}' for n in RUN.settings['reuse']))}; "
 LIBRARY = quote(str(Path(workflow.basedir) / "workflow"))
+PROGRAMS = quote(str(Path(sys.executable).parent))
 if "conda" in map(str, workflow.deployment_settings.deployment_method):
     shell.prefix(
-        REUSE + f'caploc() {{{{ PYTHONPATH={LIBRARY} python -m caploc.cli "$@"; }}}}; '
+        literal(REUSE + f'caploc() {{ PYTHONPATH={LIBRARY} python -m caploc.cli "$@"; }}; ')
     )
 else:
-    shell.prefix(REUSE + f'PATH={quote(str(Path(sys.executable).parent))}:"$PATH"; ')
+    shell.prefix(literal(REUSE + f'PATH={PROGRAMS}:"$PATH"; '))
 
 
 def told(stage, **fixed):

@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> None:
     every = every.select("table", pl.exclude("table", *numbers, "difference"), *numbers,
                          "difference")  # fmt: skip
     out = options.out or Path(f"compare-{a.name}-{b.name}")
-    for ending, text in ((".html", _page(a, b, matched)), (".csv", every.write_csv())):
+    for ending, text in ((".html", _page(a, b, matched)), (".csv", tables.as_csv(every))):
         path = out.with_name(out.name + ending)
         store.write_text(text, path)
         _LOG.info("wrote %s", path)

@@ -147,7 +147,7 @@ def wrong_file(manifest: Path) -> str | None:
             return f"{path}: is missing"
         if file_digest(path) != digest:
             return f"{path}: damaged or edited, its content is not what {manifest} says"
-    # A model has a folder of its own; other files beside a manifest are strangers, see verification.
+    # A model has a folder of its own; verification knows other files beside a manifest.
     for folder in {path.parent for path in named} - {manifest.parent}:
         if added := [path for path in model_files(folder) if path not in named]:
             return f"{added[0]}: was added since {manifest} was made, take it out"

@@ -1,6 +1,7 @@
 """The contract of a task: where its samples come from, and when an answer counts as right."""
 
 import random
+import re
 import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ __all__ = [
     "text_of",
 ]
 
+# JSON can hold one, no other file can.
+_SURROGATE = re.compile("[\ud800-\udfff]")
 Capability = Literal["mathematics", "code", "language", "knowledge", "extraction", "text"]
 Form = Literal["number", "label", "program", "text"]
 Answered = tuple[str, str, dict[str, str]]
@@ -189,6 +192,8 @@ def text_of(value: Any, column: str) -> str:
         except UnicodeDecodeError:
             raise Dropped(f"column {column!r} holds bytes that are no UTF-8 text") from None
     if isinstance(value, str):
+        if _SURROGATE.search(value):
+            raise Dropped(f"column {column!r} holds half a character (a single surrogate)")
         return value.replace("\r\n", "\n").replace("\r", "\n")
     if isinstance(value, bool):
         return str(value).lower()
