@@ -148,6 +148,7 @@ def _remedy(error: Exception) -> str | None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="caploc",
+        fromfile_prefix_chars="@",
         description="Run one stage of the workflow. Normally Snakemake does this for you; the log "
         "of each job shows the exact command, which can be repeated by hand.",
         epilog="caploc plan [CONFIG ...] says what a run would take; caploc verify [--configfile "

@@ -3,6 +3,7 @@ import sys
 from shlex import quote
 
 from caploc.config import check
+from caploc.jobs.handed import handed
 from caploc.jobs.run import SPLITS, Run
 from caploc.records import DataError
 
@@ -17,7 +18,6 @@ except DataError as error:
     sys.exit(f"caploc: {error}")
 if older := RUN.older_layout():
     logger.warning(f"caploc: {older}")
-
 
 
 def literal(text):
@@ -41,7 +41,9 @@ LIBRARY = quote(str(Path(workflow.basedir) / "workflow"))
 PROGRAMS = quote(str(Path(sys.executable).parent))
 if "conda" in map(str, workflow.deployment_settings.deployment_method):
     shell.prefix(
-        literal(REUSE + f'caploc() {{ PYTHONPATH={LIBRARY} python -m caploc.cli "$@"; }}; ')
+        literal(
+            REUSE + f'caploc() {{ PYTHONPATH={LIBRARY} python -m caploc.cli "$@"; }}; '
+        )
     )
 else:
     shell.prefix(literal(REUSE + f'PATH={PROGRAMS}:"$PATH"; '))
@@ -56,14 +58,18 @@ def told(stage, **fixed):
     output out of that comparison, so `files` stays apart.
     """
     return {
-        "spec": lambda wildcards: RUN.spec(stage, **dict(wildcards.items()), **fixed),
+        "spec": lambda wildcards: handed(
+            [RUN.spec(stage, **dict(wildcards.items()), **fixed)]
+        )[0],
         "code": lambda wildcards: RUN.code(stage, **dict(wildcards.items()), **fixed),
-        "files": lambda wildcards, input, output: [
-            word
-            for kind, files in (("input", input), ("output", output))
-            for name, paths in files.items()
-            for word in (f"--{kind}", *named(name, paths))
-        ],
+        "files": lambda wildcards, input, output: handed(
+            [
+                word
+                for kind, files in (("input", input), ("output", output))
+                for name, paths in files.items()
+                for word in (f"--{kind}", *named(name, paths))
+            ]
+        ),
     }
 
 
