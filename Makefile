@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
-SOURCES := workflow/caploc workflow/snakemake_logger_plugin_caploc tests benchmarks examples
+SOURCES := workflow/caploc workflow/snakemake_logger_plugin_caploc tests benchmarks examples setup.py
 
 PLUGIN := $(VENV)/slurm
 

@@ -1,14 +1,16 @@
 # caploc: data -> neuron scores -> masks -> tables -> report. `snakemake --cores all` runs it all;
 # settings live in config.yaml, their meaning in workflow/schemas/config.schema.yaml.
 from snakemake.utils import min_version
+from caploc.shipped import folder
 
 min_version("9.27")
+RULES = folder() / "workflow/rules"  # of this repository, or in the installed package
 
 
 configfile: "config.yaml"
 
 
-include: "workflow/rules/common.smk"
+include: RULES / "common.smk"
 
 
 wildcard_constraints:
@@ -26,7 +28,7 @@ wildcard_constraints:
 
 
 # One file from data to masks, one for every experiment: a new one is found by its place.
-for smk in sorted(Path(workflow.basedir).glob("workflow/rules/*.smk")):
+for smk in sorted(RULES.glob("*.smk")):
     if smk.name != "common.smk":
 
         include: smk

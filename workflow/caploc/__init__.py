@@ -17,6 +17,7 @@ _EXPORTS = {
     "silenced": "caploc.api.acting",
     "DataError": "caploc.records",
     "Sample": "caploc.records",
+    "snakefile": "caploc.shipped",
     "read_table": "caploc.files.store",
     "iou": "caploc.measures.agreement",
     "overlap": "caploc.measures.agreement",

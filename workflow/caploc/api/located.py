@@ -15,6 +15,7 @@ from caploc.measures.agreement import overlap
 from caploc.measures.masks import Sign, outliers, standard
 from caploc.models.language_model import LanguageModel
 from caploc.records import DataError
+from caploc.shipped import lacking
 
 if TYPE_CHECKING:
     import altair as alt
@@ -145,8 +146,10 @@ def draw_map(masks: Mapping[str, Neurons]) -> "alt.TopLevelMixin":
     Args:
         masks: `Located` or (layer, neuron) mask by name, all of one model.
     """
-    import altair as alt
-
+    try:
+        import altair as alt
+    except ModuleNotFoundError as error:
+        raise lacking(error) from None
     rows = []
     for name, located in masks.items():
         counts = mask_of(located).sum(axis=1)
