@@ -1,12 +1,14 @@
 """Settings are checked, filled in, and refused with one telling line."""
 
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 from configs import embedded, read_config
 
-from caploc.config import check, schema
+from caploc.config import check, schema, schema_text
+from caploc.config_table import table_text
 from caploc.records import DataError
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -107,3 +109,27 @@ def test_every_key_of_the_schema_is_described():
 
     walk(schema(), "config")
     assert not undescribed
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [("workflow/schemas/config.schema.yaml", schema_text), ("config/README.md", table_text)],
+)
+def test_pages_about_settings_are_those_of_today(path, text):
+    """`make schema` writes them."""
+    assert (REPOSITORY / path).read_text() == text()
+
+
+def test_the_table_has_a_row_for_every_key():
+    """Counted in the schema, whatever the table makes of it."""
+
+    def leaves(found):
+        inside = [*found.get("properties", {}).values(), found.get("items", {})]
+        inside += [k for c in found.get("allOf", []) for k in c["then"]["properties"].values()]
+        inside.append(found.get("additionalProperties"))
+        below = [leaves(one) for one in inside if isinstance(one, dict) and one]
+        own = "description" in found and not any(below)
+        return sum(below) + own
+
+    rows = re.findall(r"^\| `[\w.<>\[\]]+[^`]*` \|", table_text(), flags=re.M)
+    assert len(rows) == len(set(rows)) == leaves(schema())

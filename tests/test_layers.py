@@ -20,9 +20,9 @@ ROOT = Path(caploc.__file__).parent
 # A module imports from its own folder and from what stands before it.
 ORDER = (
     "records", "shipped", "settings", "plugins", "locator_settings", "catalogues", "config",
-    "measures", "files", "jobs", "samples", "models", "forward", "attribution", "locating",
-    "locators", "interventions", "api", "tasks", "facts", "training", "report", "estimate",
-    "stages", "experiments", "commands", "cli",
+    "config_table", "measures", "files", "jobs", "samples", "models", "forward", "attribution",
+    "locating", "locators", "interventions", "api", "tasks", "facts", "training", "report",
+    "estimate", "stages", "experiments", "commands", "cli",
 )  # fmt: skip
 ENGINE = ("models", "attribution", "locators", "interventions")
 LOADS_MODELS = {"torch", "transformers", "datasets", "pandas", "altair"}

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from configs import merged, read_config
 from workflow_copy import Workflow, copy_repository
+from workflow_rules import read_rules
 
 pytestmark = pytest.mark.workflow
 
@@ -61,8 +62,17 @@ def test_rules_have_a_prefix(other):
     assert outputs and all(path.startswith("abilities/results/small/") for path in outputs)
 
 
-def test_they_run(other):
+def test_tables_and_pages_are_marked_for_the_report():
+    outputs = [path for rule in read_rules().values() for path in rule.output]
+    shown = {path for path in outputs if path.endswith((".csv", ".html"))}
+    assert len(shown) > 15
+    assert {path for path in outputs if "report" in path.flags} == shown
+
+
+def test_they_run(other, tmp_path):
     other.run(config=None)
     rows = (Path(other.folder) / "abilities/results/small/tables/neurons.csv").read_text()
     assert int((other.folder / "count.txt").read_text()) == rows.count("\n")
     assert "Nothing to be done" in other.run("--dry-run", config=None)
+    told = other.run("--report", str(tmp_path / "report.html"), config=None)
+    assert "Adding neurons.csv" in told and (tmp_path / "report.html").is_file()

@@ -49,7 +49,8 @@ def schema_text() -> str:
     import yaml
 
     head = "# Every key of a configuration. Made from the settings classes by `make schema`.\n"
-    return head + yaml.safe_dump(schema(), sort_keys=False, allow_unicode=True, width=100)
+    apart = json.loads(json.dumps(schema()))  # YAML would name what stands in several places
+    return head + yaml.safe_dump(apart, sort_keys=False, allow_unicode=True, width=100)
 
 
 def check(config: Config) -> Config:
