@@ -4,6 +4,7 @@ import pytest
 
 from caploc.records import DataError, Dropped, Fact
 from caploc.samples.fact_preparation import choose
+from caploc.samples.subjects import asked_about, place_of, relation_of
 from caploc.stages import prepare_facts
 
 
@@ -29,6 +30,18 @@ def test_unusable_facts_are_counted(changes, reason):
     chosen = choose([fact(**changes), fact(1)], 10, 0)
     assert chosen.dropped == {reason: 1}
     assert [f.fact_id for f in chosen.facts] == ["1"]
+
+
+def test_a_subject_is_a_word_of_its_own():
+    prompt = "The sentiment of 'time' is"
+    assert prompt[slice(*place_of("time", prompt))] == "time"
+    assert place_of("time", prompt)[0] == prompt.index("'time'") + 1
+    assert relation_of(prompt, "time") == "The sentiment of '{}' is"
+    assert asked_about("joy", prompt, "time") == "The sentiment of 'joy' is"
+    assert relation_of("No such word", "time") == "No such word"
+    assert relation_of("In timeless", "time") == "In {}less"  # nowhere as a word
+    with pytest.raises(Dropped, match="more than once"):
+        place_of("time", "time is time")
 
 
 def test_texts_are_trimmed_because_the_answer_brings_the_space():

@@ -4,11 +4,11 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
+import polars as pl
 
 from caploc.catalogues.masks import MaskEntry
-from caploc.files import store
-from caploc.files.masks import write_mask
+from caploc.files import store, tables
+from caploc.files.masks import MASK, write_mask
 from caploc.files.scores import read_scores
 from caploc.jobs.job import Job
 from caploc.measures.masks import rule_of
@@ -50,10 +50,9 @@ def run(job: Job) -> None:
     metadata: dict[str, Any] = {"origin": job.origin()}
     given = store.read_metadata(job.input("scores"))
     if "not_computed" in given:
-        columns = [("layer", pa.int16()), ("neuron", pa.int32())]
-        schema = pa.schema([*columns, ("score", pa.float64()), ("z", pa.float64())])
         facts = {"not_computed": given["not_computed"], "n_samples": given["n_samples"]}
-        store.write_table(schema.empty_table(), job.outputs["mask"], metadata | facts)
+        nothing = pl.DataFrame(schema=dict(MASK))
+        tables.write_part(nothing, job.outputs["mask"], job.origin(), **facts)
         return
     rule = rule_of(plain(job.told(BuildMask)))
     scores = read_scores(job.input("scores"), halves=False)
