@@ -97,7 +97,7 @@ def test_no_usable_fact_is_one_clear_error(tmp_path, make_job):
     spec = {"facts": "mine", "plugin": "zsre", "n": 7, "seed": 0, "files": str(rows)}
     job = make_job("prepare_facts", spec, {}, {"facts": tmp_path / "facts.parquet"})
     with pytest.raises(
-        DataError, match=r"facts\.mine: none of 1 records .*1 x subject not in the prompt"
+        DataError, match=r"no usable fact among 1 records \(1 x subject not in the prompt\)"
     ):
         prepare_facts.run(job)
     assert not (tmp_path / "facts.parquet").exists()

@@ -3,9 +3,9 @@ import sys
 from pathlib import Path
 from shlex import quote
 
-from caploc.config import check
-from caploc.jobs.run import SPLITS, Run
+from caploc.jobs.run import SPLITS
 from caploc.records import DataError
+from caploc.samples.data_check import checked_run
 
 # Snakemake imports pandas, half a second of every call, to look for data frames among parameters. Ours
 # are strings. None says that there is no such module, in this process; jobs are others.
@@ -13,12 +13,12 @@ if not workflow.modifier.is_module:  # whose workflow may use it
     sys.modules.setdefault("pandas", None)
 
 try:
-    RUN = Run(check(config))
-    RUN.check_files()
+    RUN, NOTES = checked_run(config)
 except DataError as error:
     sys.exit(f"caploc: {error}")
-if older := RUN.older_layout():
-    logger.warning(f"caploc: {older}")
+for note in [RUN.older_layout(), *NOTES]:
+    if note:
+        logger.warning(f"caploc: {note}")
 
 R = RUN.root.as_posix()
 LOGS = f"logs/{RUN.settings['name']}"

@@ -28,7 +28,7 @@ from caploc.models.language_model import (
 )
 from caploc.records import DataError
 
-__all__ = ["LanguageModel", "check_shape", "load_model", "read_architecture"]
+__all__ = ["LanguageModel", "check_shape", "load_model", "read_architecture", "shape_of"]
 
 _LOG = logging.getLogger(__name__)
 _DTYPES = {name: getattr(torch, name) for name in ("float32", "float64", "bfloat16", "float16")}
@@ -150,10 +150,26 @@ def check_shape(folder: Path, shape: Mapping[str, Any], where: str) -> None:
     Raises:
         DataError: a number differs; the message has both.
     """
+    found = shape_of(folder)
+    wrong = [key for key, value in shape.items() if found[key] != value]
+    if wrong:
+        told = ", ".join(f"{where}.{key} is {shape[key]}, found {found[key]}" for key in wrong)
+        raise DataError(
+            f"{told} in {folder}/config.json; correct the shape, or `repo` and `path` if this is "
+            "not the model you mean"
+        )
+
+
+def shape_of(folder: Path) -> dict[str, Any]:
+    """Size of the model in a folder, as the key ``shape`` of the configuration; reads no weights.
+
+    Raises:
+        DataError: as `read_architecture`.
+    """
     config, family = read_architecture(folder)
     heads = config.num_attention_heads
     kv_heads = getattr(config, "num_key_value_heads", None) or getattr(config, "num_kv_heads", None)
-    found = {
+    return {
         "layers": config.num_hidden_layers,
         "hidden": config.hidden_size,
         "ffn": config_width(config, family),
@@ -162,13 +178,6 @@ def check_shape(folder: Path, shape: Mapping[str, Any], where: str) -> None:
         "vocabulary": config.vocab_size,
         "tied": bool(config.tie_word_embeddings),
     }
-    wrong = [key for key, value in shape.items() if found[key] != value]
-    if wrong:
-        told = ", ".join(f"{where}.{key} is {shape[key]}, found {found[key]}" for key in wrong)
-        raise DataError(
-            f"{told} in {folder}/config.json; correct the shape, or `repo` and `path` if this is "
-            "not the model you mean"
-        )
 
 
 def _folder(path: str | Path, revision: str | None) -> Path:

@@ -15,7 +15,7 @@ from caploc.catalogues.data import FactsSource
 from caploc.files import tables
 from caploc.files.tables import TEXT, Schema, texts
 from caploc.jobs.job import Job
-from caploc.records import DataError, Fact
+from caploc.records import Fact
 from caploc.samples.fact_preparation import choose
 from caploc.settings import Seed
 
@@ -55,11 +55,6 @@ def run(job: Job) -> None:
     reading = plugins.load("facts", told.plugin).FACTS.read(job.spec)
     chosen = choose(reading.facts, told.n, told.seed)
     reasons = ", ".join(f"{n} x {reason}" for reason, n in chosen.dropped.most_common())
-    if not chosen.facts:
-        raise DataError(
-            f"facts.{told.facts}: none of {len(reading.facts)} records is a usable fact "
-            f"({reasons or 'no records'}); correct the data or its `columns`"
-        )
     columns = {name: [getattr(fact, name) for fact in chosen.facts] for name in FACTS}
     about = {
         "n": len(chosen.facts),
