@@ -70,6 +70,7 @@ def _set(config, path, value):
         ("models.embedded.device", "gpu", r"config models\.embedded\.device: found \"gpu\", exp"),
         ("tasks.gsm8k.plugin", "gsm", r'config tasks\.gsm8k\.plugin: found "gsm"; allowed: '),
         ("tasks.reviews.samples.locate", 0, r"config tasks\.reviews\.samples\.locate: found 0"),
+        ("tasks.gsm8k.system", "b", r"config tasks\.gsm8k\.system: has a meaning beside"),
         ("tasks.gsm8k.files", 3, r"config tasks\.gsm8k\.files: found 3"),
         ("methods.cnl.rule", "simpson", r'config methods\.cnl\.rule: found "simpson"; allowed: '),
         ("run.pairs", [{"name": "n", "a": "gsm8k", "b": "reviews", "shares": "words"}],

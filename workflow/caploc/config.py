@@ -193,6 +193,8 @@ def _check_references(config: Config) -> None:
             _known(f"models.{name}.train.mixture", plugin, plugins.names("tasks"))
     for name, task in config["tasks"].items():
         _known(f"tasks.{name}.plugin", task["plugin"], plugins.names("tasks"))
+        if "system" in task and not task["chat"]:
+            raise DataError(f"config tasks.{name}.system: has a meaning beside `chat: true` alone")
     for name, entry in config["facts"].items():
         _known(f"facts.{name}.plugin", entry["plugin"], plugins.names("facts"))
     for experiment in ("fidelity", "reliability"):
