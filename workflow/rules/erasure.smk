@@ -70,7 +70,7 @@ rule tabulate_erasure:
         answers=erasure_parts(RUN, "answers"),
         sets=erasure_parts(RUN, "sets"),
     output:
-        csv=f"{R}/tables/erasure.csv",
+        csv=report(f"{R}/tables/erasure.csv", category="Tables"),
         parquet=f"{R}/tables/erasure.parquet",
     log:
         f"{LOGS}/tabulate_erasure.log",
@@ -139,7 +139,7 @@ rule tabulate_cross_erasure:
     input:
         likelihood=crossed_parts(RUN),
     output:
-        csv=f"{R}/tables/cross_erasure.csv",
+        csv=report(f"{R}/tables/cross_erasure.csv", category="Tables"),
         parquet=f"{R}/tables/cross_erasure.parquet",
     log:
         f"{LOGS}/tabulate_cross_erasure.log",
@@ -163,7 +163,7 @@ rule tabulate_cross_overlap:
             for path in RUN.masks(model, method, RUN.settings["headline_mask"])
         ],
     output:
-        csv=f"{R}/tables/cross_overlap.csv",
+        csv=report(f"{R}/tables/cross_overlap.csv", category="Tables"),
         parquet=f"{R}/tables/cross_overlap.parquet",
     log:
         f"{LOGS}/tabulate_cross_overlap.log",

@@ -66,7 +66,7 @@ def write_mask(
     return len(found)
 
 
-def read_mask(path: Path) -> NDArray[np.bool_]:
+def read_mask(path: str | Path) -> NDArray[np.bool_]:
     """Read a mask file.
 
     Returns:
@@ -76,6 +76,7 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
         DataError: damaged file, a neuron outside the grid or listed twice, or a mask that was not
             computed for lack of samples (the message gives the reason).
     """
+    path = Path(path)
     metadata = store.read_metadata(path)
     if "not_computed" in metadata:
         raise DataError(

@@ -55,6 +55,12 @@ def load_model(
     Raises:
         DataError: missing or damaged files, an unknown architecture, weights that disagree with
             the config, a tokenizer without character spans, or a device that is not there.
+
+    Example:
+        >>> lm = caploc.load_model(folder)
+        >>> (lm.n_layers, lm.n_neurons) == found.mask.shape
+        True
+        >>> table = caploc.evaluate(lm.model, lm.tokenizer, pairs)
     """
     if dtype not in _DTYPES:
         raise DataError(f"unknown dtype {dtype!r}; available: {', '.join(_DTYPES)}")

@@ -47,7 +47,7 @@ def run(job: Job) -> None:
     told = job.told(EvaluateBase)
     model = model_of(job.input("manifest"), job.spec)
     task = plugins.load("tasks", told.plugin).TASK
-    texts = encoded(model, samples_of(job.input("samples")))
+    texts = encoded(model, samples_of(model, job.input("samples")))
     prompts = [sample.prompt for sample in texts.samples]
     answers = [sample.answer for sample in texts.samples]
     work = complete(model, prompts, answers, told.batch)

@@ -17,6 +17,7 @@ from caploc.files import store
 from caploc.jobs.digests import file_digest
 from caploc.jobs.job import Job
 from caploc.jobs.receipts import model_files
+from caploc.models.chat import template_digest
 from caploc.models.gguf_files import dequantise, find_gguf
 from caploc.models.hub import snapshot
 from caploc.models.loading import check_shape, load_model
@@ -84,6 +85,7 @@ def run(job: Job) -> None:
             "n_neurons": lm.n_neurons,
             "n_parameters": sum(p.numel() for p in lm.model.parameters()),
             "dtype": told.dtype,
+            "chat_template": template_digest(lm.tokenizer),
             "files": {p.name: file_digest(p) for p in files},
             "trained": None,
             "origin": job.origin(),
