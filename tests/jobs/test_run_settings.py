@@ -210,7 +210,7 @@ def test_references_can_be_left_out():
     chosen = plan(run__shuffled=False, run__mixture=False, run__neutral=None)
     assert chosen.scored == CONFIG["run"]["tasks"]
     assert len(chosen.all_agreement()) == 3 * 8 + 3
-    assert "shuffled" not in chosen.agreement_inputs("embedded", "emotions", "cnl")
+    assert "shuffled" not in chosen.agreement_inputs("embedded", "emotions", "cnl", "s6")
 
 
 def test_parsing_imports_neither_torch_nor_polars():
@@ -289,3 +289,14 @@ def test_words_of_a_page_count_as_code(stage):
     files = {path.name: path for path in jobs_of(stage).FILES[stage]}
     assert {"page.html.jinja", "frame.html.jinja", "page.css"} <= set(files)
     assert all(path.is_file() for path in files.values())
+
+
+def test_a_mask_against_others_reads_the_tasks_that_do_not_share_the_capability():
+    pair = {"name": "p", "a": "emotions", "b": "reviews", "shares": "capability"}
+    chosen = plan(run__pairs=[pair], masks__s6={"sigma": 6.0, "against": "others"})
+    tasks = CONFIG["run"]["tasks"]
+    for task, same in (("emotions", {"emotions", "reviews"}), ("neutral", set())):
+        wanted = [chosen.scores("embedded", t, "cnl") for t in tasks if t not in same]
+        assert chosen.mask_inputs("embedded", task, "cnl", "s6")["others"] == wanted
+        assert "others" not in chosen.mask_inputs("embedded", task, "cnl", "s3")
+    assert chosen.mask_inputs("embedded", "mixture", "cnl", "s6")["others"] == []
