@@ -45,6 +45,7 @@ JOBS = {
     "weigh_neurons": {"model": "embedded"},
     "erase_neurons": {"model": "embedded", "task": "emotions", "method": "cnl"},
     "tabulate_erasure": {},
+    "tabulate_examples": {},
     "cross_erase": {"model": "embedded", "task": "emotions", "method": "cnl"},
     "tabulate_cross_erasure": {},
     "tabulate_cross_overlap": {},
@@ -142,7 +143,9 @@ def specs(chosen):
         ({"experiments__decoupling__draws": 7}, {"measure_decoupling"}),
         ({"experiments__decoupling__kn": {"ratio": 0.3}}, {"locate_pairs", "measure_decoupling"}),
         ({"facts__invented__n": 40}, {"prepare_facts"}),
-        ({"run__headline_mask": "s3"}, {"erase_neurons", "cross_erase", "enhance_task", *ERASED}),
+        ({"run__headline_mask": "s3"}, {
+            "erase_neurons", "cross_erase", "enhance_task", "tabulate_examples", *ERASED,
+        }),
     ],
 )  # fmt: skip
 def test_a_setting_reaches_exactly_the_stages_that_consume_it(change, stages):
@@ -216,7 +219,7 @@ def test_parsing_imports_neither_torch_nor_polars():
     imports = [line for line in text.splitlines() if line.startswith(("import ", "from "))]
     use = (
         "import yaml; config = yaml.safe_load(open('config.yaml'))\n"
-        "plan = Run(check(config))\n"
+        "plan, _ = checked_run(config)\n"
         "plan.code('attribute_shard', model='embedded', task='reviews', method='cnl')\n"
         "print(sorted({'torch', 'polars', 'transformers', 'pyarrow'} & set(sys.modules)))"
     )

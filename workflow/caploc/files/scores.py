@@ -23,7 +23,6 @@ __all__ = ["Scores", "read_scores", "scores_of_mask", "write_not_computed", "wri
 
 _COLUMNS = ("group", "split", "half", "n", "layer", "mean")
 _BYTES_SPLIT = ["mean.list.element"]
-_AGAIN = "delete it and run the same snakemake command again, only this file is made anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +109,8 @@ def read_scores(path: Path, *, halves: bool = True) -> Scores:
     if missing:
         raise DataError(f"{path}: is no scores file (no {missing[0]!r} in its metadata)")
     with store.open_parquet(path, _COLUMNS) as file:
-        try:
-            # The mean over all samples is the first row group.
-            table = file.read() if halves else file.read_row_group(0)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise DataError(
-                f"{path}: damaged data ({str(error).splitlines()[0]}); {_AGAIN}"
-            ) from None
+        # The mean over all samples is the first row group.
+        table = file.read() if halves else file.read_row_group(0)
     keys = [(-1, "", metadata["n_samples"])]
     if halves:
         splits = range(metadata["n_splits"])
@@ -165,12 +159,12 @@ def _grids(
     if list(zip(*columns, strict=True)) != wanted:
         raise DataError(
             f"{path}: its {table.num_rows} rows are not the {len(keys)} means of {n_layers} "
-            f"layers that its metadata names; {_AGAIN}"
+            f"layers that its metadata names; {store.AGAIN}"
         )
     width = table.schema.field("mean").type.list_size
     flat = pa.concat_arrays(table["mean"].chunks).flatten().to_numpy(zero_copy_only=False)
     if len(flat) != len(wanted) * width or not np.isfinite(flat).all():
-        raise DataError(f"{path}: a mean is not a finite number; {_AGAIN}")
+        raise DataError(f"{path}: a mean is not a finite number; {store.AGAIN}")
     return flat.reshape(len(keys), n_layers, width)
 
 

@@ -70,8 +70,7 @@ class Run:
 
     def check_files(self) -> None:
         """Every local file that the run reads is there; see `named_files.check_files`."""
-        sections = (self.config["experiments"].get(e, {}) for e in self.settings["experiments"])
-        check_files(self.config, sorted({f for s in sections for f in s.get("facts", ())}))
+        check_files(self.config, self.facts)
 
     def older_layout(self) -> str:
         """One line if the folder of the run was made by a version with another layout, else ""."""
@@ -95,6 +94,12 @@ class Run:
         neutral = self.settings["neutral"]
         extra = [neutral] if neutral is not None and neutral not in self.settings["tasks"] else []
         return [*self.settings["tasks"], *extra]
+
+    @property
+    def facts(self) -> list[str]:
+        """Ids of all sets of facts that an experiment of the run reads."""
+        sections = (self.config["experiments"].get(e, {}) for e in self.settings["experiments"])
+        return sorted({f for section in sections for f in section.get("facts", ())})
 
     @property
     def trained_models(self) -> list[str]:

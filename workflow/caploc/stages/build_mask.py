@@ -4,11 +4,11 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
+import polars as pl
 
 from caploc.catalogues.masks import MaskEntry
-from caploc.files import store
-from caploc.files.masks import write_mask
+from caploc.files import store, tables
+from caploc.files.masks import MASK, write_mask
 from caploc.files.scores import scores_of_mask
 from caploc.jobs.job import Job
 from caploc.measures.masks import rule_of
@@ -52,11 +52,9 @@ def run(job: Job) -> None:
     path, others = job.input("scores"), job.inputs.get("others", [])
     scores = scores_of_mask(path, told.against, others, halves=False)
     if isinstance(scores, str):
-        columns = [("layer", pa.int16()), ("neuron", pa.int32())]
-        schema = pa.schema([*columns, ("score", pa.float64()), ("z", pa.float64())])
-        n_samples = store.read_metadata(path)["n_samples"]
-        facts = {"not_computed": scores, "n_samples": n_samples}
-        store.write_table(schema.empty_table(), job.outputs["mask"], metadata | facts)
+        facts = {"not_computed": scores, "n_samples": store.read_metadata(path)["n_samples"]}
+        nothing = pl.DataFrame(schema=dict(MASK))
+        tables.write_part(nothing, job.outputs["mask"], job.origin(), **facts)
         return
     rule = rule_of(plain(told))
     metadata["n_samples"] = scores.metadata["n_samples"]
