@@ -82,7 +82,7 @@ def of_plant(root: Path, cell: str, n: int, least: float) -> Iterator[dict[str, 
     folder = root / "known-answer" / cell
     lm, layout = model_of(folder / "manifest.json", PLACE), read_layout(folder / "sets.parquet")
     usable = store.read_json(folder / "check.json")["usable"]
-    samples = {t: samples_of(root / "samples" / t / "locate.parquet", n) for t in TASKS}
+    samples = {t: samples_of(lm, root / "samples" / t / "locate.parquet", n) for t in TASKS}
     for task in (t for t in layout.capabilities if usable[t]):
         planted, effective = truths(folder, layout, task, least)
         given = Given(samples[task], {t: s for t, s in samples.items() if t != task}, [])
