@@ -139,7 +139,7 @@ READ = ("added_tokens.json", "adapter_model.safetensors", "x.safetensors", "voca
 
 def harm(draw):
     """One damage; what was done, in words."""
-    kind = draw.choice([*CONTENT, *CONTENT, "swapped", "swapped with receipts", "added", "link"])
+    kind = draw.choice([*CONTENT, "swapped", "swapped with receipts", "added", "added", "link"])
     path = draw.choice(files())
     if kind in CONTENT:
         status, content = path.stat(), CONTENT[kind](path, draw)
