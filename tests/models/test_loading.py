@@ -11,6 +11,7 @@ from typing import Any
 import peft
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import (
     DiffLlamaConfig,
@@ -342,3 +343,55 @@ def test_weights_of_inference_mode() -> None:
         model = LlamaForCausalLM(LlamaConfig(num_hidden_layers=1, **sizes))
     with pytest.raises(DataError, match=r"inference_mode.*load it outside"):
         wrap_model(model)
+
+
+NAMES = {
+    "above": "../other.safetensors",
+    "below": "sub/x.safetensors",
+    "absolute": "/tmp/x.safetensors",
+    "pickled": "model.bin",
+    "no text": 5,
+}
+
+
+@pytest.mark.parametrize("where", NAMES)
+def test_weights_outside_the_folder_are_refused(save_model: SaveModel, where: str) -> None:
+    """Nobody would notice that they change: the manifest has digests of the folder's own files."""
+    folder = save_model()
+    name = NAMES[where]
+    weights = folder / "model.safetensors"
+    with safe_open(weights, "pt") as file:
+        keys = list(file.keys())
+    if isinstance(name, str) and where != "absolute":
+        (folder / name).parent.mkdir(exist_ok=True)
+        weights.rename(folder / name)
+    weights.unlink(missing_ok=True)
+    index = {"metadata": {}, "weight_map": dict.fromkeys(keys, name)}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    refused(folder, r"index\.json: names .*; expected weights \*\.safetensors in this folder")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("_attn_implementation", "kernels-community/flash-attn"),
+        ("attn_implementation", {"": "owner/kernel@main"}),
+        ("_experts_implementation", "owner/experts"),
+        ("text_config", {"attn_implementation": 5}),
+        ("text_config", [{"attn_implementation": ["eager"]}]),
+        ("transformers_weights", "other.safetensors"),
+        ("kernel_config", {"a": "b"}),
+    ],
+)
+def test_what_a_config_makes_transformers_load(save_model: SaveModel, key: str, value: Any) -> None:
+    folder = save_model()
+    edit_config(folder, **{key: value})
+    refused(
+        folder, r"config\.json: .* makes transformers load something that is not in this folder"
+    )
+
+
+def test_common_ways_to_compute_are_taken(save_model: SaveModel) -> None:
+    folder = save_model()
+    edit_config(folder, _attn_implementation="flash_attention_2", attn_implementation=None)
+    assert load_model(folder).model.config._attn_implementation == "sdpa"

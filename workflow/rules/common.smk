@@ -1,23 +1,30 @@
 # What all rules share: the checked configuration, and what a job is told.
 import sys
-from pathlib import Path
 from shlex import quote
 
-from caploc.config import check
-from caploc.jobs.run import SPLITS, Run
+from caploc.jobs.run import SPLITS
+from caploc.jobs.handed import handed
 from caploc.records import DataError
+from caploc.samples.data_check import checked_run
 
 # Snakemake imports pandas, half a second of every call, to look for data frames among parameters. Ours
 # are strings. None says that there is no such module, in this process; jobs are others.
-sys.modules.setdefault("pandas", None)
+if not workflow.modifier.is_module:  # whose workflow may use it
+    sys.modules.setdefault("pandas", None)
 
 try:
-    RUN = Run(check(config))
-    RUN.check_files()
+    RUN, NOTES = checked_run(config)
 except DataError as error:
     sys.exit(f"caploc: {error}")
-if older := RUN.older_layout():
-    logger.warning(f"caploc: {older}")
+for note in [RUN.older_layout(), *NOTES]:
+    if note:
+        logger.warning(f"caploc: {note}")
+
+
+def literal(text):
+    """Text that Snakemake's formatting leaves as it is: folders may have braces in their names."""
+    return text.replace("{", "{{").replace("}", "}}")
+
 
 R = RUN.root.as_posix()
 LOGS = f"logs/{RUN.settings['name']}"
@@ -31,13 +38,18 @@ for name in RUN.settings["reuse"]:
             f"caploc: config: run.reuse: no folder results/{name}; name a run that has been made"
         )
 REUSE = f"export CAPLOC_REUSE={quote(':'.join(f'results/{n}' for n in RUN.settings['reuse']))}; "
-LIBRARY = quote(str(Path(workflow.basedir) / "workflow"))
+LIBRARY = RULES.parent
+PROGRAMS = quote(str(Path(sys.executable).parent))
 if "conda" in map(str, workflow.deployment_settings.deployment_method):
+    if not (LIBRARY / "caploc").is_dir():
+        sys.exit("caploc: conda environments need the repository; run in a clone of it")
     shell.prefix(
-        REUSE + f'caploc() {{{{ PYTHONPATH={LIBRARY} python -m caploc.cli "$@"; }}}}; '
+        literal(
+            REUSE + f'caploc() {{ PYTHONPATH={quote(str(LIBRARY))} python -m caploc.cli "$@"; }}; '
+        )
     )
 else:
-    shell.prefix(REUSE + f'PATH={quote(str(Path(sys.executable).parent))}:"$PATH"; ')
+    shell.prefix(literal(REUSE + f'PATH={PROGRAMS}:"$PATH"; '))
 
 
 def told(stage, **fixed):
@@ -49,14 +61,18 @@ def told(stage, **fixed):
     output out of that comparison, so `files` stays apart.
     """
     return {
-        "spec": lambda wildcards: RUN.spec(stage, **dict(wildcards.items()), **fixed),
+        "spec": lambda wildcards: handed(
+            [RUN.spec(stage, **dict(wildcards.items()), **fixed)]
+        )[0],
         "code": lambda wildcards: RUN.code(stage, **dict(wildcards.items()), **fixed),
-        "files": lambda wildcards, input, output: [
-            word
-            for kind, files in (("input", input), ("output", output))
-            for name, paths in files.items()
-            for word in (f"--{kind}", *named(name, paths))
-        ],
+        "files": lambda wildcards, input, output: handed(
+            [
+                word
+                for kind, files in (("input", input), ("output", output))
+                for name, paths in files.items()
+                for word in (f"--{kind}", *named(name, paths))
+            ]
+        ),
     }
 
 

@@ -10,7 +10,6 @@ from manifests import write_manifest
 from safetensors.torch import load_file
 
 from caploc.experiments.enhancement import _bench as bench_module
-from caploc.experiments.enhancement import _training as training
 from caploc.experiments.enhancement import (
     enhance_task,
     tabulate_cross_enhancement,
@@ -18,6 +17,7 @@ from caploc.experiments.enhancement import (
 )
 from caploc.files import store
 from caploc.files.masks import write_mask
+from caploc.interventions import fitting as training
 from caploc.jobs.digests import file_digest
 from caploc.models.loading import load_model
 from caploc.records import DataError
@@ -167,7 +167,7 @@ def test_a_killed_job_goes_on_and_ends_with_the_same_answers(run, tmp_path, monk
     with pytest.raises(KeyboardInterrupt):
         run("killed", **few)
     assert not (tmp_path / "killed/cnl.parquet").exists()
-    assert list((tmp_path / "killed").glob("cnl.work/*"))
+    assert list((tmp_path / "killed").glob(".*.work/*"))
     n_before = len(trained) - 1
     assert table(run("killed", **few)) == whole
     everything = len(trained) - 1
@@ -176,7 +176,7 @@ def test_a_killed_job_goes_on_and_ends_with_the_same_answers(run, tmp_path, monk
     run("again", **few)
     assert everything <= len(trained) + 2
     assert n_before == after - 1
-    assert not (tmp_path / "killed/cnl.work").exists()
+    assert not list((tmp_path / "killed").glob(".*.work"))
 
 
 def test_diverging_training_keeps_what_was_good(run, monkeypatch, files, make_job, tmp_path):

@@ -31,7 +31,7 @@ from caploc.attribution.streams import rows_with_neurons
 from caploc.models.language_model import LanguageModel
 from caploc.records import DataError
 
-__all__ = ["NeuronAttribution", "attribute_neurons", "rank_correlation"]
+__all__ = ["NeuronAttribution", "attribute_neurons"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,22 +109,6 @@ def attribute_neurons(
     probability = unchanged.double().cpu().numpy()
     gap = np.abs(scores - (probability - zeroed))
     return NeuronAttribution(chosen, scores.mean(1), probability, zeroed, gap)
-
-
-def rank_correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
-    """Spearman's rank correlation of all elements; ties get their mean rank.
-
-    Args:
-        a: numbers.
-        b: as many.
-    """
-    ranks = []
-    for values in (a, b):
-        _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-        last = np.cumsum(counts)
-        ranks.append((last - (counts - 1) / 2)[inverse.ravel()])
-    x, y = (r - r.mean() for r in ranks)
-    return float(x @ y / np.sqrt((x @ x) * (y @ y)))
 
 
 @dataclass(frozen=True, slots=True)

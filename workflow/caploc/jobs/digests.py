@@ -75,7 +75,8 @@ def content_digest(path: Path, *, deep: bool = False) -> str:
     """
     path = path.expanduser()
     inside = path.rglob("*") if deep else path.glob("*")
-    files = sorted(p for p in inside if p.is_file()) if path.is_dir() else [path]
+    # Neither devices nor pipes, which have no end.
+    files = sorted(p for p in (inside if path.is_dir() else [path]) if p.is_file())
     total = hashlib.sha256()
     for file in files:
         try:

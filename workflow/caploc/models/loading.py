@@ -4,7 +4,6 @@ The headers of the weight files are read first: a truncated file or a config tha
 weights is reported in a second, not after gigabytes were read.
 """
 
-import json
 import logging
 import sys
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ from transformers import AutoConfig, AutoTokenizer
 from transformers.utils import logging as progress
 
 from caploc.models.family import Family
+from caploc.models.folders import check_folder, weight_files
 from caploc.models.hub import snapshot
 from caploc.models.language_model import (
     LanguageModel,
@@ -27,13 +27,12 @@ from caploc.models.language_model import (
 from caploc.models.recognition import check_width, config_width, family_of
 from caploc.records import DataError
 
-__all__ = ["LanguageModel", "check_shape", "load_model", "read_architecture"]
+__all__ = ["LanguageModel", "check_shape", "load_model", "read_architecture", "shape_of"]
 
 _LOG = logging.getLogger(__name__)
 _DTYPES = {name: getattr(torch, name) for name in ("float32", "float64", "bfloat16", "float16")}
 # In front of the names of weights that were saved from inside something.
 _WRAPPINGS = ("_orig_mod.", "module.", "base_model.model.")
-_SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
 def load_model(
@@ -56,12 +55,17 @@ def load_model(
     Raises:
         DataError: missing or damaged files, an unknown architecture, weights that disagree with
             the config, a tokenizer without character spans, or a device that is not there.
+
+    Example:
+        >>> lm = caploc.load_model(folder)
+        >>> (lm.n_layers, lm.n_neurons) == found.mask.shape
+        True
+        >>> table = caploc.evaluate(lm.model, lm.tokenizer, pairs)
     """
     if dtype not in _DTYPES:
         raise DataError(f"unknown dtype {dtype!r}; available: {', '.join(_DTYPES)}")
     folder = _folder(path, revision)
     config, record = read_architecture(folder, family)
-    _refuse_adapters(folder)
     _check_weights(folder, config, record)
     model, info = _from_pretrained(folder, config, _DTYPES[dtype], record)
     _check_keys(folder, type(model).__name__, info)
@@ -81,8 +85,10 @@ def read_architecture(folder: Path, family: str | None = None) -> tuple[Any, Fam
         family: to try an architecture as that belongs to none.
 
     Raises:
-        DataError: no readable config.json, or an unknown architecture, quantised weights.
+        DataError: no readable config.json, or an unknown architecture, quantised weights, or a
+            folder that makes transformers read something else.
     """
+    check_folder(folder)
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     # A config that contradicts itself ends in many types of errors, some of several lines.
@@ -136,16 +142,6 @@ def _check_keys(folder: Path, name: str, info: Mapping[str, Any]) -> None:
         )
 
 
-def _refuse_adapters(folder: Path) -> None:
-    """Transformers would load an adapter beside the weights without a word."""
-    found = sorted(folder.glob("adapter_*"))
-    if found:
-        raise DataError(
-            f"{folder}: holds an adapter ({found[0].name}) beside the model; merge it "
-            "(merge_and_unload of peft, then save_pretrained), or take its files out of the folder"
-        )
-
-
 def check_shape(
     folder: Path, shape: Mapping[str, Any], where: str, family: str | None = None
 ) -> None:
@@ -160,11 +156,27 @@ def check_shape(
     Raises:
         DataError: a number differs; the message has both.
     """
+    found = shape_of(folder, family)
+    wrong = [key for key, value in shape.items() if found[key] != value]
+    if wrong:
+        told = ", ".join(f"{where}.{key} is {shape[key]}, found {found[key]}" for key in wrong)
+        raise DataError(
+            f"{told} in {folder}/config.json; correct the shape, or `repo` and `path` if this is "
+            "not the model you mean"
+        )
+
+
+def shape_of(folder: Path, family: str | None = None) -> dict[str, Any]:
+    """Size of the model in a folder, as the key ``shape`` of the configuration; reads no weights.
+
+    Raises:
+        DataError: as `read_architecture`.
+    """
     config, record = read_architecture(folder, family)
     config = config.get_text_config()
     heads = config.num_attention_heads
     kv_heads = getattr(config, "num_key_value_heads", None) or getattr(config, "num_kv_heads", None)
-    found = {
+    return {
         "layers": config.num_hidden_layers,
         "hidden": config.hidden_size,
         "ffn": config_width(config, record),
@@ -173,13 +185,6 @@ def check_shape(
         "vocabulary": config.vocab_size,
         "tied": bool(config.tie_word_embeddings),
     }
-    wrong = [key for key, value in shape.items() if found[key] != value]
-    if wrong:
-        told = ", ".join(f"{where}.{key} is {shape[key]}, found {found[key]}" for key in wrong)
-        raise DataError(
-            f"{told} in {folder}/config.json; correct the shape, or `repo` and `path` if this is "
-            "not the model you mean"
-        )
 
 
 def _folder(path: str | Path, revision: str | None) -> Path:
@@ -194,7 +199,7 @@ def _folder(path: str | Path, revision: str | None) -> Path:
 def _check_weights(folder: Path, config: Any, family: Family) -> None:
     """Open every weight file and compare the width of each layer with the config."""
     wanted = config_width(config, family)
-    for name in _weight_files(folder):
+    for name in weight_files(folder):
         try:
             with safe_open(folder / name, framework="pt") as file:
                 for key in file.keys():  # noqa: SIM118 - the file is not a mapping
@@ -211,25 +216,6 @@ def _check_weights(folder: Path, config: Any, family: Family) -> None:
                 f"{folder / name}: damaged or missing weights ({found_text}); copy or download "
                 "this file again, or make the model anew by deleting its manifest.json"
             ) from None
-
-
-def _weight_files(folder: Path) -> list[str]:
-    if (folder / _INDEX).is_file():
-        try:
-            index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
-            return sorted(set(index["weight_map"].values()))
-        except (ValueError, KeyError) as error:
-            raise DataError(
-                f"{folder / _INDEX}: not a list of weight files ({error}); copy it again"
-            ) from None
-    pickled = sorted(folder.glob("*.bin"))
-    if not (folder / _SINGLE).is_file() and pickled:
-        raise DataError(
-            f"{folder}: holds only pickled weights ({pickled[0].name}), which can run any program "
-            "when they are read; expected safetensors. Convert the model once where you trust it, "
-            "with from_pretrained and save_pretrained of transformers, and name that folder"
-        )
-    return [_SINGLE]
 
 
 def _from_pretrained(folder: Path, config: Any, dtype: torch.dtype, family: Family) -> Any:

@@ -16,6 +16,8 @@ from caploc.attribution.model_check import check_model
 from caploc.files import store
 from caploc.jobs.digests import file_digest
 from caploc.jobs.job import Job
+from caploc.jobs.receipts import model_files
+from caploc.models.chat import template_digest
 from caploc.models.gguf_files import dequantise, find_gguf
 from caploc.models.hub import snapshot
 from caploc.models.loading import check_shape, load_model
@@ -24,7 +26,6 @@ from caploc.records import DataError
 __all__ = ["FetchModel", "run"]
 
 _LOG = logging.getLogger(__name__)
-_SUFFIXES = {".json", ".safetensors", ".txt", ".model", ".jinja"}
 # Beside the manifest, as for a model that was trained here.
 _FOLDER = "hf"
 
@@ -72,7 +73,7 @@ def run(job: Job) -> None:
             f"models.{told.model}.family is {told.family!r}, {folder} holds a model of "
             f"family {lm.family.name!r}; correct the config"
         )
-    files = sorted(p for p in folder.iterdir() if p.is_file() and p.suffix in _SUFFIXES)
+    files = model_files(folder)
     store.write_json(
         {
             "model": told.model,
@@ -84,6 +85,7 @@ def run(job: Job) -> None:
             "n_neurons": lm.n_neurons,
             "n_parameters": sum(p.numel() for p in lm.model.parameters()),
             "dtype": told.dtype,
+            "chat_template": template_digest(lm.tokenizer),
             "files": {p.name: file_digest(p) for p in files},
             "trained": None,
             "origin": job.origin(),

@@ -15,9 +15,6 @@ from caploc.experiments.enhancement._arms import CHOICE, DRAWN, Arm, trainable
 from caploc.experiments.enhancement._low_rank import LowRank
 from caploc.experiments.enhancement._training import (
     Outcome,
-    Recipe,
-    Trainable,
-    Training,
     outcome,
     train,
     use_epoch,
@@ -28,7 +25,9 @@ from caploc.files.tables import COUNT, NUMBER, TEXT, Schema, texts
 from caploc.forward.answer_pass import AnswerPass, answer_passes
 from caploc.forward.generation import complete
 from caploc.forward.samples import Encoded
+from caploc.interventions.fitting import Recipe, Trainable, Training
 from caploc.interventions.scale import scaled
+from caploc.jobs.partial_work import sealed
 from caploc.jobs.progress import tracked
 from caploc.models.language_model import LanguageModel
 from caploc.samples.task import Task
@@ -114,7 +113,8 @@ class Bench:
             same = {"mask": arm.mask, "arm": arm.kind, "run": arm.run, "rate": arm.rate}
             named = [f.with_columns(**{k: pl.lit(v) for k, v in same.items()}, epoch=pl.lit(epoch))
                      for f in found]  # fmt: skip
-            tables.write_part(tables.gathered(named, ANSWERS), path, {})
+            with sealed(path) as temporary:
+                tables.write_part(tables.gathered(named, ANSWERS), temporary, {})
         return tables.read(path, ANSWERS)
 
     def _judged(self, target: int, speaks: bool) -> pl.DataFrame:
