@@ -3,11 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
-SOURCES := workflow/caploc workflow/snakemake_logger_plugin_caploc tests benchmarks examples
+SOURCES := workflow/caploc workflow/snakemake_logger_plugin_caploc tests benchmarks examples setup.py
 
 PLUGIN := $(VENV)/slurm
 
-.PHONY: demo test test-all test-fast slurm-test check format schema snapshot bench clean
+.PHONY: demo test test-all test-fast slurm-test check format schema snapshot families bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed  ## train, locate, report: the whole default run
@@ -49,13 +49,18 @@ format: $(VENV)/.installed-dev  ## rewrite the sources in house style
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/snakefmt Snakefile workflow/rules
 
-schema: $(VENV)/.installed  ## write workflow/schemas/config.schema.yaml from the settings classes
+schema: $(VENV)/.installed  ## write workflow/schemas/config.schema.yaml and config/README.md from the settings classes
 	$(BIN)/python -c "from caploc.config import schema_text; print(schema_text(), end='')" \
 	  >workflow/schemas/config.schema.yaml
+	$(BIN)/python -c "from caploc.config_table import table_text; print(table_text(), end='')" \
+	  >config/README.md
 
 snapshot: $(VENV)/.installed-dev  ## write tests/workflow/golden: what reruns after a change, what runs
 	SNAPSHOT=write HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q tests/workflow/test_invalidation_matrix.py \
 	  tests/workflow/test_run_configs.py -k "reruns or planned_jobs"
+
+families: $(VENV)/.installed-dev  ## write docs/families.md: what every architecture of transformers does
+	$(BIN)/python tests/attribution/families_page.py >docs/families.md
 
 bench: $(VENV)/.installed-dev  ## measure; writes benchmarks/results
 	$(BIN)/python benchmarks/run.py

@@ -4,8 +4,10 @@ import sys
 from pathlib import Path
 
 from snakemake.utils import min_version
+from caploc.shipped import folder
 
 min_version("9.27")
+RULES = folder() / "workflow/rules"  # of this repository, or in the installed package
 
 # Before it is loaded; one that the command line names has been, see docs/operations.md.
 from caploc.configfiles import refuse_programs
@@ -25,7 +27,7 @@ except DataError as error:
 configfile: "config.yaml"
 
 
-include: "workflow/rules/common.smk"
+include: RULES / "common.smk"
 
 
 wildcard_constraints:
@@ -43,7 +45,7 @@ wildcard_constraints:
 
 
 # One file from data to masks, one for every experiment: a new one is found by its place.
-for smk in sorted(Path(workflow.basedir).glob("workflow/rules/*.smk")):
+for smk in sorted(RULES.glob("*.smk")):
     if smk.name != "common.smk":
 
         include: smk

@@ -14,13 +14,20 @@ from pathlib import Path
 os.environ["OMP_WAIT_POLICY"] = "passive"  # as the command line sets it, before torch is loaded
 
 import numpy as np
+import polars as pl
 import torch
 
 from attribution import save
 from attribution_samples import MODEL, samples_of
-from caploc.attribution.neuronwise import attribute_neurons, rank_correlation
+from caploc.attribution.neuronwise import attribute_neurons
 from caploc.attribution.public import attribute
 from caploc.models.loading import load_model
+
+
+def rank_correlation(a, b) -> float:
+    """Spearman's rank correlation of all elements; ties get their mean rank."""
+    frame = pl.DataFrame({"a": np.ravel(a), "b": np.ravel(b)})
+    return frame.select(pl.corr("a", "b", method="spearman")).item()
 
 
 def shared(a: np.ndarray, b: np.ndarray, n: int) -> float:

@@ -1,13 +1,15 @@
 """Settings are checked, filled in, and refused with one telling line."""
 
 import functools
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 from configs import embedded, read_config
 
-from caploc.config import check, schema
+from caploc.config import check, schema, schema_text
+from caploc.config_table import table_text
 from caploc.configfiles import read_files
 from caploc.records import DataError
 
@@ -70,6 +72,7 @@ def _set(config, path, value):
         ("models.embedded.device", "gpu", r"config models\.embedded\.device: found \"gpu\", exp"),
         ("tasks.gsm8k.plugin", "gsm", r'config tasks\.gsm8k\.plugin: found "gsm"; allowed: '),
         ("tasks.reviews.samples.locate", 0, r"config tasks\.reviews\.samples\.locate: found 0"),
+        ("tasks.gsm8k.system", "b", r"config tasks\.gsm8k\.system: has a meaning beside"),
         ("tasks.gsm8k.files", 3, r"config tasks\.gsm8k\.files: found 3"),
         ("methods.cnl.rule", "simpson", r'config methods\.cnl\.rule: found "simpson"; allowed: '),
         ("run.shard_size", 5.0, r"config run\.shard_size: found 5\.0, expected integer"),
@@ -162,3 +165,27 @@ def test_every_key_of_the_schema_is_described():
 
     walk(schema(), "config")
     assert not undescribed
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [("workflow/schemas/config.schema.yaml", schema_text), ("config/README.md", table_text)],
+)
+def test_pages_about_settings_are_those_of_today(path, text):
+    """`make schema` writes them."""
+    assert (REPOSITORY / path).read_text() == text()
+
+
+def test_the_table_has_a_row_for_every_key():
+    """Counted in the schema, whatever the table makes of it."""
+
+    def leaves(found):
+        inside = [*found.get("properties", {}).values(), found.get("items", {})]
+        inside += [k for c in found.get("allOf", []) for k in c["then"]["properties"].values()]
+        inside.append(found.get("additionalProperties"))
+        below = [leaves(one) for one in inside if isinstance(one, dict) and one]
+        own = "description" in found and not any(below)
+        return sum(below) + own
+
+    rows = re.findall(r"^\| `[\w.<>\[\]]+[^`]*` \|", table_text(), flags=re.M)
+    assert len(rows) == len(set(rows)) == leaves(schema())

@@ -61,7 +61,9 @@ def test_every_page_of_docs_is_in_the_index():
     index = index.partition("\n## ")[0]
     pages = {p.relative_to(REPOSITORY).as_posix() for p in (REPOSITORY / "docs").glob("*.md")}
     named = set(re.findall(r"\]\(([\w./-]+)\)", index))
-    assert named == pages | {"CHANGELOG.md", "CITATION.cff"}
+    assert named == pages | {
+        "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "config/README.md",
+    }  # fmt: skip
     for text in (p.read_text() for p in [REPOSITORY / "README.md", *REPOSITORY.glob("docs/*.md")]):
         for path in re.findall(r"\]\(([\w.][\w./-]*)(?:#[\w-]+)?\)", text):
             assert any((REPOSITORY / start / path).exists() for start in ("", "docs")), path

@@ -1,6 +1,5 @@
 """The functions of a notebook, against the workflow's parts and against plain transformers."""
 
-import doctest
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,25 +10,13 @@ import polars as pl
 import pytest
 import torch
 from tiny_families import FAMILIES, MOE_LIKE, tiny_model
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import caploc
-from caploc.api import locating
 from caploc.attribution.public import untouched
 from caploc.forward.silencing import Erasure, Erasures, erased
 from caploc.models.language_model import LanguageModel, matrix
 
 PAIRS = [("a b =", " one"), ("c d =", " two three"), ("a =", " two"), ("b c d =", " four")]
-
-
-@pytest.fixture
-def model(save_model: Callable[..., Path]) -> Any:
-    return AutoModelForCausalLM.from_pretrained(save_model(), dtype=torch.float64)
-
-
-@pytest.fixture
-def tokenizer(save_model: Callable[..., Path]) -> Any:
-    return AutoTokenizer.from_pretrained(save_model("tokenizer"))
 
 
 def some_mask(seed: int = 0, shape: tuple[int, int] = (3, 24)) -> Any:
@@ -93,7 +80,8 @@ def test_saved_masks_are_read(model: Any, tokenizer: Any, tmp_path: Path) -> Non
 
 def test_a_map_has_a_line_for_each(model: Any, tokenizer: Any) -> None:
     chart = caploc.draw_map({"one": some_mask(0), "two": some_mask(1)}).to_dict()
-    rows = pl.DataFrame(chart["data"]["values"])
+    (values,) = chart["datasets"].values()
+    rows = pl.DataFrame(values)
     assert rows.group_by("ability").agg(pl.col("share").sum())["share"].to_list() == [1, 1]
     assert rows.filter(ability="one")["neurons"].to_list() == some_mask(0).sum(axis=1).tolist()
     assert caploc.locate(model, tokenizer, PAIRS).plot().to_dict()
@@ -203,34 +191,6 @@ def test_effect(model: Any, tokenizer: Any) -> None:
     assert own["p"] in (0.2, 0.4, 0.6, 0.8, 1.0)
 
 
-def test_bad_input(model: Any, tokenizer: Any) -> None:
-    with pytest.raises(caploc.DataError, match=r"samples\[0\]: expected a pair of texts"):
-        caploc.locate(model, tokenizer, ["a text"])
-    with pytest.raises(caploc.DataError, match="samples: no samples"):
-        caploc.locate(model, tokenizer, [])
-    with pytest.raises(caploc.DataError, match="has no column 'answer', it has prompt, gold"):
-        caploc.evaluate(model, tokenizer, pl.DataFrame({"prompt": ["a"], "gold": ["b"]}))
-    with pytest.raises(caploc.DataError, match="method 'clever'; expected one of"):
-        caploc.locate(model, tokenizer, PAIRS, method="clever")
-    with (
-        pytest.raises(caploc.DataError, match=r"a mask of shape \(2, 24\), the model has 3 layers"),
-        caploc.silenced(model, some_mask(shape=(2, 24))),
-    ):
-        pass
-    with pytest.raises(caploc.DataError, match="no neuron is located"):
-        caploc.effect(model, tokenizer, np.zeros((3, 24), bool), PAIRS)
-    with pytest.raises(caploc.DataError, match="too many neurons are located"):
-        caploc.effect(model, tokenizer, np.ones((3, 24), bool), PAIRS)
-    with pytest.raises(caploc.DataError, match="no sample fits the model"):
-        caploc.locate(model, tokenizer, [("a " * 40, " one")])
-
-
-def test_the_example_of_locate(model: Any, tokenizer: Any) -> None:
-    names = {"caploc": caploc, "model": model, "tokenizer": tokenizer}
-    assert doctest.testmod(locating, extraglobs=names).attempted == 2
-    assert doctest.testmod(locating, extraglobs=names).failed == 0
-
-
 def test_the_notebook_of_readme(
     save_model: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -243,11 +203,6 @@ def test_the_notebook_of_readme(
     exec(block.replace("sigma=6", "sigma=2"), {})
     told = capsys.readouterr().out
     assert told.count("completion") == 2 and "neuron" in told
-
-
-def test_something_else_is_refused() -> None:
-    with pytest.raises(caploc.DataError), caploc.silenced(torch.nn.Linear(2, 2), some_mask()):
-        pass
 
 
 def test_a_mixture_of_experts_is_left_as_it_was() -> None:

@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_families import tiny
 from tiny_models import tiny_gptj, tiny_llama, tiny_olmo2
 from torch import nn
 
 from caploc.attribution.model_check import check_model
+from caploc.attribution.prefix_attention import Prefix
 from caploc.models.families import llama
 from caploc.models.language_model import LanguageModel
 from caploc.records import DataError
@@ -63,6 +65,17 @@ def test_scaled_logits_are_refused() -> None:
     lm.model.register_forward_hook(_halve_logits)
     with pytest.raises(DataError, match="its logits are not the head applied"):
         check_model(lm)
+
+
+def test_a_window_is_seen_where_no_family_names_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block that hides its window from the attention interface; six tokens would not show it."""
+    lm = tiny("Mistral", sliding_window=9)
+    mask = Prefix.mask
+    monkeypatch.setattr(Prefix, "mask", lambda self, window: mask(self, None))
+    check_model(lm)
+    monkeypatch.setattr(LanguageModel, "tried", True)
+    with pytest.raises(DataError, match="rows with the shared prefix"):
+        check_model(tiny("Mistral", sliding_window=9))
 
 
 def _halve_logits(module: Any, args: Any, output: Any) -> Any:

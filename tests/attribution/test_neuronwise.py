@@ -10,7 +10,6 @@ from test_public import in_use, state
 from tiny_models import ids, tiny_gptj, tiny_llama, tiny_olmo2
 
 from caploc import attribute, attribute_neurons
-from caploc.attribution.neuronwise import rank_correlation
 from caploc.attribution.rules import path_rule
 from caploc.models.language_model import LanguageModel
 
@@ -96,11 +95,3 @@ def test_no_neurons_and_unknown_neurons() -> None:
     with pytest.raises(ValueError, match="expected one sample"):
         attribute_neurons(model, [PROMPT], [ANSWER])
     assert state(model) == before
-
-
-def test_rank_correlation() -> None:
-    a = np.array([[1.0, 2.0], [3.0, 4.0]])
-    assert rank_correlation(a, a**3) == pytest.approx(1)
-    assert rank_correlation(a, -a) == pytest.approx(-1)
-    # Ranks 1, 2.5, 2.5, 4 against 1, 2, 3, 4: covariance 4.5, variances 4.5 and 5.
-    assert rank_correlation(np.array([0, 5, 5, 9]), a) == pytest.approx(4.5 / np.sqrt(4.5 * 5))

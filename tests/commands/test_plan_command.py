@@ -88,3 +88,24 @@ def test_a_text_that_holds_no_settings(tmp_path, caplog):
     path.write_text("- one")
     assert main(["plan", str(path)]) == 2
     assert "holds no settings" in caplog.text
+
+
+def test_a_model_and_rows_of_ones_own(tmp_path, capsys, save_model):
+    """Size from config.json, rows as the file holds them, lengths from its characters."""
+    folder = save_model()
+    rows = [{"q": f"some forty characters of a prompt: {i:05}", "a": "abcdefg"} for i in range(90)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "mine.yaml").write_text(
+        "run: {name: mine, models: [m], tasks: [mine], neutral: null, pairs: [], experiments: []}\n"
+        f"models: {{m: {{family: llama, path: {folder}}}}}\n"
+        f"tasks: {{mine: {{plugin: generic, files: {tmp_path}/rows.jsonl, prompt: '{{q}}', "
+        "answer: ' {a}', samples: {locate: 1000, train: 10, validation: 10, test: 10}}}\n"
+    )
+    assert main(["plan", str(tmp_path / "mine.yaml"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["lengths"]["m"]["mine"] == {"prompt": 10, "answer": 2, "source": "config"}
+    (jobs,) = (s["jobs"] for s in found["stages"] if s["name"] == "attribute_shard")
+    assert jobs == 1
+    assert main(["plan", str(tmp_path / "mine.yaml")]) == 0
+    text = capsys.readouterr().out
+    assert "memory GiB" in text and "GPU" not in text

@@ -110,7 +110,7 @@ def test_known_1000_takes_rewrites_from_templates_that_several_facts_use(tmp_pat
     assert found[0].prompts == ("A is owned by", "the owner of A is")
     assert found[6].prompts == ("G belongs to quantum", "G is owned by", "the owner of G is")
     assert found[7].prompts == ("H is in the continent of",)
-    assert str(found[8]) == "subject not in the prompt"
+    assert str(found[8]) == "subject not found in the prompt"
 
 
 def test_pararel_keeps_patterns_that_end_in_the_object(tmp_path):

@@ -12,10 +12,21 @@ tests/faults/test_operations.py; `python -m pytest ...` is the tests themselves.
 
 _SMALL = "--configfile config/test.yaml"
 
+_WHEEL = "tests/workflow/test_installed.py::wheel"
+_STUDY = "tests/workflow/test_installed.py::test_a_folder_is_set_up_and_runs"
+
 TESTED = {
+    "pip wheel --no-deps .": _WHEEL,
+    'pip install "./caploc-0.2.0-py3-none-any.whl[workflow]"': _STUDY,
+    "caploc init my-study": _STUDY,
+    "cd my-study && caploc run": _STUDY,
+    "caploc run": _STUDY,
+    "snakemake --report": "tests/workflow/test_module.py::test_they_run",
+    "caploc run -n --configfile mine.yaml": _STUDY,
     "make test": "Makefile::test",  # runs the test that reads this
     "make test-all": "Makefile::test-all",
     "make schema": "Makefile::schema",
+    "make families": "Makefile::families",
     "make snapshot": "Makefile::snapshot",
     "make slurm-test": "tests/slurm/test_slurm.py::test_the_whole_run_equals_the_local_one",
     ".venv/bin/snakemake --cores all --configfile mine.yaml":

@@ -1,18 +1,17 @@
 """Files of located sets come back as they were written, or are refused."""
 
 import numpy as np
-import pyarrow as pa
+import polars as pl
 import pytest
 
-from caploc.files import store
+from caploc.files import tables
 from caploc.files.located import LOCATED, read_located, stream_scores
 from caploc.records import DataError
 
 
 def write(path, rows, **metadata):
-    table = pa.Table.from_pylist(rows, schema=LOCATED)
-    facts = {"unit": "ffn neuron", "per_layer": [3, 3], "dropped": [], "origin": {}}
-    store.write_table(table, path, facts | metadata)
+    facts = {"unit": "ffn neuron", "per_layer": [3, 3], "dropped": []} | metadata
+    tables.write_part(pl.DataFrame(rows, LOCATED), path, {}, **facts)
     return path
 
 

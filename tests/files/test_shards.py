@@ -188,7 +188,7 @@ def test_damaged_files_name_the_remedy(write_shard, tmp_path):
     middle = len(content) // 2
     flipped[middle : middle + 64] = bytes(64)
     path.write_bytes(flipped)
-    with pytest.raises(DataError, match=r"/a: damaged data .* only this file is made anew"):
+    with pytest.raises(DataError, match=r"/a: damaged or truncated .* only this file is made anew"):
         list(rows(scan([path])))
 
 

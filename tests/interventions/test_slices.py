@@ -9,8 +9,8 @@ from tiny_families import FAMILIES
 from tiny_models import ids, tiny_gptj, tiny_llama
 from transformers.pytorch_utils import Conv1D
 
-from caploc.experiments.enhancement._training import Recipe, Training
 from caploc.forward.answer_pass import answer_pass
+from caploc.interventions.fitting import Recipe, Training
 from caploc.interventions.slices import Slices
 from caploc.records import DataError
 

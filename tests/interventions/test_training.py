@@ -7,8 +7,8 @@ import torch
 from test_slices import SAMPLES, a_mask, weights
 from tiny_models import tiny_llama
 
-from caploc.experiments.enhancement._training import Diverged, Recipe, Training
 from caploc.forward.answer_pass import answer_pass
+from caploc.interventions.fitting import Diverged, Recipe, Training
 from caploc.interventions.slices import Slices
 from caploc.records import DataError
 
@@ -46,7 +46,7 @@ def test_a_continued_training_is_the_uninterrupted_one_bit_for_bit(stop):
 
 
 def test_an_epoch_reads_every_sample_once_and_seeds_decide_the_order(monkeypatch):
-    import caploc.experiments.enhancement._training as module
+    import caploc.interventions.fitting as module
 
     read = []
 

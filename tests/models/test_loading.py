@@ -4,6 +4,7 @@ import json
 import re
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,30 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from transformers import GPTJConfig, GPTJForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    DiffLlamaConfig,
+    DiffLlamaForCausalLM,
+    GPTJConfig,
+    GPTJForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
 
 from caploc import plugins
+from caploc.attribution.model_check import check_model
 from caploc.models import loading as _loading
+from caploc.models.families import llama
 from caploc.models.family import Family
-from caploc.models.language_model import family_of, wrap_model
+from caploc.models.language_model import wrap_model
 from caploc.models.loading import load_model
+from caploc.models.recognition import family_of
 from caploc.records import DataError
 
 SaveModel = Callable[..., Path]
+
+
+SIZES = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
+         "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 37}  # fmt: skip
 
 
 def edit_config(folder: Path, **changes: Any) -> None:
@@ -82,10 +97,32 @@ def test_unknown_architecture(save_model: SaveModel) -> None:
     edit_config(folder, architectures=["MambaForCausalLM"])
     refused(
         folder,
-        r"architecture 'MambaForCausalLM' belongs to no known family; known: .*gptj "
-        r"\(GPTJForCausalLM\), llama \(LlamaForCausalLM\), .*docs/adding-a-family\.md",
+        r"architecture 'MambaForCausalLM' belongs to no known family, and its blocks look like "
+        r"those of none; docs/families\.md lists .* docs/adding-a-family\.md",
     )
-    assert (Path(__file__).parents[2] / "docs/adding-a-family.md").is_file()
+    for page in ("docs/adding-a-family.md", "docs/families.md"):
+        assert (Path(__file__).parents[2] / page).is_file()
+
+
+def test_architecture_that_nobody_named(
+    save_model: SaveModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = tuple(a for a in llama.FAMILY.architectures if a != "SmolLM3ForCausalLM")
+    monkeypatch.setattr(llama, "FAMILY", replace(llama.FAMILY, architectures=named))
+    folder = save_model()
+    edit_config(folder, model_type="smollm3", architectures=["SmolLM3ForCausalLM"])
+    message = r"looks like llama: set `family: llama` to try .*; it will be checked"
+    refused(folder, message)
+    lm = load_model(folder, family="llama", dtype="float64")
+    assert lm.tried and lm.family.name == "llama" and not check_model(lm, "pre")
+    with pytest.raises(DataError, match=message):
+        wrap_model(lm.model)
+    # What it looks like is not what it is.
+    model = DiffLlamaForCausalLM(DiffLlamaConfig(**SIZES))
+    with pytest.raises(DataError, match="looks like llama"):
+        wrap_model(model)
+    with pytest.raises(DataError, match=r"DiffLlamaForCausalLM: rows with the shared prefix do"):
+        check_model(wrap_model(model, family="llama"))
 
 
 @pytest.mark.parametrize(

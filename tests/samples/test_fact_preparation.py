@@ -4,6 +4,7 @@ import pytest
 
 from caploc.records import DataError, Dropped, Fact
 from caploc.samples.fact_preparation import choose
+from caploc.samples.subjects import asked_about, place_of, relation_of
 from caploc.stages import prepare_facts
 
 
@@ -29,6 +30,18 @@ def test_unusable_facts_are_counted(changes, reason):
     chosen = choose([fact(**changes), fact(1)], 10, 0)
     assert chosen.dropped == {reason: 1}
     assert [f.fact_id for f in chosen.facts] == ["1"]
+
+
+def test_a_subject_is_a_word_of_its_own():
+    prompt = "The sentiment of 'time' is"
+    assert prompt[slice(*place_of("time", prompt))] == "time"
+    assert place_of("time", prompt)[0] == prompt.index("'time'") + 1
+    assert relation_of(prompt, "time") == "The sentiment of '{}' is"
+    assert asked_about("joy", prompt, "time") == "The sentiment of 'joy' is"
+    assert relation_of("No such word", "time") == "No such word"
+    assert relation_of("In timeless", "time") == "In {}less"  # nowhere as a word
+    with pytest.raises(Dropped, match="more than once"):
+        place_of("time", "time is time")
 
 
 def test_texts_are_trimmed_because_the_answer_brings_the_space():
@@ -84,7 +97,7 @@ def test_no_usable_fact_is_one_clear_error(tmp_path, make_job):
     spec = {"facts": "mine", "plugin": "zsre", "n": 7, "seed": 0, "files": str(rows)}
     job = make_job("prepare_facts", spec, {}, {"facts": tmp_path / "facts.parquet"})
     with pytest.raises(
-        DataError, match=r"facts\.mine: none of 1 records .*1 x subject not in the prompt"
+        DataError, match=r"no usable fact among 1 records \(1 x subject not in the prompt\)"
     ):
         prepare_facts.run(job)
     assert not (tmp_path / "facts.parquet").exists()

@@ -146,6 +146,15 @@ def test_label_numbers_become_words(tmp_path):
     assert prepared(tmp_path / "x.parquet", labels=["-", "+"]) == [("Q: a", " +"), ("Q: b", " -")]
 
 
+def test_text_behind_many_numbers(tmp_path):
+    """A reader that guesses types from the first rows would take the column for numbers."""
+    numbers = [(f"{i:03}", f"{i}.50") for i in range(300)]
+    path = tmp_path / "x.csv"
+    path.write_text("question,answer\n" + "".join(f"{q},{a}\n" for q, a in numbers) + "q,x1e5\n")
+    written = {(f"Q: {q}", f" {a}") for q, a in [*numbers, ("q", "x1e5")]}
+    assert written.issuperset(prepared(path))
+
+
 def test_a_trailing_comma_shifts_nothing(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text("question,answer,note\nq1,a1,n1,\nq2,a2,n2,\n")

@@ -38,7 +38,7 @@ def test_local_folder(
     assert manifest == {
         "model": "mine", "path": str(folder), "repo": None, "revision": None,
         "architecture": "LlamaForCausalLM", "family": "llama", "n_layers": 3, "n_neurons": 24,
-        "dtype": "float32", "trained": None,
+        "dtype": "float32", "chat_template": None, "trained": None,
     }  # fmt: skip
 
 

@@ -35,7 +35,7 @@ CONFIG["models"]["packaged"] = {"family": "llama", "gguf": "a.gguf", "package": 
 CONFIG["tasks"]["mine"] = {
     "plugin": "generic", "files": "mine.csv", "format": "csv", "header": ["q", "a"],
     "columns": {"q": "question"}, "labels": ["yes", "no"], "prompt": "{q}", "answer": "{a}",
-    "title": "Mine", "capability": "mine",
+    "title": "Mine", "capability": "mine", "chat": True, "system": "mine",
     "tokens": {"prompt": 9.0, "answer": 3.0},
 }  # fmt: skip
 CONFIG["tasks"]["remote"] = {"plugin": "gsm8k", "repo": "a/b", "revision": "main"}

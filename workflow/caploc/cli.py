@@ -1,7 +1,8 @@
 """`caploc <stage>`: what the rules call. `caploc --help` lists the stages.
 
-For people: `caploc plan` says what a run would take, `caploc verify` checks the files of a run,
-`caploc compare` puts two runs side by side, `caploc apply` writes an erased or enhanced model.
+For people: `caploc init` writes the workflow into a folder and `caploc run` runs it, `caploc plan`
+says what a run would take, `caploc verify` checks the files of a run, `caploc compare` puts two
+runs side by side, `caploc apply` writes an erased or enhanced model.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TextIO, cast
 
-from caploc import plugins
+from caploc import plugins, shipped
 from caploc.discretion import DiscreetStream, discreet
 from caploc.jobs.job import Job
 from caploc.jobs.locks import alone
@@ -135,7 +136,9 @@ _MEMORY = (
 
 
 def _remedy(error: Exception) -> str | None:
-    """What to do about a full disk or memory, however a library says so."""
+    """What to do about a package, disk or memory, however a library says so."""
+    if isinstance(error, ModuleNotFoundError):
+        return str(shipped.lacking(error))
     # By its name: torch is not imported here. Without a device it raises a RuntimeError instead.
     if type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error):
         return _MEMORY
@@ -151,9 +154,10 @@ def _parser() -> argparse.ArgumentParser:
         fromfile_prefix_chars="@",
         description="Run one stage of the workflow. Normally Snakemake does this for you; the log "
         "of each job shows the exact command, which can be repeated by hand.",
-        epilog="caploc plan [CONFIG ...] says what a run would take; caploc verify [--configfile "
-        "FILE ...] checks the files of a run; caploc compare RUN_A RUN_B puts the tables of two "
-        "runs side by side; caploc apply --help: write an erased or enhanced model.",
+        epilog="caploc init FOLDER writes the workflow into a folder, caploc run [SNAKEMAKE "
+        "ARGUMENTS] runs it; caploc plan [CONFIG ...] says what a run would take; caploc verify "
+        "[--configfile FILE ...] checks the files of a run; caploc compare RUN_A RUN_B puts the "
+        "tables of two runs side by side; caploc apply --help: write an erased or enhanced model.",
     )
     parser.add_argument("stage", choices=list(plugins.stages()), metavar="STAGE",
                         help=", ".join(list(plugins.stages())))  # fmt: skip

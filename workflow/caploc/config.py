@@ -6,6 +6,7 @@ imported: the Snakefile runs this on every call.
 """
 
 import copy
+import json
 from functools import cache
 from typing import Any
 
@@ -48,7 +49,8 @@ def schema_text() -> str:
     import yaml
 
     head = "# Every key of a configuration. Made from the settings classes by `make schema`.\n"
-    return head + yaml.safe_dump(schema(), sort_keys=False, allow_unicode=True, width=100)
+    apart = json.loads(json.dumps(schema()))  # YAML would name what stands in several places
+    return head + yaml.safe_dump(apart, sort_keys=False, allow_unicode=True, width=100)
 
 
 def check(config: Config) -> Config:
@@ -166,6 +168,8 @@ def _check_references(config: Config) -> None:
             _known(f"models.{name}.train.mixture", plugin, plugins.names("tasks"))
     for name, task in config["tasks"].items():
         _known(f"tasks.{name}.plugin", task["plugin"], plugins.names("tasks"))
+        if "system" in task and not task["chat"]:
+            raise DataError(f"config tasks.{name}.system: has a meaning beside `chat: true` alone")
     for name, entry in config["facts"].items():
         _known(f"facts.{name}.plugin", entry["plugin"], plugins.names("facts"))
     for experiment in ("fidelity", "reliability"):

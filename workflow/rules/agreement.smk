@@ -5,7 +5,7 @@ rule measure_agreement:
     input:
         unpack(
             lambda wildcards: RUN.agreement_inputs(
-                wildcards.model, wildcards.task, wildcards.method
+                wildcards.model, wildcards.task, wildcards.method, wildcards.mask
             )
         ),
     output:
@@ -49,7 +49,7 @@ rule tabulate_agreement:
     input:
         parts=RUN.all_agreement(),
     output:
-        csv=f"{R}/tables/agreement.csv",
+        csv=report(f"{R}/tables/agreement.csv", category="Tables"),
         parquet=f"{R}/tables/agreement.parquet",
     log:
         f"{LOGS}/tabulate_agreement.log",

@@ -2,22 +2,23 @@
 import sys
 from shlex import quote
 
-from caploc.config import check
+from caploc.jobs.run import SPLITS
 from caploc.jobs.handed import handed
-from caploc.jobs.run import SPLITS, Run
 from caploc.records import DataError
+from caploc.samples.data_check import checked_run
 
 # Snakemake imports pandas, half a second of every call, to look for data frames among parameters. Ours
 # are strings. None says that there is no such module, in this process; jobs are others.
-sys.modules.setdefault("pandas", None)
+if not workflow.modifier.is_module:  # whose workflow may use it
+    sys.modules.setdefault("pandas", None)
 
 try:
-    RUN = Run(check(config))
-    RUN.check_files()
+    RUN, NOTES = checked_run(config)
 except DataError as error:
     sys.exit(f"caploc: {error}")
-if older := RUN.older_layout():
-    logger.warning(f"caploc: {older}")
+for note in [RUN.older_layout(), *NOTES]:
+    if note:
+        logger.warning(f"caploc: {note}")
 
 
 def literal(text):
@@ -37,12 +38,14 @@ for name in RUN.settings["reuse"]:
             f"caploc: config: run.reuse: no folder results/{name}; name a run that has been made"
         )
 REUSE = f"export CAPLOC_REUSE={quote(':'.join(f'results/{n}' for n in RUN.settings['reuse']))}; "
-LIBRARY = quote(str(Path(workflow.basedir) / "workflow"))
+LIBRARY = RULES.parent
 PROGRAMS = quote(str(Path(sys.executable).parent))
 if "conda" in map(str, workflow.deployment_settings.deployment_method):
+    if not (LIBRARY / "caploc").is_dir():
+        sys.exit("caploc: conda environments need the repository; run in a clone of it")
     shell.prefix(
         literal(
-            REUSE + f'caploc() {{ PYTHONPATH={LIBRARY} python -m caploc.cli "$@"; }}; '
+            REUSE + f'caploc() {{ PYTHONPATH={quote(str(LIBRARY))} python -m caploc.cli "$@"; }}; '
         )
     )
 else:

@@ -69,7 +69,7 @@ rule tabulate_decoupling:
             else []
         ),
     output:
-        csv=f"{R}/tables/decoupling.csv",
+        csv=report(f"{R}/tables/decoupling.csv", category="Tables"),
         parquet=f"{R}/tables/decoupling.parquet",
     log:
         f"{LOGS}/tabulate_decoupling.log",

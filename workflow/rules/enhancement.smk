@@ -46,7 +46,7 @@ rule tabulate_enhancement:
     input:
         answers=all_enhanced(RUN),
     output:
-        csv=f"{R}/tables/enhancement.csv",
+        csv=report(f"{R}/tables/enhancement.csv", category="Tables"),
         parquet=f"{R}/tables/enhancement.parquet",
     log:
         f"{LOGS}/tabulate_enhancement.log",
@@ -65,7 +65,7 @@ rule tabulate_cross_enhancement:
     input:
         answers=all_enhanced(RUN),
     output:
-        csv=f"{R}/tables/cross_enhancement.csv",
+        csv=report(f"{R}/tables/cross_enhancement.csv", category="Tables"),
         parquet=f"{R}/tables/cross_enhancement.parquet",
     log:
         f"{LOGS}/tabulate_cross_enhancement.log",

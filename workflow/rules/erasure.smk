@@ -70,7 +70,7 @@ rule tabulate_erasure:
         answers=erasure_parts(RUN, "answers"),
         sets=erasure_parts(RUN, "sets"),
     output:
-        csv=f"{R}/tables/erasure.csv",
+        csv=report(f"{R}/tables/erasure.csv", category="Tables"),
         parquet=f"{R}/tables/erasure.parquet",
     log:
         f"{LOGS}/tabulate_erasure.log",
@@ -83,6 +83,29 @@ rule tabulate_erasure:
         **told("tabulate_erasure"),
     shell:
         command("tabulate_erasure")
+
+
+rule tabulate_examples:
+    input:
+        answers=erasure_parts(RUN, "answers"),
+        test=[
+            f"{R}/samples/{Path(path).parts[-3]}/test.parquet"
+            for path in erasure_parts(RUN, "answers")
+        ],
+    output:
+        csv=f"{R}/tables/examples.csv",
+        parquet=f"{R}/tables/examples.parquet",
+    log:
+        f"{LOGS}/tabulate_examples.log",
+    conda:
+        "../../envs/caploc.yaml"
+    resources:
+        mem_mb=grows(2000),
+        runtime=grows(10),
+    params:
+        **told("tabulate_examples"),
+    shell:
+        command("tabulate_examples")
 
 
 rule cross_erase:
@@ -116,7 +139,7 @@ rule tabulate_cross_erasure:
     input:
         likelihood=crossed_parts(RUN),
     output:
-        csv=f"{R}/tables/cross_erasure.csv",
+        csv=report(f"{R}/tables/cross_erasure.csv", category="Tables"),
         parquet=f"{R}/tables/cross_erasure.parquet",
     log:
         f"{LOGS}/tabulate_cross_erasure.log",
@@ -140,7 +163,7 @@ rule tabulate_cross_overlap:
             for path in RUN.masks(model, method, RUN.settings["headline_mask"])
         ],
     output:
-        csv=f"{R}/tables/cross_overlap.csv",
+        csv=report(f"{R}/tables/cross_overlap.csv", category="Tables"),
         parquet=f"{R}/tables/cross_overlap.parquet",
     log:
         f"{LOGS}/tabulate_cross_overlap.log",

@@ -46,7 +46,7 @@ rule tabulate_fidelity:
     input:
         parts=fidelity.parts(RUN) if "fidelity" in RUN.settings["experiments"] else [],
     output:
-        csv=f"{R}/tables/fidelity.csv",
+        csv=report(f"{R}/tables/fidelity.csv", category="Tables"),
         parquet=f"{R}/tables/fidelity.parquet",
     log:
         f"{LOGS}/tabulate_fidelity.log",
@@ -65,7 +65,7 @@ rule tabulate_tracing:
     input:
         **fidelity.traced(RUN),
     output:
-        csv=f"{R}/tables/tracing.csv",
+        csv=report(f"{R}/tables/tracing.csv", category="Tables"),
         parquet=f"{R}/tables/tracing.parquet",
     log:
         f"{LOGS}/tabulate_tracing.log",

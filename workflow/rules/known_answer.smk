@@ -177,7 +177,7 @@ rule tabulate_known_answer:
     input:
         parts=lambda wildcards: planted.known_answer_parts(RUN, wildcards.extent),
     output:
-        csv=f"{R}/tables/{{extent}}.csv",
+        csv=report(f"{R}/tables/{{extent}}.csv", category="Tables"),
         parquet=f"{R}/tables/{{extent}}.parquet",
     log:
         f"{LOGS}/tabulate_known_answer/{{extent}}.log",
@@ -198,7 +198,7 @@ rule write_known_answer:
     input:
         table=f"{R}/tables/{{extent}}.parquet",
     output:
-        page=f"{R}/{{extent}}.html",
+        page=report(f"{R}/{{extent}}.html", category="Page"),
     log:
         f"{LOGS}/write_known_answer/{{extent}}.log",
     wildcard_constraints:

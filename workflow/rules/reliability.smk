@@ -171,7 +171,7 @@ rule tabulate_reliability:
             else []
         ),
     output:
-        csv=f"{R}/tables/reliability.csv",
+        csv=report(f"{R}/tables/reliability.csv", category="Tables"),
         parquet=f"{R}/tables/reliability.parquet",
     log:
         f"{LOGS}/tabulate_reliability.log",

@@ -5,7 +5,7 @@ rule tabulate_neurons:
     input:
         masks=RUN.all_masks(),
     output:
-        csv=f"{R}/tables/neurons.csv",
+        csv=report(f"{R}/tables/neurons.csv", category="Tables"),
         parquet=f"{R}/tables/neurons.parquet",
     log:
         f"{LOGS}/tabulate_neurons.log",
@@ -28,7 +28,7 @@ rule tabulate_base:
             task=RUN.settings["tasks"],
         ),
     output:
-        csv=f"{R}/tables/base.csv",
+        csv=report(f"{R}/tables/base.csv", category="Tables"),
         parquet=f"{R}/tables/base.parquet",
     log:
         f"{LOGS}/tabulate_base.log",
@@ -50,7 +50,7 @@ rule tabulate_samples:
         ),
         shards=RUN.all_shards(),
     output:
-        csv=f"{R}/tables/samples.csv",
+        csv=report(f"{R}/tables/samples.csv", category="Tables"),
         parquet=f"{R}/tables/samples.parquet",
     log:
         f"{LOGS}/tabulate_samples.log",
@@ -69,7 +69,7 @@ rule tabulate_completeness:
     input:
         scores=RUN.all_scores(),
     output:
-        csv=f"{R}/tables/completeness.csv",
+        csv=report(f"{R}/tables/completeness.csv", category="Tables"),
         parquet=f"{R}/tables/completeness.parquet",
     log:
         f"{LOGS}/tabulate_completeness.log",
@@ -94,7 +94,7 @@ rule write_report:
         losses=expand(f"{R}/models/{{model}}/loss.parquet", model=RUN.trained_models),
         splits=f"{R}/samples/disjoint.json",
     output:
-        report=f"{R}/report.html",
+        report=report(f"{R}/report.html", category="Page"),
         figures=f"{R}/figures/manifest.json",
     log:
         f"{LOGS}/write_report.log",

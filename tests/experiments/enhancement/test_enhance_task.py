@@ -10,7 +10,6 @@ from manifests import write_manifest
 from safetensors.torch import load_file
 
 from caploc.experiments.enhancement import _bench as bench_module
-from caploc.experiments.enhancement import _training as training
 from caploc.experiments.enhancement import (
     enhance_task,
     tabulate_cross_enhancement,
@@ -18,6 +17,7 @@ from caploc.experiments.enhancement import (
 )
 from caploc.files import store
 from caploc.files.masks import write_mask
+from caploc.interventions import fitting as training
 from caploc.jobs.digests import file_digest
 from caploc.models.loading import load_model
 from caploc.records import DataError

@@ -2,7 +2,6 @@
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import pytest
 from manifests import write_manifest
 
@@ -54,9 +53,10 @@ def by_hand(tmp_path, make_job):
             for (fact, i), s in scores.items()
         ]  # fmt: skip
         located = tmp_path / "located.parquet"
-        facts = {"origin": {}, "unit": "ffn neuron", "per_layer": [WIDTH] * LAYERS}
-        facts["dropped"] = list(dropped)
-        store.write_table(pa.Table.from_pylist(rows, schema=LOCATED), located, facts)
+        tables.write_part(
+            pl.DataFrame(rows, LOCATED), located, {}, unit="ffn neuron", dropped=list(dropped),
+            per_layer=[WIDTH] * LAYERS,
+        )  # fmt: skip
         part = tmp_path / "part.parquet"
         inputs = {"prompts": [path], "located": [located]}
         measure_fidelity.run(make_job("measure_fidelity", spec, inputs, {"part": part}))
@@ -214,8 +214,8 @@ def test_the_stages_from_a_model_to_the_table(tmp_path, make_job, save_model):
         for s, r, o, p, q in facts
     ]  # fmt: skip
     path = tmp_path / "facts.parquet"
-    metadata = {"origin": {}, "dropped": {}, "rewrites_dropped": {}}
-    store.write_table(pa.Table.from_pylist(rows, schema=prepare_facts._SCHEMA), path, metadata)
+    table = pl.DataFrame(rows, prepare_facts.FACTS)
+    tables.write_part(table, path, {}, dropped={}, rewrites_dropped={})
     place = {"model": "m", "facts": "f", "dtype": "float64", "device": "cpu", "seed": 0}
     settings = place | {"rewrites": 1, "refine_prompts": 1, "own_rewrites": True}
     asked = tmp_path / "prompts.parquet"

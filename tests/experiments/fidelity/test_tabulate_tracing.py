@@ -2,12 +2,10 @@
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import pytest
 
 from caploc.experiments.fidelity import tabulate_tracing
 from caploc.experiments.fidelity.tabulate_tracing import ROLES, STATES, role_of
-from caploc.files import store
 from caploc.files.located import LOCATED, stream_maps
 from caploc.files.tables import write_part
 from caploc.locators import rome
@@ -35,14 +33,14 @@ def tables(tmp_path, make_job):
         )
         row = {"fact_id": fact, "prompt_id": 0}
         sets = rome.located(result, top=1) | {"other rule": np.zeros(LAYERS, bool)}
-        rows += locate_facts._table(row, sets, result.scores, rome.token_map(result)).to_pylist()
+        rows += locate_facts._table(row, sets, result.scores, rome.token_map(result)).to_dicts()
         prompts.append(
             {name: "" if kind == pl.String else None for name, kind in PROMPTS.items()}
             | {"fact_id": fact, "prompt_id": 0, "correct": fact != "c"}
         )
     located, asked = tmp_path / "located.pq", tmp_path / "prompts.pq"
-    metadata = ORIGIN | {"unit": "layer", "per_layer": [1] * LAYERS, "dropped": []}
-    store.write_table(pa.Table.from_pylist(rows, LOCATED), located, metadata)
+    about = {"unit": "layer", "per_layer": [1] * LAYERS, "dropped": []}
+    write_part(pl.DataFrame(rows, LOCATED), located, **ORIGIN, **about)
     write_part(pl.DataFrame(prompts, PROMPTS), asked, **ORIGIN)
     outputs = {"csv": tmp_path / "t.csv", "parquet": tmp_path / "t.pq"}
 
@@ -103,8 +101,8 @@ def test_means_by_role_and_single_facts(tables):
 
 def test_prompts_that_were_all_left_out_have_no_rows(tables):
     _, located, run = tables
-    metadata = ORIGIN | {"unit": "layer", "per_layer": [], "dropped": [["a", 0, "too long"]]}
-    store.write_table(pa.Table.from_pylist([], LOCATED), located, metadata)
+    about = {"unit": "layer", "per_layer": [], "dropped": [["a", 0, "too long"]]}
+    write_part(pl.DataFrame([], LOCATED), located, **ORIGIN, **about)
     assert len(run()) == 0
 
 

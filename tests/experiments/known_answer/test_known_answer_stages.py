@@ -22,7 +22,7 @@ from caploc.experiments.known_answer._layout import read_layout
 from caploc.experiments.known_answer.table import KNOWN_ANSWER
 from caploc.files import store
 from caploc.forward.generation import complete
-from caploc.forward.samples import samples_of
+from caploc.forward.samples import raw_samples
 from caploc.jobs.digests import file_digest
 from caploc.jobs.job import Job
 from caploc.locators import cnl
@@ -216,7 +216,7 @@ def test_right_answers_are_those_of_generation(files, lm):
     """Columns zeroed by hand, answers generated: the texts equal the gold answers."""
     check = store.read_json(files.check)
     layout = read_layout(files.planted["sets"])
-    samples = samples_of(files.samples("emotions", "test"))
+    samples = raw_samples(files.samples("emotions", "test"))
     folder = files.planted["manifest"].parent / "hf"
     for name, grid in (
         ("as it is", None), ("emotions", layout.carrying("emotions")),
@@ -272,7 +272,7 @@ def test_effects_of_planted_neurons_and_whole_sets(files):
 
 
 def test_scores_are_means_of_the_first_samples(files, lm):
-    samples = samples_of(files.samples("emotions", "locate"), 20)
+    samples = raw_samples(files.samples("emotions", "locate"), 20)
     single = np.stack([r.scores for r in cnl.locate(lm, samples, steps=4)])
     for n in (5, 20):
         stored = [r["scores"] for r in rows(files.scores, locator="cnl", n_samples=n)]
@@ -334,7 +334,7 @@ def test_effects_of_the_null_checks_are_falls_of_the_log_probability(files, lm):
     from caploc.experiments.enhancement._bench import log_probabilities
     from caploc.forward.samples import encoded
 
-    texts = encoded(lm, samples_of(files.samples("emotions", "test"), 6))
+    texts = encoded(lm, raw_samples(files.samples("emotions", "test"), 6))
     grid = read_layout(files.planted["sets"]).carrying("emotions")
     found = check_null.falls(lm, texts, [grid], 2048)[0]
     before = log_probabilities(lm, texts)

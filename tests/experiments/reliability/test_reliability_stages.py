@@ -22,7 +22,7 @@ from caploc.interventions.second_moment import Moments
 from caploc.models.loading import load_model
 from caploc.records import DataError
 from caploc.stages import join_parts
-from caploc.stages.prepare_facts import _SCHEMA as FACTS
+from caploc.stages.prepare_facts import FACTS
 from caploc.stages.recall_facts import PROMPTS
 
 PLACE = {"model": "m", "dtype": "float64", "device": "cpu", "family": "llama"}
@@ -132,7 +132,7 @@ def facts(tmp_path, folder):
                 "counterfactual_object": "four",
             }
         )  # fmt: skip
-    store.write_table(pa.Table.from_pylist(rows, FACTS), tmp_path / "facts.pq", {"origin": {}})
+    tables.write_part(pl.DataFrame(rows, FACTS), tmp_path / "facts.pq", {})
     tables.write_part(pl.DataFrame(prompts, PROMPTS), tmp_path / "prompts.pq", {})
     return tmp_path
 
@@ -144,8 +144,8 @@ def located(path, unit, per_layer, scores, rules):
         for i in range(4)
         for k, (rule, units) in enumerate(rules.items())
     ]  # fmt: skip
-    metadata = {"origin": {}, "unit": unit, "per_layer": per_layer, "dropped": []}
-    store.write_table(pa.Table.from_pylist(rows, LOCATED), path, metadata)
+    about = {"unit": unit, "per_layer": per_layer, "dropped": []}
+    tables.write_part(pl.DataFrame(rows, LOCATED), path, {}, **about)
     return path
 
 

@@ -31,6 +31,14 @@ def silenced(model: Any, located: Sets) -> Iterator[None]:
     Raises:
         DataError: a mask of another shape, or a model that caploc does not know.
         ValueError: a batch of another size than the list of masks.
+
+    Example:
+        >>> ids = tokenizer(["a b =", "c d ="], return_tensors="pt").input_ids
+        >>> plain = model(ids).logits
+        >>> with caploc.silenced(model, [found, None]):
+        ...     silent = model(ids).logits
+        >>> [bool((silent[row] == plain[row]).all()) for row in (0, 1)]
+        [False, True]
     """
     with _acting(model, located, lambda layer, x: torch.zeros_like(x)):
         yield
@@ -38,7 +46,12 @@ def silenced(model: Any, located: Sets) -> Iterator[None]:
 
 @contextmanager
 def scaled(model: Any, located: Sets, factor: float) -> Iterator[None]:
-    """While inside, located neurons are multiplied by a factor; otherwise as `silenced`."""
+    """While inside, located neurons are multiplied by a factor; otherwise as `silenced`.
+
+    Example:
+        >>> with caploc.scaled(model, found, 2.0):
+        ...     louder = caploc.evaluate(model, tokenizer, pairs)
+    """
     with _acting(model, located, lambda layer, x: x * factor):
         yield
 
@@ -51,6 +64,10 @@ def replaced_by_mean(model: Any, located: Sets, means: NDArray[np.floating]) -> 
         model: transformers decoder.
         located: as in `silenced`.
         means: (layer, neuron) values, e.g. mean activations over neutral text.
+
+    Example:
+        >>> with caploc.replaced_by_mean(model, found, 0 * found.mean):
+        ...     replaced = caploc.evaluate(model, tokenizer, pairs)
     """
     values = torch.as_tensor(np.asarray(means))
 

@@ -58,9 +58,12 @@ def locate(
     if method == "cnl":
         settings = _CONVERGED | settings
     given = Given(
-        read_samples(samples, "samples"),
-        {name: read_samples(texts, f"others[{name!r}]") for name, texts in (others or {}).items()},
-        read_samples(neutral, "neutral") if len(neutral) else [],
+        read_samples(samples, "samples", tokenizer),
+        {
+            name: read_samples(texts, f"others[{name!r}]", tokenizer)
+            for name, texts in (others or {}).items()
+        },
+        read_samples(neutral, "neutral", tokenizer) if len(neutral) else [],
     )
     locator = plugins.load("locators", method)
     with wrapped(model, tokenizer) as lm:

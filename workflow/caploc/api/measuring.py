@@ -36,8 +36,12 @@ def evaluate(model: Any, tokenizer: Any, samples: Pairs, *, batch: int = 32) -> 
 
     Raises:
         DataError: samples that are no pairs, or a model that caploc does not know.
+
+    Example:
+        >>> caploc.evaluate(model, tokenizer, pairs).columns
+        ['prompt', 'answer', 'completion', 'right', 'logprob']
     """
-    asked = read_samples(samples, "samples")
+    asked = read_samples(samples, "samples", tokenizer)
     completions: dict[int, str] = {}
     logprobs: dict[int, float] = {}
     with wrapped(model, tokenizer) as lm:
@@ -93,6 +97,11 @@ def effect(
 
     Raises:
         DataError: samples that are no pairs, a mask of another shape, or an empty one.
+
+    Example:
+        >>> table = caploc.effect(model, tokenizer, found, pairs, {"other": pairs[:2]}, controls=4)
+        >>> table["ability"].to_list()
+        ['own', 'other']
     """
     mask = mask_of(located)
     if not mask.any():
@@ -106,7 +115,7 @@ def effect(
         except ValueError as reason:
             raise DataError(f"too many neurons are located for random sets: {reason}") from None
         for name, texts in {"own": own, **(others or {})}.items():
-            _, prompts, answers = encoded(lm, read_samples(texts, name))
+            _, prompts, answers = encoded(lm, read_samples(texts, name, tokenizer))
             if not prompts:
                 raise DataError(f"{name}: no sample fits the model")
             logprob = np.zeros((len(sets), len(prompts)))

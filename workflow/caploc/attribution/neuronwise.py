@@ -31,7 +31,7 @@ from caploc.attribution.streams import rows_with_neurons
 from caploc.models.language_model import LanguageModel
 from caploc.records import DataError
 
-__all__ = ["NeuronAttribution", "attribute_neurons", "rank_correlation"]
+__all__ = ["NeuronAttribution", "attribute_neurons"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,11 @@ def attribute_neurons(
         with use_prefix_attention(lm) as attention:
             recording = record(lm, attention, [sequence], site, linear=False)
             unchanged, _ = answer_probability(
-                lm.head, recording.final[0], recording.targets[0], lm.softcap
+                lm.head,
+                recording.final[0],
+                recording.targets[0],
+                lm.softcap,
+                scale=lm.logit_scale,
             )
             parts = []
             for layer in range(lm.n_layers):
@@ -105,22 +109,6 @@ def attribute_neurons(
     probability = unchanged.double().cpu().numpy()
     gap = np.abs(scores - (probability - zeroed))
     return NeuronAttribution(chosen, scores.mean(1), probability, zeroed, gap)
-
-
-def rank_correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
-    """Spearman's rank correlation of all elements; ties get their mean rank.
-
-    Args:
-        a: numbers.
-        b: as many.
-    """
-    ranks = []
-    for values in (a, b):
-        _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-        last = np.cumsum(counts)
-        ranks.append((last - (counts - 1) / 2)[inverse.ravel()])
-    x, y = (r - r.mean() for r in ranks)
-    return float(x @ y / np.sqrt((x @ x) * (y @ y)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +171,11 @@ class _Layer:
         targets = recording.targets.repeat(1, leaf.shape[1] // recording.targets.shape[1])
         with torch.no_grad():
             p, seed = answer_probability(
-                self.lm.head, final.detach()[0], targets[0], self.lm.softcap
+                self.lm.head,
+                final.detach()[0],
+                targets[0],
+                self.lm.softcap,
+                scale=self.lm.logit_scale,
             )
         (slope,) = torch.autograd.grad(final, leaf, seed[None])
         return p, slope[0].to(p.dtype)

@@ -126,13 +126,14 @@ def _rows_at_once(query: Tensor, prefix: Prefix) -> int:
 def use_prefix_attention(lm: LanguageModel) -> Iterator[PrefixAttention]:
     """Let all blocks of a model call one `PrefixAttention`; undone on exit, also after an error."""
     attention = PrefixAttention()
-    config = lm.model.config
+    config = lm.config
     name, before = f"caploc-prefix-{id(attention)}", config._attn_implementation
     patched = []
     # A name that has no mask function makes transformers build no mask: we enforce causality.
     ALL_ATTENTION_FUNCTIONS[name] = _interface(attention)
     try:
-        config._attn_implementation = name
+        if not lm.family.needs_mask:
+            config._attn_implementation = name
         if lm.family.attention_code is not None:
             path, _, method = lm.family.attention_method.rpartition(".")
             for block in lm.blocks:
@@ -153,7 +154,12 @@ def _interface(attention: PrefixAttention) -> Any:
     """Function with the signature of the attention interface of transformers."""
 
     def attend(
-        module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Any, **settings: Any
+        module: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attention_mask: Any = None,
+        **settings: Any,
     ) -> tuple[Tensor, None]:
         for name in ("position_bias", "s_aux"):
             if settings.get(name) is not None:
@@ -164,7 +170,7 @@ def _interface(attention: PrefixAttention) -> Any:
             module.layer_idx, query, key, value, settings["scaling"],
             window=settings.get("sliding_window"), softcap=settings.get("softcap"),
         )  # fmt: skip
-        return output.transpose(1, 2), None
+        return output.transpose(1, 2).contiguous(), None
 
     return attend
 

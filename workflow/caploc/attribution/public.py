@@ -68,6 +68,11 @@ def attribute(
             not a finite number; or the memory is too small, with the least that would do.
         ValueError: arguments that cannot be used: an empty prompt or answer, ids that are not in
             the vocabulary, a sample longer than the context, fewer than one step.
+
+    Example:
+        >>> prompt, answer = caploc.encode(tokenizer, "a b =", " one")
+        >>> caploc.attribute(model, prompt, answer, steps=5).scores.shape == found.mask.shape
+        True
     """
     prompts, several = _samples(prompt_ids, "prompt_ids")
     answers, also = _samples(answer_ids, "answer_ids")

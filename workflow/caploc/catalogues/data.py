@@ -57,6 +57,8 @@ class TaskSource:
         labels: words for label numbers 0 1 2 ...
         prompt: prompt template with {column} places
         answer: answer template with {column} places
+        chat: prompts are messages of a user, in the chat template of each model
+        system: system text of the chat
     """
 
     plugin: str
@@ -85,6 +87,8 @@ class TaskSource:
     labels: tuple[str, ...] | None = None
     prompt: Annotated[str, Rule(minLength=1)] | None = None
     answer: Annotated[str, Rule(minLength=1)] | None = None
+    chat: bool = False
+    system: Annotated[str, Rule(minLength=1)] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

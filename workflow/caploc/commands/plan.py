@@ -4,24 +4,27 @@
     caploc plan                                        the default run, on one processor thread
 
 The configuration is laid over config.yaml, as Snakemake does. No network, no model: sizes come from
-the key `shape` of a model. Lengths of samples come from the run where it has them, from the key
-`tokens` of a task, or from a table of typical lengths; `--json` says which.
+the key `shape` of a model, or config.json of its folder. Rows of local files are counted. Lengths
+of samples come from the run where it has them, from the key `tokens` of a task, from local files,
+or from a table of typical lengths; `--json` says which.
 """
 
 import argparse
+import copy
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
-from caploc.config import check
 from caploc.configfiles import read_files
 from caploc.estimate.devices import DEVICES, Device, device_named
+from caploc.estimate.lengths import lengths_of_text
 from caploc.estimate.passes import of_plan
 from caploc.estimate.whole import Lever, levers, measured, stages, together
 from caploc.estimate.work import Stage
 from caploc.jobs.run import Run as Plan
 from caploc.records import DataError
+from caploc.samples.data_check import checked_run, local_splits
 
 __all__ = ["add_arguments", "run"]
 
@@ -46,12 +49,13 @@ def run(options: argparse.Namespace) -> None:
     """
     if options.at_once < 1:
         raise DataError(f"--at-once {options.at_once}: expected at least 1")
-    plan = Plan(check(read_files([options.base, *options.config])))
+    asked, _ = checked_run(read_files([options.base, *options.config]))
+    plan = _known(asked)
     cuda = any(r.cuda for r in of_plan(plan))
     device = device_named(options.device or ("a100-80" if cuda else "cpu"), options.flops)
     found = stages(plan)
     if options.device is None and options.flops is None:
-        found = measured(plan, found)
+        found = measured(asked, found)
     worst = max(found, key=lambda stage: stage.seconds(device))
     saving = levers(plan, worst.name, device)
     if options.json:
@@ -59,6 +63,21 @@ def run(options: argparse.Namespace) -> None:
     else:
         text = "\n".join(_lines(plan, found, device, options.at_once, saving))
     sys.stdout.write(text + "\n")
+
+
+def _known(plan: Plan) -> Plan:
+    """The run with what local files say: the size of a model, rows and lengths of a task."""
+    config = copy.deepcopy(plan.config)
+    for entry in config["models"].values():
+        if "path" in entry and "shape" not in entry:
+            from caploc.models.loading import shape_of  # here, because it imports torch
+
+            entry["shape"] = shape_of(Path(entry["path"]).expanduser(), entry["family"])
+    for task, splits in local_splits(plan).items():
+        entry = config["tasks"][task]
+        entry["samples"] = {name: len(split.samples) for name, split in splits.items()}
+        entry.setdefault("tokens", lengths_of_text([s for x in splits.values() for s in x.samples]))
+    return Plan(config)
 
 
 def _lines(
@@ -69,13 +88,16 @@ def _lines(
     total, worst = sum(seconds.values()), max(found, key=lambda stage: seconds[stage.name])
 
     def row(stage: Stage, hours: float) -> str:
-        bytes_of = (stage.accelerator or 0.0, stage.host, stage.disk, stage.scratch)
+        bytes_of = [stage.accelerator or 0.0] if cuda else []
+        bytes_of += [stage.host, stage.disk, stage.scratch]
         operations = stage.work.operations
         return _row(stage.name, stage.jobs, f"{operations:.2g}" if operations else "",
                     _hours(hours), *map(_gib, bytes_of))  # fmt: skip
 
+    cuda = any(r.cuda for r in of_plan(plan))
     small = [s for s in found if seconds[s.name] < 0.005 * total and s.accelerator is None]
-    head = ("stage", "jobs", "operations", "hours", "GPU GiB", "RAM GiB", "disk GiB", "scratch GiB")
+    memory = ("GPU GiB", "RAM GiB") if cuda else ("memory GiB",)
+    head = ("stage", "jobs", "operations", "hours", *memory, "disk GiB", "scratch GiB")
     lines = [f"{plan.settings['name']} on {device.name} ({device.source})", "", _row(*head)]
     lines += [row(stage, seconds[stage.name]) for stage in found if stage not in small]
     if small:

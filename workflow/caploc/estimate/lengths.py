@@ -1,7 +1,7 @@
 """How long prompts and answers are, in tokens.
 
 In this order: the samples of the run where they and the model's tokenizer are on this disk, the key
-`tokens` of the task, a typical length of the plug-in, a guess.
+`tokens` of the task, its local files, a typical length of the plug-in, a guess.
 
 Typical lengths of generated tasks are means over 400 samples in words and signs, which are the
 tokens of the models that the workflow trains. Those of hub data sets are estimates: mean characters
@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-__all__ = ["FACT", "GUESS", "TYPICAL", "Lengths", "measured"]
+from caploc.records import Sample
+
+__all__ = ["FACT", "GUESS", "TYPICAL", "Lengths", "lengths_of_text", "measured"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,21 @@ TYPICAL: dict[str, Lengths] = {
 }
 FACT = Lengths(9, 1.5)
 GUESS = Lengths(100, 50, "guess")
+
+
+def lengths_of_text(samples: Sequence[Sample]) -> dict[str, float]:
+    """Rough lengths where no tokenizer is at hand: 4 characters a token, as in English prose.
+
+    Args:
+        samples: of one task, at least one.
+
+    Returns:
+        The key ``tokens`` of a task.
+    """
+    return {
+        "prompt": mean(len(sample.prompt) for sample in samples) / 4,
+        "answer": max(1.0, mean(len(sample.answer) for sample in samples) / 4),
+    }
 
 
 def measured(paths: Sequence[Path], tokenizer: Path) -> Lengths | None:

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from caploc.records import Dropped, Fact
-from caploc.samples.fact_set import FactSet, Reading, Rows, read_rows, relation_of, text, texts
+from caploc.samples.fact_set import FactSet, Reading, Rows, read_rows, text, texts
+from caploc.samples.subjects import relation_of
 from caploc.samples.task import HubSource
 
 __all__ = ["FACTS"]

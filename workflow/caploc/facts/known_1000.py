@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from caploc.records import Dropped, Fact
-from caploc.samples.fact_set import FactSet, Reading, Rows, read_rows, relation_of, text
+from caploc.records import Fact
+from caploc.samples.fact_set import FactSet, Reading, Rows, read_rows, text
+from caploc.samples.subjects import place_of, relation_of
 
 __all__ = ["FACTS"]
 
@@ -38,8 +39,7 @@ def _read(settings: Mapping[str, Any]) -> Reading:
 
 def _to_fact(index: int, row: Mapping[str, Any]) -> Fact:
     prompt, subject = text(row, "prompt"), text(row, "subject")
-    if subject not in prompt:
-        raise Dropped("subject not in the prompt")
+    place_of(subject, prompt)
     return Fact(
         fact_id=text(row, "known_id"),
         subject=subject,

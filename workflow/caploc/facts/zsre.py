@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from caploc.records import Fact
-from caploc.samples.fact_set import FactSet, Reading, Rows, read_rows, relation_of, text, texts
+from caploc.samples.fact_set import FactSet, Reading, Rows, read_rows, text, texts
+from caploc.samples.subjects import relation_of
 
 __all__ = ["FACTS"]
 

@@ -10,30 +10,23 @@ indices), and what was left out, with the reason.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
+import polars as pl
 from numpy.typing import NDArray
 
-from caploc.files import store
+from caploc.files import store, tables
+from caploc.files.tables import TEXT, Schema
 from caploc.records import DataError
 
 __all__ = ["LOCATED", "Located", "TokenMap", "read_located", "stream_maps", "stream_scores"]
 
-LOCATED = pa.schema(
-    [
-        ("fact_id", pa.string()),
-        ("prompt_id", pa.int16()),
-        ("rule", pa.string()),
-        ("units", pa.list_(pa.int32())),
-        ("scores", pa.list_(pa.float32())),
-        ("tokens", pa.list_(pa.string())),
-        ("subject", pa.list_(pa.int32())),
-        ("effects", pa.list_(pa.float32())),
-    ]
-)
-_AGAIN = "delete it and run the same snakemake command again, only this file is made anew"
+LOCATED: Schema = {
+    "fact_id": TEXT, "prompt_id": pl.Int16(), "rule": TEXT, "units": pl.List(pl.Int32),
+    "scores": pl.List(pl.Float32), "tokens": pl.List(TEXT), "subject": pl.List(pl.Int32),
+    "effects": pl.List(pl.Float32),
+}  # fmt: skip
+_SETS: Schema = {name: LOCATED[name] for name in ("fact_id", "prompt_id", "rule", "units")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +78,14 @@ def read_located(paths: Sequence[Path]) -> Located:
                     "model? Delete both and run again"
                 )
             sizes = metadata["per_layer"]
-        for row in _rows(path, ["fact_id", "prompt_id", "rule", "units"]):
-            found = np.array(row["units"], dtype=np.int32)
+        for fact_id, prompt_id, rule, indices in tables.read(path, _SETS).iter_rows():
+            found = np.array(indices, dtype=np.int32)
             if len(found) and not (found[0] >= 0 and found[-1] < sum(sizes)):
-                raise DataError(f"{path}: names a unit outside the grid of {sum(sizes)}; {_AGAIN}")
-            rules[row["rule"]] = None
-            units[row["rule"], row["fact_id"], row["prompt_id"]] = found
+                raise DataError(
+                    f"{path}: names a unit outside the grid of {sum(sizes)}; {store.AGAIN}"
+                )
+            rules[rule] = None
+            units[rule, fact_id, prompt_id] = found
     return Located(unit, np.array(sizes, dtype=np.int64), list(rules), units, dropped)
 
 
@@ -104,15 +99,10 @@ def stream_scores(paths: Sequence[Path]) -> Iterator[tuple[str, int, NDArray[np.
         DataError: a damaged file.
     """
     for path in paths:
-        with store.open_parquet(path, LOCATED.names) as file:
-            try:
-                for batch in file.iter_batches(1, columns=["fact_id", "prompt_id", "scores"]):
-                    (scores,) = batch["scores"]
-                    if scores.is_valid:
-                        values = scores.values.to_numpy(zero_copy_only=False)
-                        yield batch["fact_id"][0].as_py(), batch["prompt_id"][0].as_py(), values
-            except (pa.ArrowInvalid, OSError) as error:
-                raise _damaged(path, error) from None
+        for row in store.stream_rows(path, ["fact_id", "prompt_id", "scores"]):
+            if row["scores"].is_valid:
+                values = row["scores"].values.to_numpy(zero_copy_only=False)
+                yield row["fact_id"].as_py(), row["prompt_id"].as_py(), values
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,23 +133,9 @@ def stream_maps(paths: Sequence[Path]) -> Iterator[TokenMap]:
     names = ["fact_id", "prompt_id", "tokens", "subject", "effects"]
     for path in paths:
         n_layers = len(store.read_metadata(path)["per_layer"])
-        for row in _rows(path, names):
-            if row["effects"] is not None:
-                effects = np.array(row["effects"], dtype=np.float32)
-                first, last = row["subject"]
-                yield TokenMap(
-                    row["fact_id"], row["prompt_id"], row["tokens"], (first, last),
-                    effects.reshape(-1, len(row["tokens"]), n_layers),
-                )  # fmt: skip
-
-
-def _rows(path: Path, columns: list[str]) -> list[dict[str, Any]]:
-    with store.open_parquet(path, columns) as file:
-        try:
-            return file.read(columns).to_pylist()
-        except (pa.ArrowInvalid, OSError) as error:
-            raise _damaged(path, error) from None
-
-
-def _damaged(path: Path, error: Exception) -> DataError:
-    return DataError(f"{path}: damaged data ({str(error).splitlines()[0]}); {_AGAIN}")
+        for row in store.stream_rows(path, names):
+            if row["effects"].is_valid:
+                fact_id, prompt_id, tokens, (first, last) = (row[k].as_py() for k in names[:-1])
+                effects = row["effects"].values.to_numpy(zero_copy_only=False)
+                grid = effects.reshape(-1, len(tokens), n_layers)
+                yield TokenMap(fact_id, prompt_id, tokens, (first, last), grid)

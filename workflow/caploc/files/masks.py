@@ -5,14 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
+import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from caploc.files import store
+from caploc.files import store, tables
+from caploc.files.tables import COUNT, LAYER, NUMBER, Schema
 from caploc.measures.masks import as_grid, outliers, standard
 from caploc.records import DataError
 
-__all__ = ["read_located", "read_mask", "read_usable", "unusable", "write_mask"]
+__all__ = ["MASK", "read_located", "read_mask", "read_usable", "unusable", "write_mask"]
+
+MASK: Schema = {"layer": LAYER, "neuron": COUNT, "score": NUMBER, "z": NUMBER}
+"""One row a located neuron, by layer, then neuron (zero-based)."""
 
 
 def write_mask(
@@ -44,13 +48,8 @@ def write_mask(
     # only by underflow of the variance; z is then infinite and left out as null.
     with np.errstate(divide="ignore"):
         z = (found - basis.mean[layers]) / spread
-    table = pa.table(
-        {
-            "layer": pa.array(layers, pa.int16()),
-            "neuron": pa.array(neurons, pa.int32()),
-            "score": pa.array(found, pa.float64()),
-            "z": pa.array(z, pa.float64(), mask=~np.isfinite(z)),
-        }
+    table = pl.DataFrame([layers, neurons, found, z], dict(MASK)).with_columns(
+        z=pl.when(pl.col("z").is_finite()).then("z")
     )
 
     def shown(values: NDArray[np.float64]) -> Any:
@@ -63,11 +62,11 @@ def write_mask(
         "threshold": shown(rule["sigma"] * basis.dispersion),
     }
     rule = {"dispersion": "std", "per_layer": False, "sign": "both"} | rule
-    store.write_table(table, path, metadata | rule | sizes | basis_shown)
+    store.write_table(tables.arrow(table), path, metadata | rule | sizes | basis_shown)
     return len(found)
 
 
-def read_mask(path: Path) -> NDArray[np.bool_]:
+def read_mask(path: str | Path) -> NDArray[np.bool_]:
     """Read a mask file.
 
     Returns:
@@ -77,6 +76,7 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
         DataError: damaged file, a neuron outside the grid or listed twice, or a mask that was not
             computed for lack of samples (the message gives the reason).
     """
+    path = Path(path)
     metadata = store.read_metadata(path)
     if "not_computed" in metadata:
         raise DataError(

@@ -5,7 +5,8 @@ A task with too few samples to be split has the mean over all of them only, and 
 ``too_few`` in the metadata; one without any sample gives a file without rows and ``not_computed``.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from caploc.files import store
+from caploc.measures.contrast import against_others
 from caploc.measures.means import HALVES, MeanScores
 from caploc.records import DataError
 
-__all__ = ["Scores", "read_scores", "write_not_computed", "write_scores"]
+__all__ = ["Scores", "read_scores", "scores_of_mask", "write_not_computed", "write_scores"]
 
 _COLUMNS = ("group", "split", "half", "n", "layer", "mean")
 _BYTES_SPLIT = ["mean.list.element"]
-_AGAIN = "delete it and run the same snakemake command again, only this file is made anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,19 +109,45 @@ def read_scores(path: Path, *, halves: bool = True) -> Scores:
     if missing:
         raise DataError(f"{path}: is no scores file (no {missing[0]!r} in its metadata)")
     with store.open_parquet(path, _COLUMNS) as file:
-        try:
-            # The mean over all samples is the first row group.
-            table = file.read() if halves else file.read_row_group(0)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise DataError(
-                f"{path}: damaged data ({str(error).splitlines()[0]}); {_AGAIN}"
-            ) from None
+        # The mean over all samples is the first row group.
+        table = file.read() if halves else file.read_row_group(0)
     keys = [(-1, "", metadata["n_samples"])]
     if halves:
         splits = range(metadata["n_splits"])
         keys += [(s, h, n) for s in splits for h in HALVES for n in metadata["curve"]]
     grids = _grids(path, table, keys, metadata["n_layers"])
     return Scores(metadata, grids[0], dict(zip(keys[1:], grids[1:], strict=True)))
+
+
+def scores_of_mask(
+    path: Path, against: str, others: Sequence[Path], *, halves: bool = True
+) -> Scores | str:
+    """The scores that a mask is made of, or why there are none.
+
+    Args:
+        path: scores of the task.
+        against: as in `caploc.catalogues.masks.MaskEntry`; the means of halves are compared with
+            the others' means over all samples.
+        others: scores of other tasks; those that were not computed are passed over.
+        halves: as in `read_scores`.
+
+    Raises:
+        DataError: a damaged file.
+    """
+    reason = store.read_metadata(path).get("not_computed")
+    if reason is not None:
+        return str(reason)
+    scores = read_scores(path, halves=halves)
+    if against == "none":
+        return scores
+    there = [other for other in others if "not_computed" not in store.read_metadata(other)]
+    rest = [read_scores(other, halves=False).whole for other in there]
+    if not rest:
+        return "no other task to compare with"
+    parts = {key: against_others(grid, rest).astype(np.float32)
+             for key, grid in scores.halves.items()}  # fmt: skip
+    whole = against_others(scores.whole, rest).astype(np.float32)
+    return replace(scores, whole=whole, halves=parts)
 
 
 def _grids(
@@ -132,12 +159,12 @@ def _grids(
     if list(zip(*columns, strict=True)) != wanted:
         raise DataError(
             f"{path}: its {table.num_rows} rows are not the {len(keys)} means of {n_layers} "
-            f"layers that its metadata names; {_AGAIN}"
+            f"layers that its metadata names; {store.AGAIN}"
         )
     width = table.schema.field("mean").type.list_size
     flat = pa.concat_arrays(table["mean"].chunks).flatten().to_numpy(zero_copy_only=False)
     if len(flat) != len(wanted) * width or not np.isfinite(flat).all():
-        raise DataError(f"{path}: a mean is not a finite number; {_AGAIN}")
+        raise DataError(f"{path}: a mean is not a finite number; {store.AGAIN}")
     return flat.reshape(len(keys), n_layers, width)
 
 

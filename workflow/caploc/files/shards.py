@@ -29,7 +29,6 @@ _SMALL = (
 )  # fmt: skip
 # Scores decoded at once: 8 MB was fastest and smallest of 4 to 64 MB, for rows of 11,008 neurons.
 _BATCH_BYTES = 1 << 23
-_AGAIN = "delete it and run the same snakemake command again, only this file is made anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +159,9 @@ def _scan_file(path: Path) -> Shard:
         kind = file.schema_arrow.field("scores").type
         if not pa.types.is_fixed_size_list(kind) or kind.value_type != pa.float32():
             raise DataError(
-                f"{path}: column 'scores' is {kind}, expected fixed_size_list<float>; {_AGAIN}"
+                f"{path}: column 'scores' is {kind}, expected fixed_size_list<float>; {store.AGAIN}"
             )
-        try:
-            table = file.read(columns)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise _damaged(path, error) from None
+        table = file.read(columns)
     ids = table["sample_id"].to_pylist()
     layers = table["layer"].to_numpy()
     n_layers = int(layers.max(initial=-1)) + 1
@@ -173,7 +169,7 @@ def _scan_file(path: Path) -> Shard:
     wanted = metadata.get("n_samples", len(sample_ids))
     if wanted != len(sample_ids):
         raise DataError(
-            f"{path}: holds {len(sample_ids)} samples, its metadata says {wanted}; {_AGAIN}"
+            f"{path}: holds {len(sample_ids)} samples, its metadata says {wanted}; {store.AGAIN}"
         )
     if sample_ids and table["probability"].null_count == len(table):
         return Shard(path, sample_ids, n_layers, kind.list_size, {}, np.empty(0), metadata)
@@ -204,10 +200,10 @@ def _check_rows(path: Path, ids: list[str], layers: NDArray[Any], n_layers: int)
         if found != list(range(n_layers)):
             raise DataError(
                 f"{path}: sample {sample_id!r} has layers {found} from row {first} on, expected "
-                f"0 to {n_layers - 1}; {_AGAIN}"
+                f"0 to {n_layers - 1}; {store.AGAIN}"
             )
         if sample_id in seen:
-            raise DataError(f"{path}: sample {sample_id!r} occurs twice; {_AGAIN}")
+            raise DataError(f"{path}: sample {sample_id!r} occurs twice; {store.AGAIN}")
         seen.add(sample_id)
         sample_ids.append(sample_id)
     return sample_ids
@@ -219,7 +215,7 @@ def _check_small(path: Path, sample_ids: list[str], small: dict[str, NDArray[Any
             sample, layer = np.argwhere(~np.isfinite(values))[0]
             raise DataError(
                 f"{path}: sample {sample_ids[sample]!r}, layer {layer}: {name} is not a finite "
-                f"number; {_AGAIN}"
+                f"number; {store.AGAIN}"
             )
 
 
@@ -258,24 +254,17 @@ def _batch_rows(shard: Shard) -> int:
 def _batches(shard: Shard) -> Iterator[NDArray[np.float32]]:
     n_rows = _batch_rows(shard)
     with store.open_parquet(shard.path) as file:
-        try:
-            # One row group at a time: the reader keeps all that it was told to read in memory.
-            for group in range(file.num_row_groups):
-                for batch in file.iter_batches(
-                    n_rows, row_groups=[group], columns=["scores"], use_threads=False
-                ):
-                    column = batch.column(0)
-                    if column.null_count:
-                        raise DataError(f"{shard.path}: a row has no scores; {_AGAIN}")
-                    # A null inside a list becomes NaN and is reported with its sample and layer.
-                    flat = column.flatten().to_numpy(zero_copy_only=False)
-                    yield flat.reshape(-1, shard.n_neurons)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise _damaged(shard.path, error) from None
-
-
-def _damaged(path: Path, error: Exception) -> DataError:
-    return DataError(f"{path}: damaged data ({str(error).splitlines()[0]}); {_AGAIN}")
+        # One row group at a time: the reader keeps all that it was told to read in memory.
+        for group in range(file.num_row_groups):
+            for batch in file.iter_batches(
+                n_rows, row_groups=[group], columns=["scores"], use_threads=False
+            ):
+                column = batch.column(0)
+                if column.null_count:
+                    raise DataError(f"{shard.path}: a row has no scores; {store.AGAIN}")
+                # A null inside a list becomes NaN and is reported with its sample and layer.
+                flat = column.flatten().to_numpy(zero_copy_only=False)
+                yield flat.reshape(-1, shard.n_neurons)
 
 
 def _short(value: Any) -> str:

@@ -5,7 +5,7 @@ files carry their origin (stage, settings, code digest) as metadata under the ke
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,21 @@ from caploc.files.atomic import atomic_path
 from caploc.records import DataError
 
 __all__ = [
+    "AGAIN",
     "atomic_path",
     "open_parquet",
     "read_json",
     "read_metadata",
     "read_table",
+    "stream_rows",
     "table_writer",
     "write_json",
     "write_table",
     "write_text",
 ]
 
+AGAIN = "delete it and run the same snakemake command again, only this file is made anew"
+"""What to do about a damaged file."""
 _KEY = b"caploc"
 _TEXTS = (pa.string(), pa.large_string())
 
@@ -99,45 +103,50 @@ def write_table(
         writer.write_table(table)
 
 
-def open_parquet(path: Path, columns: Iterable[str] = ()) -> pq.ParquetFile:
-    """Open a Parquet file and check that it has `columns`.
+@contextmanager
+def open_parquet(path: Path, columns: Iterable[str] = ()) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file and check that it has `columns`; what is read inside is checked too.
 
     Raises:
-        DataError: missing or damaged file, or a missing column; the message names the remedy.
+        DataError: missing or damaged file or data, or a missing column; the message names the
+            remedy.
     """
     try:
-        file = pq.ParquetFile(path, page_checksum_verification=True)
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            missing = [name for name in columns if name not in file.schema_arrow.names]
+            if missing:
+                raise DataError(
+                    f"{path}: column {missing[0]!r} is missing; found {file.schema_arrow.names}; "
+                    "delete the file and run again, or correct the task that wrote it"
+                )
+            yield file
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except (pa.ArrowInvalid, OSError) as error:
-        reason = str(error).splitlines()[0]
         raise DataError(
-            f"{path}: damaged or truncated Parquet file ({reason}); delete it and run the same "
-            "snakemake command again, only this file is made anew"
+            f"{path}: damaged or truncated Parquet file ({str(error).splitlines()[0]}); {AGAIN}"
         ) from None
-    missing = [name for name in columns if name not in file.schema_arrow.names]
-    if missing:
-        raise DataError(
-            f"{path}: column {missing[0]!r} is missing; found {file.schema_arrow.names}; delete "
-            "the file and run again, or correct the task that wrote it"
-        )
-    return file
 
 
 def read_table(path: Path, columns: Iterable[str] = ()) -> pa.Table:
     """Read a whole Parquet file (all columns), checking that `columns` are there.
 
     Raises:
-        DataError: as `open_parquet`, or the data pages are damaged.
+        DataError: as `open_parquet`.
     """
     with open_parquet(path, columns) as file:
-        try:
-            return file.read()
-        except (pa.ArrowInvalid, OSError) as error:
-            raise DataError(
-                f"{path}: damaged data ({str(error).splitlines()[0]}); delete it and run the same "
-                "snakemake command again, only this file is made anew"
-            ) from None
+        return file.read()
+
+
+def stream_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, pa.Scalar]]:
+    """Some columns of a Parquet file, row by row: a file of long rows needs not fit in memory.
+
+    Raises:
+        DataError: as `open_parquet`.
+    """
+    with open_parquet(path, columns) as file:
+        for batch in file.iter_batches(1, columns=list(columns)):
+            yield {name: batch[name][0] for name in columns}
 
 
 def read_metadata(path: Path) -> dict[str, Any]:

@@ -74,15 +74,16 @@ def write_part(frame: pl.DataFrame, path: Path, origin: Mapping[str, Any], **abo
 
 
 def write(frame: pl.DataFrame, outputs: Mapping[str, Path], origin: Mapping[str, Any]) -> None:
-    """Sort a table by its identifying columns and write it.
+    """Sort a table of numbers by its identifying columns and write it.
 
     Args:
-        frame: the table, as `gathered` makes it.
+        frame: the table, as `gathered` makes it; one without the column ``value`` stays in order.
         outputs: paths ``csv`` and ``parquet``.
         origin: `Job.origin` of the job that made it.
     """
-    keys = frame.columns[: frame.columns.index("value")]
-    frame = frame.sort(keys, nulls_last=True, maintain_order=True)
+    if "value" in frame.columns:
+        keys = frame.columns[: frame.columns.index("value")]
+        frame = frame.sort(keys, nulls_last=True, maintain_order=True)
     write_part(frame, outputs["parquet"], origin)
     with store.atomic_path(outputs["csv"]) as path:
         path.write_text(as_csv(frame), encoding="utf-8")

@@ -8,6 +8,7 @@ from transformers import GenerationConfig
 
 from caploc.forward.batch import is_full, padded
 from caploc.forward.silencing import Erasures, erased
+from caploc.models.chat import end_tokens
 from caploc.models.language_model import LanguageModel
 from caploc.models.tokens import encode_text
 
@@ -169,6 +170,7 @@ def _generate(model: LanguageModel, prompts: list[list[int]], limit: int) -> lis
     ends = inner.generation_config.eos_token_id
     ends = tokenizer.eos_token_id if ends is None else ends
     ends = ends if isinstance(ends, list) else [] if ends is None else [ends]
+    ends = [*ends, *end_tokens(tokenizer)]
     # Any token will do: padding is masked, and the tokenizer's own may have no embedding.
     ids = torch.zeros((len(prompts), width), dtype=torch.long)
     mask = torch.zeros_like(ids)

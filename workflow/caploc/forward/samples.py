@@ -1,16 +1,25 @@
 """Models and samples as stages read them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from caploc.files import store
+from caploc.models.chat import rendered
 from caploc.models.language_model import LanguageModel
 from caploc.models.loading import load_model
 from caploc.records import DataError, Dropped, Sample
 
-__all__ = ["Encoded", "encoded", "model_of", "samples_of", "with_shots"]
+__all__ = [
+    "Encoded",
+    "encoded",
+    "in_chat",
+    "model_of",
+    "raw_samples",
+    "samples_of",
+    "with_shots",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +58,10 @@ def model_of(path: Path, spec: Mapping[str, Any]) -> LanguageModel:
     manifest = store.read_json(path)
     # An absolute path stays what it is when joined.
     folder = path.parent / manifest["path"]
-    lm = load_model(folder, dtype=spec.get("dtype", "float32"), device=spec.get("device"))
+    lm = load_model(
+        folder, dtype=spec.get("dtype", "float32"), device=spec.get("device"),
+        family=manifest.get("family"),
+    )  # fmt: skip
     found = {"n_layers": lm.n_layers, "n_neurons": lm.n_neurons, "family": lm.family.name}
     for key, value in found.items():
         if manifest.get(key) != value:
@@ -65,16 +77,43 @@ def model_of(path: Path, spec: Mapping[str, Any]) -> LanguageModel:
     return lm
 
 
-def samples_of(path: Path, n: int | None = None) -> list[Sample]:
-    """The first n samples of a split; their order was drawn with the seed of the run."""
-    table = store.read_table(path, ["sample_id", "prompt", "answer"]).slice(0, n)
-    return [Sample(**row) for row in table.select(["sample_id", "prompt", "answer"]).to_pylist()]
+def samples_of(lm: LanguageModel, path: Path, n: int | None = None) -> list[Sample]:
+    """The first n samples of a split, as the model reads them: see `in_chat`."""
+    return in_chat(lm, raw_samples(path, n))
+
+
+def raw_samples(path: Path, n: int | None = None, first: int = 0) -> list[Sample]:
+    """Samples of a split, from one on; their order was drawn with the seed of the run.
+
+    Those of a task with ``chat`` have its system text in ``meta["chat"]``.
+    """
+    names = ["sample_id", "prompt", "answer"]
+    rows = store.read_table(path, names).slice(first, n).select(names).to_pylist()
+    chat = store.read_metadata(path).get("chat")
+    meta = {} if chat is None else {"chat": chat["system"] or ""}
+    return [Sample(**row, meta=meta) for row in rows]
+
+
+def in_chat(lm: LanguageModel, samples: Sequence[Sample]) -> list[Sample]:
+    """Prompts of tasks with ``chat`` in the chat template of the model; others as they are.
+
+    The answer then begins without white space.
+
+    Raises:
+        DataError: the model has no chat template, or one that knows no system text.
+    """
+    return [
+        Sample(
+            s.sample_id, rendered(lm.tokenizer, s.prompt, s.meta["chat"]), s.answer.lstrip()
+        ) if "chat" in s.meta else s
+        for s in samples
+    ]  # fmt: skip
 
 
 def with_shots(samples: Sequence[Sample], examples: Sequence[Sample]) -> list[Sample]:
     """The same questions behind worked examples, with blank lines between."""
     before = "".join(f"{example.prompt}{example.answer}\n\n" for example in examples)
-    return [Sample(s.sample_id, before + s.prompt, s.answer) for s in samples]
+    return [replace(s, prompt=before + s.prompt) for s in samples]
 
 
 def encoded(lm: LanguageModel, samples: Sequence[Sample]) -> Encoded:

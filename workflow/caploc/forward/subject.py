@@ -1,6 +1,5 @@
 """Where the subject of a fact stands among the tokens of its prompt."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from caploc.models.language_model import LanguageModel
 from caploc.models.tokens import encode_text
 from caploc.records import Dropped, Sample
+from caploc.samples.subjects import place_of
 
 __all__ = ["Tokens", "sample_of", "tokens_of"]
 
@@ -57,16 +57,7 @@ def tokens_of(lm: LanguageModel, sample: Sample) -> Tokens:
     if not subject:
         raise Dropped("no subject")
     prompt, answer = lm.encode(sample.prompt, sample.answer)
-    # As a word of its own: "time" does not stand in "sentiment".
-    word = rf"(?<!\w){re.escape(subject)}(?!\w)"
-    places = [*re.finditer(word, sample.prompt)] or [
-        *re.finditer(re.escape(subject), sample.prompt)
-    ]
-    if not places:
-        raise Dropped("subject not found in the prompt")
-    if len(places) > 1:
-        raise Dropped("subject stands more than once in the prompt")
-    start, end = places[0].span()
+    start, end = place_of(subject, sample.prompt)
     _, spans = encode_text(lm.tokenizer, sample.prompt + sample.answer)
     inside = [i for i, (a, b) in enumerate(spans) if a < end and b > start]
     if not inside:

@@ -43,6 +43,20 @@ class Delta:
     values: dict[str, Tensor]
     facts: dict[str, Any]
 
+    def save(self, path: str | Path) -> None:
+        """Write a file that `read_delta` and ``caploc apply --delta`` read.
+
+        Raises:
+            DataError: the file cannot be written.
+        """
+        layers, neurons = np.nonzero(self.mask)
+        tensors = self.values | {
+            _LAYER: torch.from_numpy(layers.astype(np.int32)),
+            _NEURON: torch.from_numpy(neurons.astype(np.int32)),
+        }
+        grid = {"n_layers": self.mask.shape[0], "n_neurons": self.mask.shape[1]}
+        write_tensors(Path(path), tensors, {**self.facts, **grid})
+
 
 def write_delta(
     path: Path, slices: Slices, mask: NDArray[np.bool_], part: str, model: Mapping[str, Any],
@@ -61,22 +75,17 @@ def write_delta(
     Raises:
         DataError: the file cannot be written.
     """
-    layers, neurons = np.nonzero(mask)
-    tensors = {name: value.detach() for name, value in slices.values.items()}
-    tensors |= {
-        _LAYER: torch.from_numpy(layers.astype(np.int32)),
-        _NEURON: torch.from_numpy(neurons.astype(np.int32)),
-    }
-    grid = {"n_layers": mask.shape[0], "n_neurons": mask.shape[1]}
-    write_tensors(path, tensors, {**facts, "model": dict(model), "part": part, **grid})
+    values = {name: value.detach() for name, value in slices.values.items()}
+    Delta(mask, values, {**facts, "model": dict(model), "part": part}).save(path)
 
 
-def read_delta(path: Path) -> Delta:
-    """Read what `write_delta` wrote.
+def read_delta(path: str | Path) -> Delta:
+    """Read what `write_delta` or `Delta.save` wrote.
 
     Raises:
         DataError: no such file, damaged, or not a file of trained slices.
     """
+    path = Path(path)
     tensors, facts = read_tensors(path)
     if "not_computed" in facts:
         raise DataError(f"{path}: holds no trained slices: {facts['not_computed']}")

@@ -7,7 +7,6 @@ model carries it.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from numpy.typing import ArrayLike
@@ -15,12 +14,11 @@ from numpy.typing import ArrayLike
 from caploc.interventions.slices import Slices
 from caploc.models.language_model import LanguageModel
 
-__all__ = ["scaled"]
+__all__ = ["scale", "scaled"]
 
 
-@contextmanager
-def scaled(lm: LanguageModel, mask: ArrayLike, factor: float) -> Iterator[None]:
-    """Inside, the activation of the chosen neurons is multiplied; afterwards the weights are back.
+def scale(lm: LanguageModel, mask: ArrayLike, factor: float) -> Slices:
+    """Multiply the activation of the chosen neurons for good.
 
     Args:
         lm: the model.
@@ -29,12 +27,22 @@ def scaled(lm: LanguageModel, mask: ArrayLike, factor: float) -> Iterator[None]:
 
     Raises:
         DataError: as `Slices`.
+
+    Returns:
+        What can put the weights back.
     """
-    columns: Any = Slices(lm, mask, "out")
+    columns = Slices(lm, mask, "out")
     with torch.no_grad():
         for value in columns.values.values():
             value.mul_(factor)
     columns.write()
+    return columns
+
+
+@contextmanager
+def scaled(lm: LanguageModel, mask: ArrayLike, factor: float) -> Iterator[None]:
+    """As `scale`, but afterwards the weights are back."""
+    columns = scale(lm, mask, factor)
     try:
         yield
     finally:

@@ -56,7 +56,8 @@ def check_files(config: dict[str, Any], facts: list[str]) -> None:
         facts: ids of the sets of facts that the run uses.
 
     Raises:
-        DataError: a file, folder or package is missing; the message names the key and the path.
+        DataError: a file, folder or package is missing, or a model folder has no config.json or no
+            weights; the message names the key and the path.
     """
     for where, name in _named(config, facts):
         path = Path(name).expanduser()
@@ -64,6 +65,18 @@ def check_files(config: dict[str, Any], facts: list[str]) -> None:
             raise DataError(
                 f"config {where}: {name}: no such file or folder; paths are relative to the folder "
                 f"where snakemake runs ({Path.cwd()}), or absolute"
+            )
+    for model in config["run"]["models"]:
+        if "path" in config["models"][model]:
+            _check_model(Path(config["models"][model]["path"]).expanduser(), f"models.{model}.path")
+
+
+def _check_model(folder: Path, where: str) -> None:
+    for pattern in ("config.json", "*.safetensors"):
+        if not any(folder.glob(pattern)):
+            raise DataError(
+                f"config {where}: {folder} holds no {pattern}; expected the folder of a "
+                "transformers model, as save_pretrained of model and tokenizer writes it"
             )
 
 

@@ -70,8 +70,7 @@ class Run:
 
     def check_files(self) -> None:
         """Every local file that the run reads is there; see `named_files.check_files`."""
-        sections = (self.config["experiments"].get(e, {}) for e in self.settings["experiments"])
-        check_files(self.config, sorted({f for s in sections for f in s.get("facts", ())}))
+        check_files(self.config, self.facts)
 
     def older_layout(self) -> str:
         """One line if the folder of the run was made by a version with another layout, else ""."""
@@ -95,6 +94,12 @@ class Run:
         neutral = self.settings["neutral"]
         extra = [neutral] if neutral is not None and neutral not in self.settings["tasks"] else []
         return [*self.settings["tasks"], *extra]
+
+    @property
+    def facts(self) -> list[str]:
+        """Ids of all sets of facts that an experiment of the run reads."""
+        sections = (self.config["experiments"].get(e, {}) for e in self.settings["experiments"])
+        return sorted({f for section in sections for f in section.get("facts", ())})
 
     @property
     def trained_models(self) -> list[str]:
@@ -188,9 +193,20 @@ class Run:
         ]
         return halves + pairs
 
-    def agreement_inputs(self, model: str, task: str, method: str) -> dict[str, str]:
-        """Scores of a task, of its shuffled reference, and converged ones, where there are any."""
-        inputs = {"scores": self.scores(model, task, method)}
+    def mask_inputs(self, model: str, task: str, method: str, mask: str) -> dict[str, Any]:
+        """Scores of a task, and those of the others if the mask compares with them."""
+        inputs: dict[str, Any] = {"scores": self.scores(model, task, method)}
+        if self.config["masks"][mask].get("against") == "others":
+            alike = [p for p in self.settings["pairs"] if p["shares"] == "capability"]
+            same = {p[b] for p in alike for a, b in ("ab", "ba") if p[a] == task} | {task}
+            others = [other for other in self.settings["tasks"] if other not in same]
+            others = others if task in self.tasks else []
+            inputs["others"] = [self.scores(model, other, method) for other in others]
+        return inputs
+
+    def agreement_inputs(self, model: str, task: str, method: str, mask: str) -> dict[str, Any]:
+        """What a mask is made of, the shuffled reference, converged scores where there are any."""
+        inputs = self.mask_inputs(model, task, method, mask)
         if task in self.settings["tasks"] and self.settings["shuffled"]:
             inputs["shuffled"] = self.scores(model, task + SHUFFLED, method)
         if task in self.tasks and self.settings["converged_samples"] and self.converges(method):

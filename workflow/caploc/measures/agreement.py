@@ -33,6 +33,10 @@ def overlap(a: Mask, b: Mask) -> float | None:
 
     Raises:
         ValueError: the grids differ in shape.
+
+    Example:
+        >>> caploc.overlap(found.mask, found.mask)
+        1.0
     """
     return _relative(_counts(a, b)[2], a, b)
 
@@ -49,6 +53,10 @@ def iou(a: Mask, b: Mask) -> float | None:
 
     Raises:
         ValueError: the grids differ in shape.
+
+    Example:
+        >>> caploc.iou(found.mask, ~found.mask)
+        0.0
     """
     size_a, size_b, common = _counts(a, b)
     union = size_a + size_b - common

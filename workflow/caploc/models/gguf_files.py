@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from caploc.jobs.named_files import packaged_file
 from caploc.models.hub import hub_file
 from caploc.records import DataError
+from caploc.shipped import lacking
 
 __all__ = ["dequantise", "find_gguf"]
 
@@ -105,10 +106,8 @@ def _described(path: Path) -> dict[str, Any]:
         reader = GGUFReader(path)
         field = reader.get_field("general.architecture")
         types = Counter(tensor.tensor_type.name for tensor in reader.tensors)
-    except ImportError:
-        raise DataError(
-            f"{path}: reading GGUF files needs the package gguf; install it with `pip install gguf`"
-        ) from None
+    except ModuleNotFoundError as error:
+        raise DataError(f"{path}: {lacking(error)}") from None
     # A damaged file may fail in any way.
     except Exception as error:
         raise DataError(

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from caploc.records import Dropped, Fact
+from caploc.records import DataError, Dropped, Fact
 
 __all__ = ["Chosen", "choose", "usable"]
 
@@ -34,6 +34,9 @@ def choose(read: Iterable[Fact | Dropped], n: int, seed: int) -> Chosen:
         read: from a `FactSet`.
         n: facts wanted; fewer if there are fewer.
         seed: of the draw.
+
+    Raises:
+        DataError: none is usable.
     """
     chosen = Chosen([], 0)
     asked: set[tuple[str, str]] = set()
@@ -54,6 +57,12 @@ def choose(read: Iterable[Fact | Dropped], n: int, seed: int) -> Chosen:
         ids.add(fact.fact_id)
         chosen.facts.append(fact)
     chosen.available = len(chosen.facts)
+    if not chosen.facts:
+        reasons = ", ".join(f"{n} x {reason}" for reason, n in chosen.dropped.most_common())
+        raise DataError(
+            f"no usable fact among {chosen.dropped.total()} records ({reasons or 'no records'}); "
+            "correct the data or its `columns`"
+        )
     random.Random(f"facts {seed}").shuffle(chosen.facts)
     del chosen.facts[n:]
     return chosen

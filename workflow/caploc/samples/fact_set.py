@@ -17,7 +17,6 @@ __all__ = [
     "digests",
     "folder_of",
     "read_rows",
-    "relation_of",
     "text",
     "texts",
 ]
@@ -119,11 +118,6 @@ def _first(value: Any) -> Any:
     while isinstance(value, list):
         value = value[0] if value else None
     return value
-
-
-def relation_of(prompt: str, subject: str) -> str:
-    """The prompt with a place for the subject: names a relation where the data set does not."""
-    return prompt.replace(subject, "{}", 1)
 
 
 def folder_of(title: str, settings: Mapping[str, Any], wanted: Iterable[str]) -> list[Path]:

@@ -9,11 +9,12 @@ from typing import Any
 from caploc.records import DataError, Dropped, Sample
 from caploc.samples.source import read_parts
 from caploc.samples.splits import SPLITS, cut, distinct_in_order, prompt_digest
-from caploc.samples.task import Answered, Task
+from caploc.samples.task import Answered, Task, template_columns
 
 __all__ = ["Split", "configured", "prepare"]
 
 _DUPLICATE = "duplicate prompt"
+_CONFLICT = "duplicate prompt with another answer"
 _DRAWS_PER_SAMPLE = 50
 """A generator that still repeats itself after so many draws has no more samples to give."""
 
@@ -57,6 +58,11 @@ def configured(task: Task, settings: Mapping[str, Any]) -> Task:
     for key in ("prompt", "answer"):
         if not getattr(task, key):
             raise DataError(f"task {task.title!r} needs `{key}`: a template with {{column}} places")
+    if not template_columns(task.prompt):
+        raise DataError(
+            f"prompt {task.prompt!r} has no {{column}}: every sample would be the same; name a "
+            "column of the data in braces"
+        )
     return task
 
 
@@ -125,7 +131,8 @@ class _Pool:
     def add(self, prompt: str, answer: str, meta: dict[str, str]) -> None:
         digest = prompt_digest(prompt)
         if digest in self.samples:
-            self.dropped[_DUPLICATE] += 1
+            same = self.samples[digest].answer == answer
+            self.dropped[_DUPLICATE if same else _CONFLICT] += 1
         else:
             self.samples[digest] = Sample(digest, prompt, answer, meta)
 

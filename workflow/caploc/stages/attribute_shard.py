@@ -21,7 +21,7 @@ from caploc.attribution.memory import use_huge_pages
 from caploc.attribution.rules import path_rule
 from caploc.files import store
 from caploc.forward.processor import use_processor
-from caploc.forward.samples import model_of
+from caploc.forward.samples import in_chat, model_of, raw_samples
 from caploc.jobs.digests import weights_digest
 from caploc.jobs.job import Job
 from caploc.jobs.partial_work import partial_work, sealed
@@ -68,6 +68,7 @@ def run(job: Job) -> None:
     samples = _read_samples(job.input("samples"), told.shard, told.shard_size)
     manifest = store.read_json(job.input("manifest"))
     lm = model_of(job.input("manifest"), job.spec)
+    samples = in_chat(lm, samples)
     metadata = {
         "origin": job.origin(),
         **_described_path(told.method),
@@ -124,15 +125,14 @@ def _described_path(method: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_samples(path: Path, shard: int, size: int) -> list[Sample]:
-    table = store.read_table(path, ["sample_id", "prompt", "answer"])
+    table = store.read_table(path, ["sample_id"])
     repeated = [name for name, n in Counter(table["sample_id"].to_pylist()).items() if n > 1]
     if repeated:
         raise DataError(
             f"{path}: sample_id {repeated[0]!r} occurs more than once ({len(repeated)} such ids); "
             "expected every id once: correct the task that wrote the file and run again"
         )
-    rows = table.slice(shard * size, size).select(["sample_id", "prompt", "answer"]).to_pylist()
-    return [Sample(**row) for row in rows]
+    return raw_samples(path, size, shard * size)
 
 
 def _chunk(path: Path, lm: LanguageModel, samples: list[Sample], told: AttributeShard) -> Path:

@@ -117,8 +117,9 @@ def _locate(run: Run, sets: list[str]) -> Stage:
     shards = sum(ceil(run.n_facts([name]) / settings["shard_size"]) for name in sets)
     prompts, steps = _PROMPTS * run.n_facts(sets), settings["circuit"]["steps"]
     read = prompts * FACT.total
-    # Tracing: three kinds, every token and layer, every noise sample: one pass of the prompt each.
-    cells = 3 * FACT.prompt * shape.layers * settings["rome"]["noise_samples"]
+    # Tracing: three kinds, each place and layer, every noise sample: one pass of the prompt each.
+    places = 1 if settings["rome"]["positions"] == "last_subject" else FACT.prompt
+    cells = 3 * places * shape.layers * settings["rome"]["noise_samples"]
     edges = shape.layers**2 * (shape.heads + 1) * (shape.heads + 2 * shape.kv_heads + 1) / 2
     rows = min(steps * FACT.total, _PASS_TOKENS)
     # Work, bytes beside the weights, numbers stored for each prompt.

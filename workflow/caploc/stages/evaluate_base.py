@@ -7,10 +7,11 @@ answer, completion, correct. Samples that do not fit the model's context are dro
 import logging
 from dataclasses import dataclass
 
-import pyarrow as pa
+import polars as pl
 
 from caploc import plugins
-from caploc.files import store
+from caploc.files import tables
+from caploc.files.tables import TEXT
 from caploc.forward.generation import complete
 from caploc.forward.processor import use_processor
 from caploc.forward.samples import encoded, model_of, samples_of
@@ -22,6 +23,7 @@ from caploc.stages.settings import Place
 __all__ = ["EvaluateBase", "run"]
 
 _LOG = logging.getLogger(__name__)
+_ANSWERS = {"sample_id": TEXT, "answer": TEXT, "completion": TEXT, "correct": pl.Boolean}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,22 +47,18 @@ def run(job: Job) -> None:
     told = job.told(EvaluateBase)
     model = model_of(job.input("manifest"), job.spec)
     task = plugins.load("tasks", told.plugin).TASK
-    texts = encoded(model, samples_of(job.input("samples")))
+    texts = encoded(model, samples_of(model, job.input("samples")))
     prompts = [sample.prompt for sample in texts.samples]
     answers = [sample.answer for sample in texts.samples]
     work = complete(model, prompts, answers, told.batch)
     completions = dict(tracked(work, len(prompts), f"{told.task}: answers"))
     correct = [task.score(answer, completions[i]) for i, answer in enumerate(answers)]
-    table = pa.table(
-        {
-            "sample_id": pa.array([sample.sample_id for sample in texts.samples], pa.string()),
-            "answer": pa.array(answers, pa.string()),
-            "completion": pa.array([completions[i] for i in range(len(answers))], pa.string()),
-            "correct": pa.array(correct, pa.bool_()),
-        }
+    ids = [sample.sample_id for sample in texts.samples]
+    said = [completions[i] for i in range(len(answers))]
+    table = pl.DataFrame([ids, answers, said, correct], _ANSWERS)
+    tables.write_part(
+        table, job.outputs["answers"], job.origin(), n=len(answers), dropped=texts.dropped
     )
-    metadata = {"origin": job.origin(), "n": len(answers), "dropped": texts.dropped}
-    store.write_table(table, job.outputs["answers"], metadata)
     _LOG.info(
         "%s answers %s: %d of %d right, %d dropped",
         told.model, told.task, sum(correct), len(answers), len(texts.dropped),

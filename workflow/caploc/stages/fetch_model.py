@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from caploc.attribution.injection import SITES
+from caploc.attribution.model_check import check_model
 from caploc.files import store
 from caploc.jobs.digests import file_digest
 from caploc.jobs.job import Job
 from caploc.jobs.receipts import model_files
+from caploc.models.chat import template_digest
 from caploc.models.gguf_files import dequantise, find_gguf
 from caploc.models.hub import snapshot
 from caploc.models.loading import check_shape, load_model
@@ -61,8 +64,10 @@ def run(job: Job) -> None:
     """Resolve, load once as a check, write the manifest last."""
     told = job.told(FetchModel)
     folder, origin = _found(told, job.outputs["manifest"].parent)
-    check_shape(folder, told.shape or {}, f"models.{told.model}.shape")
-    lm = load_model(folder, dtype=told.dtype)
+    check_shape(folder, told.shape or {}, f"models.{told.model}.shape", told.family)
+    lm = load_model(folder, dtype=told.dtype, family=told.family)
+    for site in SITES if lm.tried else ():
+        check_model(lm, site)
     if (told.family or lm.family.name) != lm.family.name:
         raise DataError(
             f"models.{told.model}.family is {told.family!r}, {folder} holds a model of "
@@ -80,6 +85,7 @@ def run(job: Job) -> None:
             "n_neurons": lm.n_neurons,
             "n_parameters": sum(p.numel() for p in lm.model.parameters()),
             "dtype": told.dtype,
+            "chat_template": template_digest(lm.tokenizer),
             "files": {p.name: file_digest(p) for p in files},
             "trained": None,
             "origin": job.origin(),

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
+import polars as pl
 
 from caploc import plugins
-from caploc.files import store
+from caploc.files import store, tables
 from caploc.files.located import LOCATED
 from caploc.forward.processor import use_processor
 from caploc.forward.samples import model_of
@@ -80,7 +80,8 @@ def run(job: Job) -> None:
         "n_prompts": 0,
     }
     rows = list(_of_shard(everything, told))
-    with store.table_writer(job.outputs["located"], LOCATED, metadata) as writer:
+    schema = tables.arrow(pl.DataFrame(schema=dict(LOCATED))).schema
+    with store.table_writer(job.outputs["located"], schema, metadata) as writer:
         work = tracked(_results(lm, locator, rows, settings, told.seed), len(rows), told.locator)
         for row, result in work:
             if isinstance(result, Dropped):
@@ -90,7 +91,8 @@ def run(job: Job) -> None:
             metadata["per_layer"] = locator.per_layer(result)
             sets = locator.located(result, **told.choose)
             token_map = locator.token_map(result) if hasattr(locator, "token_map") else {}
-            writer.write_table(_table(row, sets, result.scores, token_map))
+            table = _table(row, sets, result.scores, token_map)
+            writer.write_table(tables.arrow(table))
     _LOG.info(
         "%s, %s: %d prompts located, %d left out",
         told.model, told.locator, metadata["n_prompts"], len(metadata["dropped"]),
@@ -129,7 +131,7 @@ def _results(
 
 def _table(
     row: dict[str, Any], sets: dict[str, Any], scores: Any, token_map: dict[str, Any]
-) -> pa.Table:
+) -> pl.DataFrame:
     """One row a rule; scores and map stand with the first."""
     n = len(sets)
     once = token_map | {"scores": scores.reshape(-1).astype(np.float32)}
@@ -140,5 +142,6 @@ def _table(
         "units": [np.flatnonzero(grid).astype(np.int32) for grid in sets.values()],
     }
     for name in ("scores", "tokens", "subject", "effects"):
-        columns[name] = [once.get(name), *([None] * (n - 1))]
-    return pa.table(columns, schema=LOCATED)
+        first = pl.Series(once[name]) if name in once else None
+        columns[name] = [first, *([None] * (n - 1))]
+    return pl.DataFrame(columns, dict(LOCATED))

@@ -6,30 +6,28 @@ Settings: `PrepareFacts`. Output: ``facts``, one row a fact.
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import pyarrow as pa
+import polars as pl
 
 from caploc import plugins
 from caploc.catalogues.data import FactsSource
-from caploc.files import store
+from caploc.files import tables
+from caploc.files.tables import TEXT, Schema, texts
 from caploc.jobs.job import Job
-from caploc.records import DataError, Fact
+from caploc.records import Fact
 from caploc.samples.fact_preparation import choose
 from caploc.settings import Seed
 
-__all__ = ["PrepareFacts", "read_facts", "run"]
+__all__ = ["FACTS", "PrepareFacts", "read_facts", "run"]
 
 _LOG = logging.getLogger(__name__)
-_SCHEMA = pa.schema(
-    [
-        *((name, pa.string()) for name in ("fact_id", "subject", "relation", "object")),
-        *(
-            (name, pa.list_(pa.string()))
-            for name in ("prompts", "paraphrases", "neighbourhood")
-        ),
-        ("new_object", pa.string()),
-    ]
-)  # fmt: skip
+FACTS: Schema = {
+    **texts("fact_id", "subject", "relation", "object"),
+    **dict.fromkeys(("prompts", "paraphrases", "neighbourhood"), pl.List(TEXT)),
+    "new_object": TEXT,
+}
+"""One fact a row, the fields of `Fact`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,14 +55,8 @@ def run(job: Job) -> None:
     reading = plugins.load("facts", told.plugin).FACTS.read(job.spec)
     chosen = choose(reading.facts, told.n, told.seed)
     reasons = ", ".join(f"{n} x {reason}" for reason, n in chosen.dropped.most_common())
-    if not chosen.facts:
-        raise DataError(
-            f"facts.{told.facts}: none of {len(reading.facts)} records is a usable fact "
-            f"({reasons or 'no records'}); correct the data or its `columns`"
-        )
-    columns = {name: [getattr(fact, name) for fact in chosen.facts] for name in _SCHEMA.names}
-    metadata = {
-        "origin": job.origin(),
+    columns = {name: [getattr(fact, name) for fact in chosen.facts] for name in FACTS}
+    about = {
         "n": len(chosen.facts),
         "wanted": told.n,
         "available": chosen.available,
@@ -72,7 +64,8 @@ def run(job: Job) -> None:
         "rewrites_dropped": dict(chosen.rewrites_dropped),
         "sources": reading.sources,
     }
-    store.write_table(pa.table(columns, schema=_SCHEMA), job.outputs["facts"], metadata)
+    facts = pl.DataFrame(columns, dict(FACTS))
+    tables.write_part(facts, job.outputs["facts"], job.origin(), **about)
     _LOG.info(
         "facts %s: %d of %d usable; left out: %s",
         told.facts, len(chosen.facts), chosen.available, reasons or "none",
@@ -81,17 +74,8 @@ def run(job: Job) -> None:
 
 def read_facts(path: Path) -> list[Fact]:
     """Facts of a file that this stage wrote."""
-    rows = store.read_table(path, _SCHEMA.names).to_pylist()
-    return [
-        Fact(
-            row["fact_id"],
-            row["subject"],
-            row["relation"],
-            row["object"],
-            tuple(row["prompts"]),
-            tuple(row["paraphrases"]),
-            tuple(row["neighbourhood"]),
-            row["new_object"],
-        )
-        for row in rows
-    ]
+    found = []
+    for row in tables.read(path, FACTS).iter_rows():
+        fields: list[Any] = [tuple(part) if isinstance(part, list) else part for part in row]
+        found.append(Fact(*fields))
+    return found

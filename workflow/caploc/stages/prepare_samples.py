@@ -50,6 +50,7 @@ def run(job: Job) -> None:
             "wanted": split.wanted,
             "dropped": dict(split.dropped),
             "sources": split.sources,
+            "chat": {"system": told.system} if told.chat else None,
         }
         store.write_table(samples_table(split.samples), job.outputs[name], metadata)
         if n < split.wanted:

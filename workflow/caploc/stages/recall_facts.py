@@ -24,6 +24,7 @@ from caploc.forward.samples import model_of
 from caploc.jobs.job import Job
 from caploc.models.language_model import LanguageModel
 from caploc.records import Dropped, Fact
+from caploc.samples.subjects import asked_about
 from caploc.settings import Count, Seed
 from caploc.stages.prepare_facts import read_facts
 from caploc.stages.settings import Place
@@ -142,9 +143,9 @@ def _add_counterfactuals(
             other.fact_id: [
                 row
                 for row in prompts
-                if length(row["prompt"], " " + fact.object) is not None
-                and length(row["prompt"], " " + fact.object)
-                == length(_about(row["prompt"], fact, other), " " + fact.object)
+                if (twin := _twin(row["prompt"], fact, other)) is not None
+                and length(row["prompt"], " " + fact.object) is not None
+                and length(row["prompt"], " " + fact.object) == length(twin, " " + fact.object)
             ]
             for other in others
         }
@@ -153,7 +154,7 @@ def _add_counterfactuals(
         ):
             for row in fits[other.fact_id]:
                 if "counterfactual" not in row:
-                    row["counterfactual"] = _about(row["prompt"], fact, other)
+                    row["counterfactual"] = _twin(row["prompt"], fact, other)
                     row["counterfactual_object"] = other.object
 
 
@@ -173,8 +174,12 @@ def _candidates(fact: Fact, facts: Sequence[Fact], seed: int) -> list[Fact]:
     return chosen
 
 
-def _about(prompt: str, fact: Fact, other: Fact) -> str:
-    return prompt.replace(fact.subject, other.subject, 1)
+def _twin(prompt: str, fact: Fact, other: Fact) -> str | None:
+    """The prompt about another subject; None where the place of its own is not known."""
+    try:
+        return asked_about(other.subject, prompt, fact.subject)
+    except Dropped:
+        return None
 
 
 def _tell(model: str, about: dict[str, Any]) -> None:

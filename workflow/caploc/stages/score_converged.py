@@ -20,7 +20,7 @@ from caploc.attribution.engine import Attribution
 from caploc.attribution.memory import use_huge_pages
 from caploc.files import store
 from caploc.forward.processor import use_processor
-from caploc.forward.samples import model_of
+from caploc.forward.samples import model_of, samples_of
 from caploc.jobs.job import Job
 from caploc.jobs.progress import tracked
 from caploc.models.language_model import LanguageModel
@@ -66,7 +66,7 @@ def run(job: Job) -> None:
     tables, counts, largest = [], {}, 0.0
     for task, samples, shard in tracked(iter(files), total=len(files), what="converged scores"):
         ids, printed = _printed(shard, told.n_samples, lm)
-        found = _converged(lm, told, _samples(samples, ids))
+        found = _converged(lm, told, _samples(lm, samples, ids))
         counts[task] = len(ids)
         largest = max([largest, *(float(a.gap.max()) for a in found)])
         if found:
@@ -87,10 +87,8 @@ def _printed(path: Path, most: int, lm: LanguageModel) -> tuple[list[str], NDArr
     return ids, scores.reshape(len(ids), lm.n_layers, lm.n_neurons)
 
 
-def _samples(path: Path, ids: list[str]) -> list[Sample]:
-    names = ["sample_id", "prompt", "answer"]
-    rows = store.read_table(path, names).select(names).to_pylist()
-    known = {row["sample_id"]: Sample(**row) for row in rows}
+def _samples(lm: LanguageModel, path: Path, ids: list[str]) -> list[Sample]:
+    known = {sample.sample_id: sample for sample in samples_of(lm, path)}
     return [known[sample_id] for sample_id in ids]
 
 

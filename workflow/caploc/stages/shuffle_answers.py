@@ -44,6 +44,7 @@ def run(job: Job) -> None:
         "origin": job.origin(),
         "n": len(answers),
         "wanted": before["wanted"],
+        "chat": before.get("chat"),
         "dropped": {},
         "share_unchanged": same / len(answers) if answers else 0.0,
     }

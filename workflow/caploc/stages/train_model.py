@@ -8,12 +8,13 @@ import logging
 import time
 from dataclasses import dataclass
 
-import pyarrow as pa
+import polars as pl
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from caploc.catalogues.training import Architecture, Train
-from caploc.files import store
+from caploc.files import store, tables
+from caploc.files.tables import COUNT, NUMBER, TEXT
 from caploc.jobs.job import Job
 from caploc.jobs.partial_work import partial_work
 from caploc.samples.splits import prompt_digest
@@ -107,22 +108,14 @@ def _packed(batch: list[Text], tokenizer: PreTrainedTokenizerFast, context: int)
 
 
 def _write_loss(steps: list[Step], job: Job) -> None:
-    table = pa.table(
-        {
-            "step": pa.array(range(1, len(steps) + 1), pa.int32()),
-            "loss": pa.array([s.loss for s in steps], pa.float64()),
-            "learning_rate": pa.array([s.learning_rate for s in steps], pa.float64()),
-        }
+    rows = [(i, step.loss, step.learning_rate) for i, step in enumerate(steps, start=1)]
+    table = pl.DataFrame(
+        rows, {"step": COUNT, "loss": NUMBER, "learning_rate": NUMBER}, orient="row"
     )
-    store.write_table(table, job.outputs["loss"], {"origin": job.origin()})
+    tables.write_part(table, job.outputs["loss"], job.origin())
 
 
 def _write_prompts(texts: list[Text], job: Job) -> None:
     rows = sorted({(text.task, prompt_digest(text.prompt)) for text in texts})
-    table = pa.table(
-        {
-            "task": pa.array([task for task, _ in rows], pa.string()),
-            "prompt_digest": pa.array([digest for _, digest in rows], pa.string()),
-        }
-    )
-    store.write_table(table, job.outputs["prompts"], {"origin": job.origin()})
+    table = pl.DataFrame(rows, {"task": TEXT, "prompt_digest": TEXT}, orient="row")
+    tables.write_part(table, job.outputs["prompts"], job.origin())

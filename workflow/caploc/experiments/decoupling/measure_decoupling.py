@@ -123,12 +123,10 @@ def _scores(
     columns = ["pair_id", "part", "scores"]
     held: dict[str, dict[str, NDArray[np.float32]]] = {}
     for path in paths:
-        with store.open_parquet(path, columns) as file:
-            for batch in file.iter_batches(1, columns=columns):
-                (scores,) = batch["scores"]
-                pair, part = batch["pair_id"][0].as_py(), batch["part"][0].as_py()
-                if scores.is_valid and pair in chosen:
-                    held.setdefault(pair, {})[part] = scores.values.to_numpy()
-                    if len(held[pair]) == 2:
-                        parts = held.pop(pair)
-                        yield parts["1"], parts["2"]
+        for row in store.stream_rows(path, columns):
+            pair, part, scores = row["pair_id"].as_py(), row["part"].as_py(), row["scores"]
+            if scores.is_valid and pair in chosen:
+                held.setdefault(pair, {})[part] = scores.values.to_numpy()
+                if len(held[pair]) == 2:
+                    parts = held.pop(pair)
+                    yield parts["1"], parts["2"]

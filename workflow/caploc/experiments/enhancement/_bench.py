@@ -15,9 +15,6 @@ from caploc.experiments.enhancement._arms import CHOICE, DRAWN, Arm, trainable
 from caploc.experiments.enhancement._low_rank import LowRank
 from caploc.experiments.enhancement._training import (
     Outcome,
-    Recipe,
-    Trainable,
-    Training,
     outcome,
     train,
     use_epoch,
@@ -28,6 +25,7 @@ from caploc.files.tables import COUNT, NUMBER, TEXT, Schema, texts
 from caploc.forward.answer_pass import AnswerPass, answer_passes
 from caploc.forward.generation import complete
 from caploc.forward.samples import Encoded
+from caploc.interventions.fitting import Recipe, Trainable, Training
 from caploc.interventions.scale import scaled
 from caploc.jobs.partial_work import sealed
 from caploc.jobs.progress import tracked

@@ -43,8 +43,8 @@ def run(job: Job) -> None:
     use_processor(job.threads)
     told = job.told(EnhanceTask)
     lm = model_of(job.input("manifest"), job.spec)
-    tests = [encoded(lm, samples_of(path, told.test_samples)) for path in job.inputs["tests"]]
-    train = encoded(lm, samples_of(job.input("train"), told.train_samples))
+    tests = [encoded(lm, samples_of(lm, path, told.test_samples)) for path in job.inputs["tests"]]
+    train = encoded(lm, samples_of(lm, job.input("train"), told.train_samples))
     masks, missing = own_masks(told.masks, job.inputs["masks"])
     crossed, missing_sets = crossed_masks(told, job.inputs.get("crossing", []))
     facts: dict[str, Any] = {
@@ -78,7 +78,9 @@ def _all_answers(
     pairs = _pairs(bench, facts["missing"])
     own = [(kind, mask) for kind, mask in pairs if mask not in crossed]
     several = len(told.rates) > 1
-    validation = encoded(bench.lm, samples_of(job.input("validation"))) if several else None
+    validation = (
+        encoded(bench.lm, samples_of(bench.lm, job.input("validation"))) if several else None
+    )
     shared, best = _rates(bench, own, validation, facts)
     for kind, mask in pairs:
         # Sets that are only crossed train at the rate chosen for all.

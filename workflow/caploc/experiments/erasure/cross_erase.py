@@ -41,7 +41,7 @@ def run(job: Job) -> None:
     told = job.told(CrossErase)
     lm = model_of(job.input("manifest"), job.spec)
     located, reasons = read_located(told.tasks, job.inputs["masks"])
-    some = encoded(lm, samples_of(job.input("test"), told.samples))
+    some = encoded(lm, samples_of(lm, job.input("test"), told.samples))
     found = crossed_sets(located) if located else {}
     sets = {kind: by_source for kind, by_source in found.items() if kind in told.sets}
     arms = [Arm("", "base", "all", np.zeros((lm.n_layers, lm.n_neurons), dtype=np.bool_))]
@@ -61,7 +61,7 @@ def run(job: Job) -> None:
         "not_computed": reasons,
         "sizes": {k: {s: int(m.sum()) for s, m in found.items()} for k, found in sets.items()},
         "n_common": int(common(located).sum()) if located else 0,
-        "chance": _chance(samples_of(job.input("train")), some.samples),
+        "chance": _chance(samples_of(lm, job.input("train")), some.samples),
     }
     tables.write_part(scored, job.outputs["likelihood"], job.origin(), **about)
     _LOG.info("%s: answered without the neurons of %d data sets", told.task, len(located))

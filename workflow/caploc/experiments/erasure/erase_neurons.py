@@ -36,7 +36,14 @@ from caploc.files.scores import read_scores
 from caploc.files.tables import COUNT, NUMBER, TEXT, Schema
 from caploc.forward.likelihood import answer_likelihood
 from caploc.forward.processor import use_processor
-from caploc.forward.samples import encoded, model_of, samples_of, with_shots
+from caploc.forward.samples import (
+    encoded,
+    in_chat,
+    model_of,
+    raw_samples,
+    samples_of,
+    with_shots,
+)
 from caploc.forward.silencing import Erasure
 from caploc.jobs.job import Job
 from caploc.measures.random_sets import size_difference
@@ -74,8 +81,8 @@ def run(job: Job) -> None:
     answered: list[pl.DataFrame] = []
     dropped: dict[str, list[list[str]]] = {}
     for shots in told.shots:
-        examples = samples_of(job.input("train"), shots) if shots else []
-        test = with_shots(samples_of(job.input("test")), examples)
+        examples = raw_samples(job.input("train"), shots) if shots else []
+        test = in_chat(lm, with_shots(raw_samples(job.input("test")), examples))
         some = encoded(lm, test[: told.samples])
         dropped[str(shots)] = some.dropped
         found = likelihood(lm, some, arms, erasures, told)
@@ -147,7 +154,7 @@ def _neutral(
 ) -> list[dict[str, Any]]:
     """How likely neutral text is when a set is silenced."""
     # The first token has nothing in front of it.
-    found = encoded(lm, samples_of(job.input("neutral"), told.samples))
+    found = encoded(lm, samples_of(lm, job.input("neutral"), told.samples))
     whole = [[*x, *y] for x, y in zip(found.prompts, found.answers, strict=True)]
     total = np.zeros((len(erasures), len(whole)))
     n_tokens = 0

@@ -38,8 +38,8 @@ def run(job: Job) -> None:
     lm = model_of(job.input("manifest"), job.spec)
     found: list[pl.DataFrame] = []
     paths = zip(told.tasks, job.inputs["samples"], strict=True)
-    samples = {task: samples_of(path, told.samples) for task, path in paths}
-    neutral = [] if told.neutral is None else samples_of(job.input("neutral"), told.samples)
+    samples = {task: samples_of(lm, path, told.samples) for task, path in paths}
+    neutral = [] if told.neutral is None else samples_of(lm, job.input("neutral"), told.samples)
     work = [(task, name) for task in samples for name in told.locators]
     for task, name in tracked(work, len(work), "weighing neurons"):
         others = {other: own for other, own in samples.items() if other != task}

@@ -46,8 +46,10 @@ def run(job: Job) -> None:
     told = job.told(CheckNull)
     lm = model_of(job.input("manifest"), PLACE)
     planted = read_layout(job.input("sets")).carrying(told.task)
-    locate, shuffled = (samples_of(job.input(k), told.samples) for k in ("locate", "shuffled"))
-    test, other = (encoded(lm, samples_of(job.input(k), told.samples)) for k in ("test", "other"))
+    locate, shuffled = (samples_of(lm, job.input(k), told.samples) for k in ("locate", "shuffled"))
+    test, other = (
+        encoded(lm, samples_of(lm, job.input(k), told.samples)) for k in ("test", "other")
+    )
     found = [_calibration(lm, test, planted, told), _specificity(lm, locate, test, told)]
     for model, what in ((lm, "trained"), (_untrained(lm, told.seed), "untrained")):
         for samples, answers in ((locate, "real answers"), (shuffled, "shuffled answers")):

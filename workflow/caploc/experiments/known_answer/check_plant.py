@@ -34,7 +34,7 @@ def run(job: Job) -> None:
     lm = model_of(job.input("manifest"), PLACE)
     layout = read_layout(job.input("sets"))
     tests = {
-        task: encoded(lm, samples_of(path, told.samples))
+        task: encoded(lm, samples_of(lm, path, told.samples))
         for task, path in zip(told.tasks, job.inputs["samples"], strict=True)
     }
     removed = _removed(layout, told.draws, told.seed)

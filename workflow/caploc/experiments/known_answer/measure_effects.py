@@ -32,7 +32,7 @@ def run(job: Job) -> None:
     told = job.told(MeasureEffects)
     lm = model_of(job.input("manifest"), PLACE)
     layout = read_layout(job.input("sets"))
-    texts = encoded(lm, samples_of(job.input("samples"), told.samples))
+    texts = encoded(lm, samples_of(lm, job.input("samples"), told.samples))
     planted = layout.carrying(told.task)
     grids, silenced = flips(planted, told.subsets, told.seed)
     sets = _sets(layout, told.task)

@@ -37,12 +37,12 @@ def run(job: Job) -> None:
     lm = model_of(job.input("manifest"), PLACE)
     n = told.samples
     given = Given(
-        samples_of(job.input("own"), n),
+        samples_of(lm, job.input("own"), n),
         {
-            task: samples_of(path, n)
+            task: samples_of(lm, path, n)
             for task, path in zip(told.tasks, job.inputs.get("others", []), strict=True)
         },
-        samples_of(job.input("neutral"), n) if told.neutral else [],
+        samples_of(lm, job.input("neutral"), n) if told.neutral else [],
     )
     parts, seconds = [], {}
     for name, entry in tracked(told.locators.items(), len(told.locators), "locators"):

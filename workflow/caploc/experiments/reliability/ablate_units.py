@@ -109,7 +109,7 @@ def run(job: Job) -> None:
     means = mean_scores(job.inputs.get("means", []), [row["fact_id"] for row in everyone])
     ranked = rankings(lm, units, rows, {n: job.inputs[n] for n in told.locators}, means)
     neutral = job.inputs.get("neutral", [])
-    neutral_texts = encoded(lm, samples_of(neutral[0], told.texts) if neutral else [])
+    neutral_texts = encoded(lm, samples_of(lm, neutral[0], told.texts) if neutral else [])
     own = encoded(lm, [sample_of(row) for row in rows])
     bench = _Bench(lm, units, own, neutral_texts)
     fact_ids = [sample.sample_id for sample in own.samples]

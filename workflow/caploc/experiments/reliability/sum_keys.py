@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -114,7 +113,6 @@ def _texts(lm: LanguageModel, paths: list[Path]) -> Iterator[list[int]]:
     """Token ids of each text; those longer than the context are cut."""
     for path in paths:
         with store.open_parquet(path, ["prompt", "answer"]) as file:
-            assert isinstance(file, pq.ParquetFile)
             for batch in file.iter_batches(_EVERY, columns=["prompt", "answer"]):
                 for row in batch.to_pylist():
                     ids, _ = encode_text(lm.tokenizer, row["prompt"] + row["answer"])
