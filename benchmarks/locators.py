@@ -4,9 +4,9 @@
 
 reads results/default (or --results), after `snakemake known_answer`, and writes
 benchmarks/results/locators.json. The first plant is the one on which settings were chosen. Of every
-locator: passes a sample (rows forward, rows backward), average precision on all and on effective
-planted neurons, the same with idle planted ones left out, and the share of the first places that
-decoys and other capabilities take.
+locator: average precision on all and on effective planted neurons, the same with idle planted ones
+left out, and the share of the first places that decoys and other capabilities take. `seconds` of
+uniform masks are with the first stage for the first capability of a plant, without it for the rest.
 """
 
 import argparse
@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
 
 from caploc import plugins
 from caploc.experiments.known_answer._effects import Effects
@@ -34,6 +33,7 @@ from caploc.files import store, tables
 from caploc.forward.processor import use_processor
 from caploc.forward.samples import model_of, samples_of
 from caploc.locating import Given, scores_of_task
+from caploc.locators import uniform_masks
 from machine import save
 
 TASKS = ("calculations", "emotions", "code-writing", "reviews", "remarks")
@@ -43,25 +43,29 @@ LOCATORS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "mask gradient": ("mask_gradient", "", {}),
     "contrastive size": ("contrastive_size", "", {}),
     "activation size": ("activation_size", "", {}),
-    "cnl, 5 points": ("cnl", "", {"steps": 4}),
-    "cnl, 5 points, positive": ("cnl", "positive", {"steps": 4}),
+    "cnl": ("cnl", "", {}),
+    "cnl, positive": ("cnl", "positive", {}),
     "random": ("random_order", "", {}),
 }
 
 
 @contextmanager
-def counted(lm: Any) -> Iterator[dict[str, int]]:
-    """Rows that the model read, and those of them that a gradient went through."""
-    n = {"forward": 0, "backward": 0}
+def first_stage_once() -> Iterator[None]:
+    """Capabilities of a plant share the masks of the first stage, so they are run once."""
+    seen: dict[tuple[str, ...], Any] = {}
+    run = uniform_masks._worths
 
-    def see(_: Any, args: Any, kwargs: Any) -> None:
-        rows = len(kwargs.get("input_ids", args[0] if args else ()))
-        n["forward"] += rows
-        n["backward"] += rows * torch.is_grad_enabled()
+    def kept(lm: Any, samples: Any, *told: Any, pool: Any = None, **settings: Any) -> Any:
+        if pool is not None:
+            return run(lm, samples, *told, pool=pool, **settings)
+        key = (samples[0].prompt, samples[-1].prompt)
+        if key not in seen:
+            seen[key] = run(lm, samples, *told, pool=None, **settings)
+        return seen[key]
 
-    handle = lm.model.base_model.register_forward_pre_hook(see, with_kwargs=True)
-    yield n
-    handle.remove()
+    uniform_masks._worths = kept
+    yield
+    uniform_masks._worths = run
 
 
 def truths(folder: Path, layout: Layout, task: str, least: float) -> tuple[Any, Any]:
@@ -85,8 +89,7 @@ def of_plant(root: Path, cell: str, n: int, least: float) -> Iterator[dict[str, 
         rest = np.any([layout.carrying(t) for t in layout.capabilities if t != task], axis=0)
         for name, (module, ranked, settings) in LOCATORS.items():
             locator, started = plugins.load("locators", module), process_time()
-            with counted(lm) as rows:
-                scores = scores_of_task(locator, lm, given, seed=0, **settings).mean(axis=0)
+            scores = scores_of_task(locator, lm, given, seed=0, **settings).mean(axis=0)
             x = strength(scores, ranked or locator.RANKED)
             first = int(planted.sum())
             found = {
@@ -97,8 +100,6 @@ def of_plant(root: Path, cell: str, n: int, least: float) -> Iterator[dict[str, 
                 ),
                 "decoys": share_among_first(x, layout.of(*DECOYS), first),
                 "other capabilities": share_among_first(x, rest, first),
-                "forward": rows["forward"] / n,
-                "backward": rows["backward"] / n,
                 "seconds": process_time() - started,
             }
             about = {"plant": cell, "task": task, "locator": name, "planted": first}
@@ -117,9 +118,10 @@ def main() -> None:
     use_processor(1)
     rows = []
     for cell in told.cells:
-        for row in of_plant(told.results, cell, told.samples, told.least):
-            rows.append(row)
-            print(row, flush=True)
+        with first_stage_once():
+            for row in of_plant(told.results, cell, told.samples, told.least):
+                rows.append(row)
+                print(row, flush=True)
     save("locators", {"development": told.cells[0], "rows": rows})
 
 

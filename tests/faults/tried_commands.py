@@ -19,6 +19,8 @@ TESTED = {
     "pip wheel --no-deps .": _WHEEL,
     'pip install "./caploc-0.2.0-py3-none-any.whl[workflow]"': _STUDY,
     "caploc init my-study": _STUDY,
+    "caploc push default --repo me/name":
+        "tests/workflow/test_push.py::test_what_is_pushed_comes_back",
     "cd my-study && caploc run": _STUDY,
     "caploc run": _STUDY,
     "snakemake --report": "tests/workflow/test_module.py::test_they_run",
