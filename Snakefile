@@ -1,10 +1,27 @@
 # caploc: data -> neuron scores -> masks -> tables -> report. `snakemake --cores all` runs it all;
 # settings live in config.yaml, their meaning in workflow/schemas/config.schema.yaml.
+import sys
+from pathlib import Path
+
 from snakemake.utils import min_version
 from caploc.shipped import folder
 
 min_version("9.27")
 RULES = folder() / "workflow/rules"  # of this repository, or in the installed package
+
+# Before it is loaded; one that the command line names has been, see docs/operations.md.
+from caploc.configfiles import refuse_programs
+from caploc.records import DataError
+
+if {"{", "}"} & set(workflow.basedir):
+    sys.exit(
+        f"caploc: {workflow.basedir}: Snakemake takes braces in the folder of a workflow for "
+        "wildcards; move it to another folder (the one where it runs may have any name)"
+    )
+try:
+    refuse_programs([Path("config.yaml"), *workflow.overwrite_configfiles])
+except DataError as error:
+    sys.exit(f"caploc: {error}")
 
 
 configfile: "config.yaml"

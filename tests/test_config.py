@@ -1,5 +1,6 @@
 """Settings are checked, filled in, and refused with one telling line."""
 
+import functools
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from configs import embedded, read_config
 
 from caploc.config import check, schema, schema_text
 from caploc.config_table import table_text
+from caploc.configfiles import read_files
 from caploc.records import DataError
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -73,6 +75,15 @@ def _set(config, path, value):
         ("tasks.gsm8k.system", "b", r"config tasks\.gsm8k\.system: has a meaning beside"),
         ("tasks.gsm8k.files", 3, r"config tasks\.gsm8k\.files: found 3"),
         ("methods.cnl.rule", "simpson", r'config methods\.cnl\.rule: found "simpson"; allowed: '),
+        ("run.shard_size", 5.0, r"config run\.shard_size: found 5\.0, expected integer"),
+        ("run.seed", 2**64, r"config run\.seed: found 18446744073709551616; expected a number of"),
+        ("masks.s6.sigma", float("nan"), r"config masks\.s6\.sigma: found NaN; expected a number"),
+        ("masks.s6.sigma", float("inf"), r"config masks\.s6\.sigma: found Infinity; expected"),
+        ("run.name", "a" * 245, r"config run\.name: found \"aaa.*, expected text matching"),
+        ("run.title", "a\u0007", r"config run\.title: found .* with the control character U\+0007"),
+        ("run.title", "\ud800", r"config run\.title: found .* with the control character U\+D800"),
+        ("tasks.reviews.samples.locate", 2**31 - 1, r"samples\.locate: .* more than 10000 jobs of"),
+        ("experiments.decoupling.pairs", 2**31 - 1, r"decoupling\.pairs: .* more than 10000 jobs"),
         ("run.pairs", [{"name": "n", "a": "gsm8k", "b": "reviews", "shares": "words"}],
          r'config run\.pairs\.0\.a: found "gsm8k"; allowed: '),
     ],
@@ -82,6 +93,50 @@ def test_wrong_settings_name_the_key_the_value_and_what_is_allowed(config, path,
     with pytest.raises(DataError, match=message) as caught:
         check(config)
     assert "\n" not in str(caught.value)
+
+
+def _held_by_itself():
+    value = {}
+    value["x"] = value
+    return value
+
+
+ENDLESS = {
+    "anchors that repeat": lambda: [functools.reduce(lambda x, _: [x] * 9, range(9), "x")],
+    "an anchor that holds itself": _held_by_itself,
+    "brackets": lambda: functools.reduce(lambda x, _: [x], range(3_000), "x"),
+}
+
+
+@pytest.mark.parametrize("how", ENDLESS)
+def test_what_has_no_end_is_refused_at_once(config, how):
+    config["run"]["bomb"] = ENDLESS[how]()
+    with pytest.raises(DataError, match=r"more than (100000 values|20 levels); do"):
+        check(config)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"run: {title: \xe9}", b"run: " + b"[" * 3_000, b"run: {seed: " + b"9" * 5_000 + b"}",
+     b"run: &r\n  self: *r", b"- 1", b"", b"run: {x: \x00}", b"x: !!python/name:os.system ''"],
+)  # fmt: skip
+def test_files_that_are_no_configuration_are_one_line(tmp_path, content):
+    path = tmp_path / "x.yaml"
+    path.write_bytes(content)
+    with pytest.raises(DataError) as told:
+        read_files([path])
+    assert "\n" not in str(told.value) and len(str(told.value)) < 500
+
+
+def test_a_number_too_long_to_be_printed_is_refused(config):
+    config["run"]["seed"] = 10**5000
+    with pytest.raises(DataError, match=r"config run\.seed: found a int; expected a number of at"):
+        check(config)
+
+
+def test_a_device_is_no_configuration():
+    with pytest.raises(DataError, match="expected a file of at most 4 MiB"):
+        read_files([Path("/dev/zero")])
 
 
 def test_a_missing_key_is_named(config):

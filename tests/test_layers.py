@@ -19,10 +19,11 @@ from caploc.jobs.digests import imported_modules
 ROOT = Path(caploc.__file__).parent
 # A module imports from its own folder and from what stands before it.
 ORDER = (
-    "records", "shipped", "settings", "plugins", "locator_settings", "catalogues", "config",
-    "config_table", "measures", "files", "jobs", "samples", "models", "forward", "attribution",
-    "locating", "locators", "interventions", "api", "tasks", "facts", "training", "report",
-    "estimate", "stages", "experiments", "commands", "cli",
+    "discretion", "records", "shipped", "configfiles", "settings", "plugins", "locator_settings",
+    "catalogues", "config", "config_table", "measures",
+    "files", "jobs", "samples", "models", "forward", "attribution", "locating", "locators",
+    "interventions", "api", "tasks", "facts", "training", "report", "estimate", "stages",
+    "experiments", "commands", "cli",
 )  # fmt: skip
 ENGINE = ("models", "attribution", "locators", "interventions")
 LOADS_MODELS = {"torch", "transformers", "datasets", "pandas", "altair"}

@@ -14,7 +14,9 @@ import pytest
 import yaml
 
 import caploc
+from caploc.cli import main
 from caploc.config import check
+from caploc.configfiles import read_files, refuse_programs
 from caploc.models.loading import load_model
 from caploc.records import DataError
 from caploc.stages import train_model
@@ -121,25 +123,48 @@ def test_no_id_leaves_the_results_folder(place, name):
     else:
         catalogue = config[place]
         catalogue[name] = catalogue[next(iter(catalogue))]
-    with pytest.raises(DataError, match=f"^config {place}: found .*expected text matching"):
-        check(config)
-
-
-def test_a_token_in_the_configuration_is_refused_and_not_repeated():
-    config = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
-    config["models"]["mine"] = {"family": "llama", "repo": f"https://{TOKEN}@huggingface.co/a/b"}
     with pytest.raises(
-        DataError, match=r"^config models.mine.repo: holds .* access token"
-    ) as error:
+        DataError, match=f"^config {place}: found .*(expected text matching|control char)"
+    ):
         check(config)
-    assert TOKEN not in str(error.value)
+
+
+@pytest.mark.parametrize("form", [f"https://{TOKEN}@huggingface.co/a/b", f"x{TOKEN}_", "my-secret"])
+@pytest.mark.parametrize("place", ["value", "key"])
+def test_a_token_in_the_configuration_is_refused_and_not_repeated(place, form, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "my-secret")
+    config = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
+    name, value = ("mine", form) if place == "value" else (form, "a/b")
+    config["models"][name] = {"family": "llama", "repo": value}
+    with pytest.raises(DataError, match=r"^config models\S*: holds .* access token") as error:
+        check(config)
+    assert form not in str(error.value) and TOKEN not in str(error.value)
+
+
+def test_a_configuration_that_is_a_program_is_not_run(tmp_path):
+    """Snakemake runs the one that its command line names; ours does not."""
+    sign = tmp_path / "ran"
+    program = f"__use_yte__: true\n__definitions__:\n  - open({str(sign)!r}, 'w')\n"
+    for text in (program, program.replace("__use_yte__", '"\\x5f_use_yte_\\u005f"')):
+        path = tmp_path / "mine.yaml"
+        path.write_text(text)
+        assert yaml.safe_load(text)["__use_yte__"]
+        for function in (read_files, refuse_programs):
+            with pytest.raises(DataError, match="Snakemake runs Python code that stands in it"):
+                function([path])
+        for words in (["plan", str(path)], ["verify", "--configfile", str(path)]):
+            assert main(words) == 2
+    assert not sign.exists()
 
 
 def test_tokens_reach_neither_log_nor_terminal(tmp_path):
     """Errors of other libraries may hold addresses and headers."""
     code = (
-        "import sys; from types import SimpleNamespace; from caploc import cli\n"
-        "def run(job): raise RuntimeError('GET x: Bearer ' + job.spec['t'] + ' and my-secret')\n"
+        "import logging, sys, warnings; from types import SimpleNamespace; from caploc import cli\n"
+        "def run(job):\n"
+        "    h = logging.StreamHandler(); h.emit(logging.makeLogRecord({'msg': job.spec['t']}))\n"
+        "    warnings.warn(job.spec['t'] + 'my-secret'); print(job.spec['t'], file=sys.stdout)\n"
+        "    raise RuntimeError('GET x: Bearer ' + job.spec['t'] + ' and my-secret')\n"
         "cli.import_module = lambda name: SimpleNamespace(run=run)\n"
         "sys.exit(cli.main(sys.argv[1:]))"
     )
@@ -149,6 +174,7 @@ def test_tokens_reach_neither_log_nor_terminal(tmp_path):
         env=os.environ | {"HF_TOKEN": "my-secret"}, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 1
+    assert done.stderr.count("(token)") == 5 and done.stdout == "(token)\n"
     for text in (done.stderr, log.read_text()):
         assert "Bearer (token) and (token)" in text
         assert TOKEN not in text and "my-secret" not in text

@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_families import tiny
 from tiny_models import tiny_gptj, tiny_llama, tiny_olmo2
 from torch import nn
 
 from caploc.attribution.model_check import check_model
+from caploc.attribution.prefix_attention import Prefix
 from caploc.models.families import llama
 from caploc.models.language_model import LanguageModel
 from caploc.records import DataError
@@ -65,6 +67,17 @@ def test_scaled_logits_are_refused() -> None:
         check_model(lm)
 
 
+def test_a_window_is_seen_where_no_family_names_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block that hides its window from the attention interface; six tokens would not show it."""
+    lm = tiny("Mistral", sliding_window=9)
+    mask = Prefix.mask
+    monkeypatch.setattr(Prefix, "mask", lambda self, window: mask(self, None))
+    check_model(lm)
+    monkeypatch.setattr(LanguageModel, "tried", True)
+    with pytest.raises(DataError, match="rows with the shared prefix"):
+        check_model(tiny("Mistral", sliding_window=9))
+
+
 def _halve_logits(module: Any, args: Any, output: Any) -> Any:
     output.logits = output.logits / 2
     return output
@@ -73,8 +86,8 @@ def _halve_logits(module: Any, args: Any, output: Any) -> Any:
 def test_attention_with_what_is_not_known_is_refused() -> None:
     lm = tiny_llama()
     original = lm.blocks[0].self_attn.forward
-    lm.blocks[0].self_attn.forward = lambda *a, **k: original(*a, **k, s_aux=3)
-    with pytest.raises(DataError, match="attention with s_aux is not supported"):
+    lm.blocks[0].self_attn.forward = lambda *a, **k: original(*a, **k, position_bias=3)
+    with pytest.raises(DataError, match="attention with position_bias is not supported"):
         check_model(lm)
     lm = tiny_llama()
     lm.blocks[1].self_attn.is_causal = False

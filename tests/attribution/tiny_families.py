@@ -31,6 +31,9 @@ FALCON_LIKE = {
     "hidden_size": 16, "ffn_hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 4,
     "vocab_size": VOCAB, "max_position_embeddings": 64, "initializer_range": 0.4,
 }  # fmt: skip
+BLOOM_LIKE = {
+    "hidden_size": 16, "n_layer": 3, "n_head": 4, "vocab_size": VOCAB, "initializer_range": 0.4,
+}  # fmt: skip
 GEMMA_LIKE = LLAMA_LIKE | {
     "head_dim": 6,
     "sliding_window": 4,
@@ -147,6 +150,12 @@ FAMILIES: dict[str, Callable[[], LanguageModel]] = {
     "gemma3, no cap": lambda: tiny("Gemma3", GEMMA_LIKE),
     "olmo2": lambda: tiny("Olmo2"),
     "olmoe": lambda: tiny("Olmoe", MOE_LIKE, intermediate_size=6),
+    "llama, scaled logits": lambda: tiny("Granite", logits_scaling=3.0),
+    "bloom": lambda: tiny("Bloom", BLOOM_LIKE, attention="eager"),
+    "deepseek_v3, one plain layer": lambda: tiny(
+        "Glm4Moe", MOE_LIKE, first_k_dense_replace=1, n_routed_experts=5, n_shared_experts=1,
+        moe_intermediate_size=6, head_dim=4, n_group=1, topk_group=1,
+    ),
     "qwen3_moe": lambda: tiny("Qwen3Moe", MOE_LIKE, moe_intermediate_size=6, head_dim=4,
                               norm_topk_prob=True),
 }  # fmt: skip

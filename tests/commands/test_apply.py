@@ -14,6 +14,8 @@ from caploc.files.masks import write_mask
 from caploc.interventions.delta import write_delta, write_tensors
 from caploc.interventions.slices import Slices
 from caploc.jobs.digests import file_digest, weights_digest
+from caploc.jobs.job import Job
+from caploc.jobs.receipts import write_receipts
 from caploc.models.loading import load_model
 
 TEXT = torch.tensor([[3, 5, 4, 9, 6]])
@@ -140,6 +142,21 @@ def test_what_does_not_fit_is_refused_in_one_line(folder, mask, delta, tmp_path,
     told = refused(caplog, tmp_path, "--model", folder, "--mask", tmp_path / "nothing.parquet")
     assert "nothing.parquet: no such file" in told
     assert call("--model", folder, "--mask", mask(), "--out", tmp_path) == 2
+
+
+def test_an_edited_mask_or_delta_is_refused(folder, mask, delta, tmp_path, caplog):
+    for option, path, other in (("--mask", mask(), mask("b.parquet", sigma=1.0)),
+                                ("--delta", delta, folder / "model.safetensors")):  # fmt: skip
+        job = Job("build_mask", {}, "0", {}, {"mask": path})
+        write_receipts(job, job.origin())
+        shutil.copy(other, path)
+        told = refused(caplog, tmp_path, "--model", folder, option, path)
+        assert f"{path}: damaged or edited, its content is not what build_mask wrote" in told
+        shutil.copy(
+            path.with_name(f".{path.name}.receipt"), other.with_name(f".{other.name}.receipt")
+        )
+        told = refused(caplog, tmp_path, "--model", folder, option, other)
+        assert f"was moved here with its receipt, which is of {path.name}" in told
 
 
 def test_a_full_disk_leaves_nothing_behind(folder, mask, tmp_path, caplog, monkeypatch):

@@ -13,6 +13,8 @@ from caploc.cli import main
 from caploc.commands.compare import differing_settings, read_run, side_by_side
 from caploc.config import check
 from caploc.files import store
+from caploc.jobs.job import Job
+from caploc.jobs.receipts import receipt_of, write_receipts
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ERASURE = [
@@ -43,9 +45,16 @@ def finish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pat
             told = [row | {"model": model, "sigma": sigma} for row in rows]
             table = pa.Table.from_pylist(told)
             store.write_table(table, folder / "tables" / "erasure.parquet", {})
+            written(folder / "tables" / "erasure.parquet")
         return folder
 
     return make
+
+
+def written(path: Path) -> None:
+    """Leave the receipt of a job that has made the table."""
+    job = Job("tabulate_erasure", {}, "0", {}, {"parquet": path})
+    write_receipts(job, job.origin())
 
 
 def changed(**values):
@@ -137,7 +146,21 @@ def test_what_is_no_run_ends_in_one_line(finish, caplog, second, message):
     strange = finish("strange", "a")
     table = pa.table({"model": ["a"], "accuracy": [0.5]})
     store.write_table(table, strange / "tables" / "erasure.parquet", {})
+    written(strange / "tables" / "erasure.parquet")
     finish("bare", "a")
     assert main(["compare", "one", second]) == 2
     (record,) = [r for r in caplog.records if r.levelname == "ERROR"]
     assert message in record.getMessage()
+
+
+def test_an_edited_table_and_one_that_nobody_made_are_refused(finish, caplog):
+    folder = finish("a", "m", ERASURE)
+    finish("b", "other", changed(value=0.25))
+    path = folder / "tables/erasure.parquet"
+    store.write_table(pa.Table.from_pylist(changed(value=0.9)), path, {})
+    assert main(["compare", "a", "b"]) == 2
+    assert f"{path}: damaged or edited, its content is not what tabulate_erasure" in caplog.text
+    receipt_of(path).unlink()
+    assert main(["compare", "a", "b"]) == 2
+    assert f"{path}: has no receipt, so nobody knows what made it" in caplog.text
+    assert not list(Path().glob("compare-*"))

@@ -96,8 +96,8 @@ def test_a_model_and_rows_of_ones_own(tmp_path, capsys, save_model):
     rows = [{"q": f"some forty characters of a prompt: {i:05}", "a": "abcdefg"} for i in range(90)]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "mine.yaml").write_text(
-        f"run: {{name: mine, models: [m], tasks: [mine], neutral: null, pairs: [], experiments: []}}"
-        f"\nmodels: {{m: {{family: llama, path: {folder}}}}}\n"
+        "run: {name: mine, models: [m], tasks: [mine], neutral: null, pairs: [], experiments: []}\n"
+        f"models: {{m: {{family: llama, path: {folder}}}}}\n"
         f"tasks: {{mine: {{plugin: generic, files: {tmp_path}/rows.jsonl, prompt: '{{q}}', "
         "answer: ' {a}', samples: {locate: 1000, train: 10, validation: 10, test: 10}}}\n"
     )

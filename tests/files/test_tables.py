@@ -1,5 +1,7 @@
 """Tables are written whole, read with their schema, and readable by anybody's defaults."""
 
+import csv
+
 import polars as pl
 import pytest
 
@@ -48,6 +50,20 @@ def test_rows_are_sorted_and_both_files_say_the_same(tmp_path):
     assert told.columns == list(SCHEMA)
     # An empty text is an empty cell.
     assert outputs["csv"].read_text().splitlines()[1] == "a,,2,,3.0,,,,"
+
+
+def test_no_text_is_a_formula_of_a_spreadsheet(tmp_path):
+    notes = ["=1+1", "+x", "-y", "@z", "\t=1", "\r=1", "a=1", "'", ""]
+    frame = gathered([pl.DataFrame({"note": notes, "value": [-1.5] * len(notes)})], SCHEMA)
+    outputs = {"csv": tmp_path / "t.csv", "parquet": tmp_path / "t.parquet"}
+    tables.write(frame, outputs, {})
+    assert sorted(tables.read(outputs["parquet"])["note"].to_list()) == sorted(notes)
+    with outputs["csv"].open(newline="") as handle:
+        told = list(csv.DictReader(handle))
+    assert {row["value"] for row in told} == {"-1.5"}
+    assert sorted(row["note"] for row in told) == sorted(
+        f"'{text}" if text[:1] in tuple("=+-@\t\r") else text for text in notes
+    )
 
 
 def test_defaults_read_a_table_whose_first_hundred_numbers_are_whole(tmp_path):

@@ -9,9 +9,12 @@ from tokenizers.processors import TemplateProcessing
 from transformers import GenerationConfig
 
 from caploc.catalogues.training import Architecture
+from caploc.forward import batch
+from caploc.forward.answer_pass import answer_passes
 from caploc.forward.generation import complete, first_answer
 from caploc.forward.silencing import Erasure, Erasures
 from caploc.models.language_model import LanguageModel, wrap_model
+from caploc.records import Sample
 from caploc.training.optimisation import build_model, optimise
 from caploc.training.packing import pack
 from caploc.training.tokenizer import build_tokenizer
@@ -203,3 +206,27 @@ def test_without_any_end_token_a_completion_ends_at_its_limit(model):
         assert set(dict(complete(lm, PROMPTS, ANSWERS, 2))) == set(range(5))
     finally:
         model.model.generation_config = own
+
+
+def test_one_long_prompt_does_not_make_short_ones_as_long(model, monkeypatch):
+    """Rows times positions are bounded, so memory is that of the longest text alone."""
+    prompts = [*PROMPTS, " ".join("abcdefgh"), "a", "c d"]
+    answers = [*ANSWERS, " a", " b", " b"]
+    free = dict(complete(model, prompts, answers, 64))
+    sizes = []
+    handle = model.model.base_model.register_forward_pre_hook(
+        lambda _, args, kwargs: sizes.append(kwargs["input_ids"].shape), with_kwargs=True
+    )
+    monkeypatch.setattr(batch, "_MOST_TOKENS", 40)
+    samples = [Sample(str(i), p, a) for i, (p, a) in enumerate(zip(prompts, answers, strict=True))]
+    with torch.no_grad():
+        passes = list(answer_passes(model, samples, neurons=False))
+        assert sum(len(found.members) for found in passes) == 8 > len(passes) > 1
+    assert all(shape[0] == 1 or shape[0] * shape[1] <= 40 for shape in sizes)
+    sizes.clear()
+    bounded = dict(complete(model, prompts, answers, 64))
+    handle.remove()
+    first = [shape for shape in sizes if shape[1] > 1]
+    assert all(rows * width <= 40 for rows, width in first) and len(first) > 2
+    assert bounded.keys() == free.keys()
+    assert [bounded[i] for i in range(5)] == [free[i] for i in range(5)] == ANSWERS

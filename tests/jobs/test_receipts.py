@@ -39,6 +39,7 @@ def test_a_receipt_says_what_made_the_file(call, tmp_path):
     assert receipts.read_receipt(tmp_path / "out") == {
         "stage": "build_mask", "spec": {"sigma": 3}, "code": "c0de",
         "inputs": {"in": [file_digest(tmp_path / "in")]}, "sha256": file_digest(tmp_path / "out"),
+        "output": "out",
     }  # fmt: skip
     assert sorted(p.name for p in tmp_path.iterdir()) == [".out.receipt", "in", "out"]
 

@@ -9,6 +9,7 @@ from caploc.files import store
 from caploc.jobs import receipts, reuse
 from caploc.jobs.digests import file_digest
 from caploc.jobs.job import Job
+from caploc.records import DataError
 
 OTHER = Path("results/other")
 
@@ -65,6 +66,42 @@ def test_anything_that_differs_is_made_anew(what):
         receipts.receipt_of(theirs.outputs["manifest"]).unlink()
     assert reuse.taken_from(mine, mine.origin(), [OTHER]) is None
     assert not Path("results/mine").exists()
+
+
+OUTSIDE = [
+    *(
+        {"path": "hf", "files": {n: "0"}}
+        for n in ("../../../../README.md", "/etc/hostname", "..", "")
+    ),
+    *({"path": path, "files": {"README.md": "0"}} for path in ("../../../..", "hf/../../x")),
+]
+
+
+@pytest.mark.parametrize("named", OUTSIDE)
+def test_nothing_that_a_manifest_names_outside_its_folder_is_copied(named, caplog):
+    Path("README.md").write_text("mine")
+    theirs, mine = job_of("other"), job_of("mine")
+    make(theirs)
+    store.write_json(named, theirs.outputs["manifest"])
+    receipts.write_receipts(theirs, theirs.origin())
+    assert reuse.taken_from(mine, mine.origin(), [OTHER]) is None
+    assert "not inside its folder" in caplog.text
+    assert Path("README.md").read_text() == "mine"
+    with pytest.raises(DataError, match="not inside its folder"):
+        receipts.check_inputs(Job("x", {}, "", {"m": [theirs.outputs["manifest"]]}, {}))
+
+
+def test_a_model_that_somebody_else_keeps_stays_where_it_is(tmp_path):
+    theirs, mine = job_of("other"), job_of("mine")
+    make(theirs)
+    store.write_text("kept", tmp_path / "kept/model.safetensors")
+    files = {"model.safetensors": file_digest(tmp_path / "kept/model.safetensors")}
+    named = {"path": str(tmp_path / "kept"), "files": files}
+    store.write_json(named, theirs.outputs["manifest"])
+    receipts.write_receipts(theirs, theirs.origin())
+    assert reuse.taken_from(mine, mine.origin(), [OTHER]) == OTHER
+    assert not Path("results/mine/models/m/model.safetensors").exists()
+    assert receipts.wrong_file(mine.outputs["manifest"]) is None
 
 
 def test_a_run_does_not_take_from_itself():

@@ -45,6 +45,7 @@ JOBS = {
     "weigh_neurons": {"model": "embedded"},
     "erase_neurons": {"model": "embedded", "task": "emotions", "method": "cnl"},
     "tabulate_erasure": {},
+    "tabulate_examples": {},
     "cross_erase": {"model": "embedded", "task": "emotions", "method": "cnl"},
     "tabulate_cross_erasure": {},
     "tabulate_cross_overlap": {},
@@ -142,7 +143,9 @@ def specs(chosen):
         ({"experiments__decoupling__draws": 7}, {"measure_decoupling"}),
         ({"experiments__decoupling__kn": {"ratio": 0.3}}, {"locate_pairs", "measure_decoupling"}),
         ({"facts__invented__n": 40}, {"prepare_facts"}),
-        ({"run__headline_mask": "s3"}, {"erase_neurons", "cross_erase", "enhance_task", *ERASED}),
+        ({"run__headline_mask": "s3"}, {
+            "erase_neurons", "cross_erase", "enhance_task", "tabulate_examples", *ERASED,
+        }),
     ],
 )  # fmt: skip
 def test_a_setting_reaches_exactly_the_stages_that_consume_it(change, stages):
@@ -207,7 +210,7 @@ def test_references_can_be_left_out():
     chosen = plan(run__shuffled=False, run__mixture=False, run__neutral=None)
     assert chosen.scored == CONFIG["run"]["tasks"]
     assert len(chosen.all_agreement()) == 3 * 8 + 3
-    assert "shuffled" not in chosen.agreement_inputs("embedded", "emotions", "cnl")
+    assert "shuffled" not in chosen.agreement_inputs("embedded", "emotions", "cnl", "s6")
 
 
 def test_parsing_imports_neither_torch_nor_polars():
@@ -216,7 +219,7 @@ def test_parsing_imports_neither_torch_nor_polars():
     imports = [line for line in text.splitlines() if line.startswith(("import ", "from "))]
     use = (
         "import yaml; config = yaml.safe_load(open('config.yaml'))\n"
-        "plan = Run(check(config))\n"
+        "plan, _ = checked_run(config)\n"
         "plan.code('attribute_shard', model='embedded', task='reviews', method='cnl')\n"
         "print(sorted({'torch', 'polars', 'transformers', 'pyarrow'} & set(sys.modules)))"
     )
@@ -286,3 +289,14 @@ def test_words_of_a_page_count_as_code(stage):
     files = {path.name: path for path in jobs_of(stage).FILES[stage]}
     assert {"page.html.jinja", "frame.html.jinja", "page.css"} <= set(files)
     assert all(path.is_file() for path in files.values())
+
+
+def test_a_mask_against_others_reads_the_tasks_that_do_not_share_the_capability():
+    pair = {"name": "p", "a": "emotions", "b": "reviews", "shares": "capability"}
+    chosen = plan(run__pairs=[pair], masks__s6={"sigma": 6.0, "against": "others"})
+    tasks = CONFIG["run"]["tasks"]
+    for task, same in (("emotions", {"emotions", "reviews"}), ("neutral", set())):
+        wanted = [chosen.scores("embedded", t, "cnl") for t in tasks if t not in same]
+        assert chosen.mask_inputs("embedded", task, "cnl", "s6")["others"] == wanted
+        assert "others" not in chosen.mask_inputs("embedded", task, "cnl", "s3")
+    assert chosen.mask_inputs("embedded", "mixture", "cnl", "s6")["others"] == []

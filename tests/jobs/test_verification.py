@@ -85,6 +85,53 @@ def test_a_finished_run_is_right(run):
     assert remedies([]) == []
 
 
+def swapped():
+    for one, two in (("a", "b"), (".a", ".b")):
+        ending = ".parquet" + (".receipt" if one[0] == "." else "")
+        a, b = (RUN / f"scores/m/{name}{ending}" for name in (one, two))
+        content = a.read_bytes()
+        a.write_bytes(b.read_bytes())
+        b.write_bytes(content)
+
+
+def receipt(edit):
+    path = receipts.receipt_of(RUN / "scores/m/a.parquet")
+    path.write_text(json.dumps(json.loads(path.read_text()) | edit))
+
+
+HARM = {
+    "no receipt": lambda: receipts.receipt_of(RUN / "scores/m/a.parquet").unlink(),
+    "receipt of another file": swapped,
+    "receipt without inputs": lambda: receipt({"inputs": None}),
+    "receipt with inputs of another kind": lambda: receipt({"inputs": [1]}),
+    "receipt without settings": lambda: receipt({"spec": None}),
+    "file added to a model": lambda: (RUN / "models/m/hf/added_tokens.json").write_text("{}"),
+    "adapter": lambda: (RUN / "models/m/hf/adapter_model.safetensors").write_text("{}"),
+    "weights named outside": lambda: manifest({"files": {"../hf/model.safetensors": "0"}}),
+    "manifest that is a list": lambda: manifest(None),
+}
+
+
+def manifest(edit):
+    path = RUN / "models/m/manifest.json"
+    store.write_json(edit and json.loads(path.read_text()) | edit, path)
+    receipts.write_receipts(jobs()[1], jobs()[1].origin())
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_what_a_job_refuses_verify_tells_too(run, harm):
+    other = Job("attribute_shard", {"task": "b"}, "c3", {}, {"scores": RUN / "scores/m/b.parquet"})
+    make(other)
+    assert findings([*run, other]) == []
+    HARM[harm]()
+    reader = Job("x", {}, "", {"all": [p for job in run for p in job.outputs.values()]}, {})
+    with pytest.raises(DataError) as told:
+        receipts.check_inputs(reader)
+    assert "\n" not in str(told.value)
+    bad = [f for f in findings([*run, other]) if f.kind in ("damaged", "foreign")]
+    assert bad
+
+
 FILES = [
     "samples/a/locate.parquet", "models/m/manifest.json", "models/m/hf/model.safetensors",
     "models/m/hf/config.json", "scores/m/a.parquet", "tables/base.csv", "tables/base.parquet",
@@ -128,7 +175,7 @@ def test_every_damaged_file_is_found(run, name, how):
 def test_a_missing_weight_file_is_damage(run):
     (RUN / "models/m/hf/model.safetensors").unlink()
     found = findings(run)
-    assert "model.safetensors is missing" in found[0].reason
+    assert "model.safetensors: is missing" in found[0].reason
     assert (found[0].kind, found[0].path) == ("damaged", RUN / "models/m/manifest.json")
 
 

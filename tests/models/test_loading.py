@@ -4,23 +4,39 @@ import json
 import re
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import peft
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from transformers import GPTJConfig, GPTJForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    DiffLlamaConfig,
+    DiffLlamaForCausalLM,
+    GPTJConfig,
+    GPTJForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
 
 from caploc import plugins
+from caploc.attribution.model_check import check_model
 from caploc.models import loading as _loading
+from caploc.models.families import llama
 from caploc.models.family import Family
-from caploc.models.language_model import family_of, wrap_model
+from caploc.models.language_model import wrap_model
 from caploc.models.loading import load_model
+from caploc.models.recognition import family_of
 from caploc.records import DataError
 
 SaveModel = Callable[..., Path]
+
+
+SIZES = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
+         "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 37}  # fmt: skip
 
 
 def edit_config(folder: Path, **changes: Any) -> None:
@@ -81,10 +97,32 @@ def test_unknown_architecture(save_model: SaveModel) -> None:
     edit_config(folder, architectures=["MambaForCausalLM"])
     refused(
         folder,
-        r"architecture 'MambaForCausalLM' belongs to no known family; known: .*gptj "
-        r"\(GPTJForCausalLM\), llama \(LlamaForCausalLM\), .*docs/adding-a-family\.md",
+        r"architecture 'MambaForCausalLM' belongs to no known family, and its blocks look like "
+        r"those of none; docs/families\.md lists .* docs/adding-a-family\.md",
     )
-    assert (Path(__file__).parents[2] / "docs/adding-a-family.md").is_file()
+    for page in ("docs/adding-a-family.md", "docs/families.md"):
+        assert (Path(__file__).parents[2] / page).is_file()
+
+
+def test_architecture_that_nobody_named(
+    save_model: SaveModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = tuple(a for a in llama.FAMILY.architectures if a != "SmolLM3ForCausalLM")
+    monkeypatch.setattr(llama, "FAMILY", replace(llama.FAMILY, architectures=named))
+    folder = save_model()
+    edit_config(folder, model_type="smollm3", architectures=["SmolLM3ForCausalLM"])
+    message = r"looks like llama: set `family: llama` to try .*; it will be checked"
+    refused(folder, message)
+    lm = load_model(folder, family="llama", dtype="float64")
+    assert lm.tried and lm.family.name == "llama" and not check_model(lm, "pre")
+    with pytest.raises(DataError, match=message):
+        wrap_model(lm.model)
+    # What it looks like is not what it is.
+    model = DiffLlamaForCausalLM(DiffLlamaConfig(**SIZES))
+    with pytest.raises(DataError, match="looks like llama"):
+        wrap_model(model)
+    with pytest.raises(DataError, match=r"DiffLlamaForCausalLM: rows with the shared prefix do"):
+        check_model(wrap_model(model, family="llama"))
 
 
 @pytest.mark.parametrize(
@@ -305,3 +343,55 @@ def test_weights_of_inference_mode() -> None:
         model = LlamaForCausalLM(LlamaConfig(num_hidden_layers=1, **sizes))
     with pytest.raises(DataError, match=r"inference_mode.*load it outside"):
         wrap_model(model)
+
+
+NAMES = {
+    "above": "../other.safetensors",
+    "below": "sub/x.safetensors",
+    "absolute": "/tmp/x.safetensors",
+    "pickled": "model.bin",
+    "no text": 5,
+}
+
+
+@pytest.mark.parametrize("where", NAMES)
+def test_weights_outside_the_folder_are_refused(save_model: SaveModel, where: str) -> None:
+    """Nobody would notice that they change: the manifest has digests of the folder's own files."""
+    folder = save_model()
+    name = NAMES[where]
+    weights = folder / "model.safetensors"
+    with safe_open(weights, "pt") as file:
+        keys = list(file.keys())
+    if isinstance(name, str) and where != "absolute":
+        (folder / name).parent.mkdir(exist_ok=True)
+        weights.rename(folder / name)
+    weights.unlink(missing_ok=True)
+    index = {"metadata": {}, "weight_map": dict.fromkeys(keys, name)}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    refused(folder, r"index\.json: names .*; expected weights \*\.safetensors in this folder")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("_attn_implementation", "kernels-community/flash-attn"),
+        ("attn_implementation", {"": "owner/kernel@main"}),
+        ("_experts_implementation", "owner/experts"),
+        ("text_config", {"attn_implementation": 5}),
+        ("text_config", [{"attn_implementation": ["eager"]}]),
+        ("transformers_weights", "other.safetensors"),
+        ("kernel_config", {"a": "b"}),
+    ],
+)
+def test_what_a_config_makes_transformers_load(save_model: SaveModel, key: str, value: Any) -> None:
+    folder = save_model()
+    edit_config(folder, **{key: value})
+    refused(
+        folder, r"config\.json: .* makes transformers load something that is not in this folder"
+    )
+
+
+def test_common_ways_to_compute_are_taken(save_model: SaveModel) -> None:
+    folder = save_model()
+    edit_config(folder, _attn_implementation="flash_attention_2", attn_implementation=None)
+    assert load_model(folder).model.config._attn_implementation == "sdpa"

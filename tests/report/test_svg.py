@@ -28,6 +28,14 @@ def test_a_drawing_is_well_formed_and_speaks_its_label():
     assert "samples" in texts
 
 
+@pytest.mark.parametrize("character", ["\0", "\a", "\x1b", "\x85", "\u2028", "\ud800", "\ufffe"])
+def test_characters_that_end_the_drawing_library_are_shown_as_unknown(character):
+    """In a process that is still there afterwards; tokens of a model may hold any of them."""
+    root = ElementTree.fromstring(_draw(title=f"a{character}b\ttab"))
+    assert "a\ufffdb" in root.attrib["aria-label"]
+    assert any((element.text or "").startswith("a\ufffdb") for element in root.iter("text"))
+
+
 def test_ids_of_two_drawings_do_not_clash():
     first, second = (set(re.findall(r'\bid="([^"]+)"', _draw(name=n))) for n in ("n1", "n2"))
     assert first.isdisjoint(second)

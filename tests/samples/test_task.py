@@ -43,7 +43,9 @@ def test_a_place_without_a_column_is_an_error():
         own("{topic}").to_sample({"q": "x", "a": "y"})
 
 
-@pytest.mark.parametrize("template", ["{", "{}", "{0}", "{a.b}", "{a[0]}"])
+@pytest.mark.parametrize(
+    "template", ["{", "{}", "{0}", "{a.b}", "{a[0]}", "{a:>2000000000}", "{a!r}", "{a:{a}}"]
+)
 def test_bad_templates_say_so(template):
     with pytest.raises(DataError, match="for literal braces"):
         template_columns(template)

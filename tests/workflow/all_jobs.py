@@ -19,12 +19,15 @@ CONFIG = embedded()
 # Beside the run of the trained model: others from elsewhere, own records, facts of the hub.
 CONFIG["run"] |= {
     "models": ["embedded", "hub", "local", "packaged"],
-    "methods": ["cnl", "other"],
+    "methods": ["cnl", "other", "worth"],
+    "masks": [*CONFIG["run"]["masks"], "own"],
     "reuse": ["before"],
 }
 CONFIG["run"]["tasks"] += ["mine", "remote", "antonyms"]
 CONFIG["experiments"]["decoupling"]["families"] += ["noun_tasks"]
 CONFIG["methods"]["other"] = {"locator": "cnl", "rule": "adaptive"}
+CONFIG["methods"]["worth"] = {"locator": "uniform_masks"}
+CONFIG["masks"]["own"] = {"sigma": 3.0, "against": "others"}
 CONFIG["models"]["embedded"]["train"]["seed"] = 1
 CONFIG["models"]["hub"] = {
     "family": "llama", "repo": "a/b", "revision": "main",
@@ -164,6 +167,7 @@ _OTHERS = {
     "methods.*.rule": "left",
     "masks.*.dispersion": "var",
     "masks.*.sign": "positive",
+    "masks.*.against": "others",
     "facts.*.plugin": "lre",
     "facts.*.format": "tsv",
     "experiments.fidelity.facts": ["mine"],

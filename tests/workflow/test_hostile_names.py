@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import yaml
+from workflow_copy import Workflow
 
 from caploc.files import store
 
@@ -16,7 +17,6 @@ NASTY = 'it\'s a "name"; $(touch pwned) `touch pwned` & {x} \\ é'
 def test_a_folder_a_data_file_a_model_and_a_template_with_shell_characters(
     fresh, tmp_path, save_model
 ):
-    # Snakemake itself takes no braces in the path of a workflow.
     folder = tmp_path / NASTY.replace("{x}", "x") / "caploc"
     shutil.copytree(fresh.folder, folder, ignore=shutil.ignore_patterns("results", ".snakemake"))
     workflow = type(fresh)(folder)
@@ -45,3 +45,19 @@ def test_a_folder_a_data_file_a_model_and_a_template_with_shell_characters(
     assert rows[0]["answer"] == " b; touch pwned"
     assert store.read_json(results / "models/m/manifest.json")["path"] == str(model)
     assert not [path for path in tmp_path.rglob("pwned*")]
+
+
+def test_braces_are_one_line_in_the_folder_of_the_workflow_and_harmless_where_it_runs(
+    fresh, tmp_path
+):
+    folder = tmp_path / "{x}"
+    shutil.copytree(fresh.folder, folder, ignore=shutil.ignore_patterns("results", ".snakemake"))
+    done = type(fresh)(folder).call("-n")
+    assert done.returncode == 1
+    assert f"caploc: {folder}: Snakemake takes braces" in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+    words = ["-s", str(fresh.folder / "Snakefile"), "results/test/samples/emotions/locate.parquet"]
+    # The folder of the programs has braces, too: it stands in every command.
+    Workflow(folder, folder / "programs {y}").programs.symlink_to(fresh.programs)
+    Workflow(folder, folder / "programs {y}").run(*words)
+    assert (folder / "results/test/samples/emotions/locate.parquet").is_file()

@@ -29,6 +29,19 @@ def test_a_finished_run_is_right(finished):
     assert text.endswith("files are right, 0 are not there yet\n")
 
 
+def test_an_archive_that_cannot_be_written_is_checked_too(copy_of_finished):
+    """Snakemake cannot make its folder there, as on a file system mounted for reading."""
+    folder = copy_of_finished.folder
+    shutil.rmtree(folder / ".snakemake")
+    (folder / ".snakemake").write_text("")
+    status, text = verify(copy_of_finished)
+    assert status == 0 and text.endswith("files are right, 0 are not there yet\n"), text
+    assert (folder / ".snakemake").read_text() == ""
+    (folder / "results/test/tables/base.csv").write_text("x")
+    status, text = verify(copy_of_finished)
+    assert status == 1 and "damaged   results/test/tables/base.csv" in text
+
+
 def test_without_snakemakes_records_changes_are_still_found_and_mended(copy_of_finished):
     workflow = copy_of_finished
     shutil.rmtree(workflow.folder / ".snakemake")

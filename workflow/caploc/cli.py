@@ -11,21 +11,21 @@ import errno
 import json
 import logging
 import os
-import re
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, redirect_stderr, redirect_stdout
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import TextIO, cast
 
 from caploc import plugins, shipped
+from caploc.discretion import DiscreetStream, discreet
 from caploc.jobs.job import Job
 from caploc.jobs.locks import alone
 from caploc.records import DataError
 
 __all__ = ["main"]
 
-_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{30,}\b")
 _FORMAT, _TIME = "%(asctime)s %(message)s", "%H:%M:%S"
 
 
@@ -36,7 +36,12 @@ def main(arguments: list[str] | None = None) -> int:
         0 on success; 2 with one line for a bad file or setting; 1 for a failure that should not
         be, or where `caploc verify` finds something.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
+    out, err = (cast(TextIO, DiscreetStream(stream)) for stream in (sys.stdout, sys.stderr))
+    with redirect_stdout(out), redirect_stderr(err):
+        return _main(sys.argv[1:] if arguments is None else arguments)
+
+
+def _main(arguments: list[str]) -> int:
     called = arguments[0] if arguments else ""
     is_command = called in plugins.names("commands")
     command = plugins.load("commands", called) if is_command else None
@@ -147,6 +152,7 @@ def _remedy(error: Exception) -> str | None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="caploc",
+        fromfile_prefix_chars="@",
         description="Run one stage of the workflow. Normally Snakemake does this for you; the log "
         "of each job shows the exact command, which can be repeated by hand.",
         epilog="caploc init FOLDER writes the workflow into a folder, caploc run [SNAKEMAKE "
@@ -185,11 +191,7 @@ class _Discreet(logging.Formatter):
     """Leaves access tokens out of messages and tracebacks, whichever library wrote them there."""
 
     def format(self, record: logging.LogRecord) -> str:
-        text = _TOKEN.sub("(token)", super().format(record))
-        for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
-            if secret := os.environ.get(name):
-                text = text.replace(secret, "(token)")
-        return text
+        return discreet(super().format(record))
 
 
 def _files(groups: list[list[str]]) -> dict[str, list[Path]]:

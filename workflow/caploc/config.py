@@ -7,19 +7,19 @@ imported: the Snakefile runs this on every call.
 
 import copy
 import json
-import re
 from functools import cache
 from typing import Any
 
 from caploc import plugins
 from caploc.catalogues.whole import Catalogues
+from caploc.configfiles import check_plain, shown
 from caploc.records import DataError
 from caploc.settings import schema_of
 
 __all__ = ["check", "schema", "schema_text"]
 
 Config = dict[str, Any]
-_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{30,}\b")
+_MOST_SHARDS = 10_000
 
 
 @cache
@@ -67,10 +67,15 @@ def check(config: Config) -> Config:
     """
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
+    from jsonschema.validators import extend
 
-    _check_keys(config, "")
-    _refuse_tokens(config, "")
-    error = best_match(Draft202012Validator(schema()).iter_errors(config))
+    check_plain(config)
+    # JSON Schema takes 5.0 for a whole number, and Python does not.
+    whole = Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    )
+    validator = extend(Draft202012Validator, type_checker=whole)
+    error = best_match(validator(schema()).iter_errors(config))
     if error is not None:
         raise DataError(_schema_message(error))
     filled = _with_defaults(copy.deepcopy(config), schema())
@@ -78,44 +83,14 @@ def check(config: Config) -> Config:
     return filled
 
 
-def _check_keys(value: Any, where: str) -> None:
-    """YAML reads `no:` and `12:` as keys that are not text; JSON Schema would crash on them."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            if not isinstance(key, str):
-                raise DataError(
-                    f"config {where or 'top level'}: key {_yaml(key)} is not text (YAML reads "
-                    "no/yes/on/off and bare numbers as other types); put it in quotes"
-                )
-            _check_keys(inner, f"{where}.{key}".lstrip("."))
-    elif isinstance(value, list):
-        for item in value:
-            _check_keys(item, where)
-
-
-def _refuse_tokens(value: Any, where: str) -> None:
-    """The configuration is printed in the report and kept with the results."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            _refuse_tokens(inner, f"{where}.{key}".lstrip("."))
-    elif isinstance(value, list):
-        for item in value:
-            _refuse_tokens(item, where)
-    elif isinstance(value, str) and _TOKEN.search(value):
-        raise DataError(
-            f"config {where}: holds a Hugging Face access token, and the configuration is kept "
-            "with the results; take it out and put it into the environment variable HF_TOKEN"
-        )
-
-
 def _schema_message(error: Any) -> str:
     where = ".".join(str(part) for part in error.absolute_path) or "top level"
-    found = _yaml(error.instance)
+    found = shown(error.instance)
     rule, wanted = error.validator, error.validator_value
     if rule == "additionalProperties":
         allowed = sorted(error.schema.get("properties", {}))
         unknown = [key for key in error.instance if key not in allowed]
-        return f"config {where}: unknown key {unknown[0]!r}; allowed: {', '.join(allowed)}"
+        return f"config {where}: unknown key {unknown[0][:80]!r}; allowed: {', '.join(allowed)}"
     if rule == "required":
         missing = [key for key in wanted if key not in error.instance]
         return f"config {where}: key {missing[0]!r} is missing"
@@ -128,7 +103,12 @@ def _schema_message(error: Any) -> str:
         return f"config {where}: found {found}, expected text matching {wanted}"
     if rule in ("not", "const"):
         return f"config {where}: {found} is a reserved name; choose another id"
-    return f"config {where}: found {found}; {error.message}"
+    return f"config {where}: found {found}; {_told(error)}"
+
+
+def _told(error: Any) -> str:
+    text: str = error.message
+    return text if len(text) <= 200 else f"breaks {error.validator}: {shown(error.validator_value)}"
 
 
 def _trap(error: Any) -> str:
@@ -142,11 +122,6 @@ def _trap(error: Any) -> str:
             return ""
         return "; YAML reads 1e-4 and quoted numbers as text: write 1.0e-4, without quotes"
     return ""
-
-
-def _yaml(value: Any) -> str:
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _with_defaults(value: Any, schema: dict[str, Any]) -> Any:
@@ -201,6 +176,7 @@ def _check_references(config: Config) -> None:
         if experiment in run["experiments"]:
             for name in config["experiments"][experiment]["facts"]:
                 _known(f"experiments.{experiment}.facts", name, config["facts"])
+    _check_shards(config)
     _check_enhancement(config)
     _check_known_answer(config)
     for name in config["experiments"]["decoupling"]["families"]:
@@ -224,6 +200,24 @@ def _check_source(name: str, model: Config) -> None:
         )
 
 
+def _check_shards(config: Config) -> None:
+    """Files of shards are numbered with four digits, and each is a job."""
+    run, experiments = config["run"], config["experiments"]
+    facts, pairs = experiments["fidelity"]["shard_size"], experiments["decoupling"]
+    sizes = [
+        (f"tasks.{t}.samples.locate", config["tasks"][t]["samples"]["locate"], run["shard_size"])
+        for t in run["tasks"]
+    ]
+    sizes += [(f"facts.{name}.n", entry["n"], facts) for name, entry in config["facts"].items()]
+    sizes += [("experiments.decoupling.pairs", pairs["pairs"], pairs["shard_size"])]
+    for where, n, size in sizes:
+        if n > _MOST_SHARDS * size:
+            raise DataError(
+                f"config {where}: found {n}, which makes more than {_MOST_SHARDS} jobs of {size} "
+                "(`shard_size`); take fewer, or more in each job"
+            )
+
+
 def _check_enhancement(config: Config) -> None:
     enhancement = config["experiments"]["enhancement"]
     for kind in ("tasks", "masks"):
@@ -231,7 +225,7 @@ def _check_enhancement(config: Config) -> None:
             _known(f"experiments.enhancement.{kind}", name, config[kind])
     if enhancement["epochs"] != sorted(enhancement["epochs"]):
         raise DataError(
-            f"config experiments.enhancement.epochs: found {_yaml(enhancement['epochs'])}, "
+            f"config experiments.enhancement.epochs: found {shown(enhancement['epochs'])}, "
             "expected ascending numbers"
         )
 
@@ -266,4 +260,4 @@ def _check_known_answer(config: Config) -> None:
 def _known(where: str, value: str, allowed: Any) -> None:
     if value not in allowed:
         choices = ", ".join(sorted(allowed)) or "(none)"
-        raise DataError(f"config {where}: found {_yaml(value)}; allowed: {choices}")
+        raise DataError(f"config {where}: found {shown(value)}; allowed: {choices}")

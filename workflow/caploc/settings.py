@@ -63,8 +63,8 @@ FixedPath = Literal["inclusive", "linspace", "left", "right", "midpoint", "gauss
 AnyPath = Literal[
     "inclusive", "linspace", "left", "right", "midpoint", "gauss-legendre", "adaptive"
 ]
-# $ alone lets a line break follow.
-ID = r"^[a-z0-9][a-z0-9-]*$(?!\n)"
+# $ alone lets a line break follow. File names end at 255 bytes, and ids are parts of them.
+ID = r"^[a-z0-9][a-z0-9-]{0,99}$(?!\n)"
 Id = Annotated[str, Rule(pattern=ID)]
 
 _TYPES = {int: "integer", float: "number", str: "string", bool: "boolean", NoneType: "null"}

@@ -5,7 +5,7 @@ rule measure_agreement:
     input:
         unpack(
             lambda wildcards: RUN.agreement_inputs(
-                wildcards.model, wildcards.task, wildcards.method
+                wildcards.model, wildcards.task, wildcards.method, wildcards.mask
             )
         ),
     output:

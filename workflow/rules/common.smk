@@ -1,9 +1,9 @@
 # What all rules share: the checked configuration, and what a job is told.
 import sys
-from pathlib import Path
 from shlex import quote
 
 from caploc.jobs.run import SPLITS
+from caploc.jobs.handed import handed
 from caploc.records import DataError
 from caploc.samples.data_check import checked_run
 
@@ -20,6 +20,12 @@ for note in [RUN.older_layout(), *NOTES]:
     if note:
         logger.warning(f"caploc: {note}")
 
+
+def literal(text):
+    """Text that Snakemake's formatting leaves as it is: folders may have braces in their names."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
 R = RUN.root.as_posix()
 LOGS = f"logs/{RUN.settings['name']}"
 # Jobs call `caploc` from the environment that runs Snakemake, activated or not. With conda each rule
@@ -33,15 +39,17 @@ for name in RUN.settings["reuse"]:
         )
 REUSE = f"export CAPLOC_REUSE={quote(':'.join(f'results/{n}' for n in RUN.settings['reuse']))}; "
 LIBRARY = RULES.parent
+PROGRAMS = quote(str(Path(sys.executable).parent))
 if "conda" in map(str, workflow.deployment_settings.deployment_method):
     if not (LIBRARY / "caploc").is_dir():
         sys.exit("caploc: conda environments need the repository; run in a clone of it")
     shell.prefix(
-        REUSE
-        + f'caploc() {{{{ PYTHONPATH={quote(str(LIBRARY))} python -m caploc.cli "$@"; }}}}; '
+        literal(
+            REUSE + f'caploc() {{ PYTHONPATH={quote(str(LIBRARY))} python -m caploc.cli "$@"; }}; '
+        )
     )
 else:
-    shell.prefix(REUSE + f'PATH={quote(str(Path(sys.executable).parent))}:"$PATH"; ')
+    shell.prefix(literal(REUSE + f'PATH={PROGRAMS}:"$PATH"; '))
 
 
 def told(stage, **fixed):
@@ -53,14 +61,18 @@ def told(stage, **fixed):
     output out of that comparison, so `files` stays apart.
     """
     return {
-        "spec": lambda wildcards: RUN.spec(stage, **dict(wildcards.items()), **fixed),
+        "spec": lambda wildcards: handed(
+            [RUN.spec(stage, **dict(wildcards.items()), **fixed)]
+        )[0],
         "code": lambda wildcards: RUN.code(stage, **dict(wildcards.items()), **fixed),
-        "files": lambda wildcards, input, output: [
-            word
-            for kind, files in (("input", input), ("output", output))
-            for name, paths in files.items()
-            for word in (f"--{kind}", *named(name, paths))
-        ],
+        "files": lambda wildcards, input, output: handed(
+            [
+                word
+                for kind, files in (("input", input), ("output", output))
+                for name, paths in files.items()
+                for word in (f"--{kind}", *named(name, paths))
+            ]
+        ),
     }
 
 

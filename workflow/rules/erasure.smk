@@ -85,6 +85,29 @@ rule tabulate_erasure:
         command("tabulate_erasure")
 
 
+rule tabulate_examples:
+    input:
+        answers=erasure_parts(RUN, "answers"),
+        test=[
+            f"{R}/samples/{Path(path).parts[-3]}/test.parquet"
+            for path in erasure_parts(RUN, "answers")
+        ],
+    output:
+        csv=f"{R}/tables/examples.csv",
+        parquet=f"{R}/tables/examples.parquet",
+    log:
+        f"{LOGS}/tabulate_examples.log",
+    conda:
+        "../../envs/caploc.yaml"
+    resources:
+        mem_mb=grows(2000),
+        runtime=grows(10),
+    params:
+        **told("tabulate_examples"),
+    shell:
+        command("tabulate_examples")
+
+
 rule cross_erase:
     input:
         manifest=f"{R}/models/{{model}}/manifest.json",

@@ -236,7 +236,11 @@ rule aggregate_mixture:
 
 rule build_mask:
     input:
-        scores=f"{R}/scores/{{model}}/{{task}}/{{method}}.parquet",
+        unpack(
+            lambda wildcards: RUN.mask_inputs(
+                wildcards.model, wildcards.task, wildcards.method, wildcards.mask
+            )
+        ),
     output:
         mask=f"{R}/masks/{{model}}/{{task}}/{{method}}/{{mask}}.parquet",
     log:

@@ -42,8 +42,9 @@ def average(make_job, write_shard, tmp_path):
 
 @pytest.fixture
 def measure(make_job, tmp_path):
-    def call(scores, shuffled=None, rule=RULE, name="part", **spec):
+    def call(scores, shuffled=None, rule=RULE, name="part", others=(), **spec):
         inputs = {"scores": [scores], "shuffled": [] if shuffled is None else [shuffled]}
+        inputs["others"] = list(others)
         spec = IDS | {"arm": "located", "rule": rule} | spec
         path = tmp_path / name
         measure_agreement.run(make_job("measure_agreement", spec, inputs, {"part": path}))
@@ -214,3 +215,22 @@ def test_not_computed_is_one_row_with_the_reason(average, measure, n):
 def test_same_input_same_bytes(average, measure):
     path = average("scores")
     assert measure(path, name="x").read_bytes() == measure(path, name="y").read_bytes()
+
+
+def test_halves_against_other_tasks(average, measure):
+    own, other = average("scores"), average("other", seed=5, task="other", strength=3.0)
+    part = measure(own, others=[other], rule=RULE | {"against": "others"})
+    scores, rest = read_scores(own), read_scores(other).whole
+    values = []
+    for split in range(3):
+        sets = []
+        for half in "ab":
+            grid = scores.halves[split, half, 20].astype(np.float64) - np.abs(rest)
+            sets.append(set(np.flatnonzero(grid - grid.mean() > 2 * grid.std())))
+        values.append(expected_values(*sets)["overlap"])
+    (row,) = rows_of(part, n_half=20, metric="overlap")
+    check(row, values)
+    # What stands out in both tasks is located in neither.
+    assert row["value"] is None or row["value"] < 0.9
+    (row,) = rows_of(measure(own, rule=RULE | {"against": "others"}))
+    assert row["interval"] == "not computed: no other task to compare with"

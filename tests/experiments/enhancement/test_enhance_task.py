@@ -167,7 +167,7 @@ def test_a_killed_job_goes_on_and_ends_with_the_same_answers(run, tmp_path, monk
     with pytest.raises(KeyboardInterrupt):
         run("killed", **few)
     assert not (tmp_path / "killed/cnl.parquet").exists()
-    assert list((tmp_path / "killed").glob("cnl.work/*"))
+    assert list((tmp_path / "killed").glob(".*.work/*"))
     n_before = len(trained) - 1
     assert table(run("killed", **few)) == whole
     everything = len(trained) - 1
@@ -176,7 +176,7 @@ def test_a_killed_job_goes_on_and_ends_with_the_same_answers(run, tmp_path, monk
     run("again", **few)
     assert everything <= len(trained) + 2
     assert n_before == after - 1
-    assert not (tmp_path / "killed/cnl.work").exists()
+    assert not list((tmp_path / "killed").glob(".*.work"))
 
 
 def test_diverging_training_keeps_what_was_good(run, monkeypatch, files, make_job, tmp_path):

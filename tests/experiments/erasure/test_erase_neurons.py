@@ -8,7 +8,12 @@ import pytest
 import torch
 from manifests import write_manifest
 
-from caploc.experiments.erasure import erase_neurons, tabulate_erasure, weigh_neurons
+from caploc.experiments.erasure import (
+    erase_neurons,
+    tabulate_erasure,
+    tabulate_examples,
+    weigh_neurons,
+)
 from caploc.files import store
 from caploc.files.masks import read_mask
 from caploc.forward.likelihood import answer_likelihood
@@ -94,6 +99,25 @@ def tabulate(job, make_job, tmp_path, minimum=3):
     out = {"csv": tmp_path / "table.csv", "parquet": tmp_path / "table.parquet"}
     tabulate_erasure.run(make_job("tabulate_erasure", spec, inputs, out))
     return store.read_table(out["parquet"]).to_pylist()
+
+
+def test_examples_are_the_first_questions(finished, make_job, tmp_path):
+    inputs = {"answers": [finished.outputs["answers"]], "test": [finished.input("test")]}
+    out = {"csv": tmp_path / "examples.csv", "parquet": tmp_path / "examples.parquet"}
+    spec = {"headline": "s2", "questions": 2}
+    tabulate_examples.run(make_job("tabulate_examples", spec, inputs, out))
+    rows = store.read_table(out["parquet"]).to_pylist()
+    samples = store.read_table(finished.input("test")).to_pylist()[1:3]  # the first is too long
+    assert [r["prompt"] for r in rows] == [s["prompt"] for s in samples]
+    said = store.read_table(finished.outputs["answers"]).to_pylist()
+    for row in rows:
+        assert (row["model"], row["dataset"], row["method"], row["mask"]) == ("m", "t", "cnl", "s2")
+        where = {"sample_id": row["sample_id"], "shots": 0, "mode": "all", "share": None}
+        located = {"arm": "located", "mask": "s2"}
+        for name, arm in (("unchanged", {"arm": "base"}), ("located", located | {"control": ""}),
+                          ("random", located | {"control": "matched", "draw": 0})):  # fmt: skip
+            (one,) = (s for s in said if all(s[k] == v for k, v in (where | arm).items()))
+            assert row[name] == one["completion"]
 
 
 def cell(rows, metric, **where):

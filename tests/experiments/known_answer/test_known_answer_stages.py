@@ -311,6 +311,14 @@ def test_effective_neurons_are_a_truth_of_their_own(files):
     row = one(files.ranking, metric="roc_area", locator="size", truth="effective planted",
               n_samples=20)  # fmt: skip
     assert row["n"] == some["value"] and 0 <= row["value"] <= 1
+    # Walk down the ranking; idle planted neurons are not there.
+    size = np.array([r["scores"] for r in rows(files.scores, locator="size", n_samples=20)])
+    used = {(r["layer"], r["neuron"]): r["effect"] - 2 * r["error"] > 0 for r in single}
+    cells = sorted(np.ndindex(*size.shape), key=lambda cell: -size[cell])
+    hits = [used.get(cell, False) for cell in cells if used.get(cell, True)]
+    wanted = np.mean([np.mean(hits[: i + 1]) for i, hit in enumerate(hits) if hit])
+    row = one(files.ranking, metric="average_precision_without_idle", locator="size", n_samples=20)
+    assert row["value"] == pytest.approx(wanted) and row["n"] == sum(hits)
 
 
 # check_null and the table -------------------------------------------------------------------------

@@ -4,8 +4,9 @@ With h the normed residual, W the rows of the head, b its bias, y the answer tok
 
     P = softmax(a)[y],    d log P / dh = W[y] - sum_v softmax(a)[v] W[v].
 
-Where a family caps its logits softly, z = c tanh(a / c) takes the place of a, and the row of W of
-each token v is multiplied by dz/da = 1 - (z[v] / c)^2.
+Where a family scales its logits, h and b are scaled, and the gradient again at the end. Where it
+caps them softly, z = c tanh(a / c) takes the place of a, and the row of W of each token v is
+multiplied by dz/da = 1 - (z[v] / c)^2.
 
 The vocabulary is read in tiles that stay in the processor's cache. With m the largest logit so far,
 the sums over v of exp(z[v] - m) and of exp(z[v] - m) W[v] are kept, and shrunk by exp(m - m') when
@@ -45,6 +46,7 @@ def answer_probability(
     target: Tensor,
     softcap: float | None = None,
     most_rows: int | None = None,
+    scale: float = 1,
 ) -> tuple[Tensor, Tensor]:
     """Probability of one token per row, and the gradient of its logarithm.
 
@@ -54,11 +56,14 @@ def answer_probability(
         target: (row,) token ids.
         softcap: c of ``c tanh(a / c)`` behind the head, or None.
         most_rows: rows whose logits are held at once; None takes `logit_rows`.
+        scale: factor of the logits, in front of `softcap`.
 
     Returns:
         (row,) probability, in float32 or wider; (row, width) d log P / d hidden, as `hidden`.
     """
     weight, bias = held_weight_and_bias(head)
+    if scale != 1:
+        hidden, bias = hidden * scale, None if bias is None else bias * scale
     wide = torch.promote_types(hidden.dtype, torch.float32)
     probability = torch.empty(len(hidden), dtype=wide, device=hidden.device)
     gradient = torch.empty_like(hidden)
@@ -67,7 +72,7 @@ def answer_probability(
         part = slice(first, first + step)
         rows, y = (x[part].to(weight.device) for x in (hidden, target))
         probability[part], gradient[part] = _of_rows(weight, bias, rows, y[:, None], softcap)
-    return probability, gradient
+    return probability, gradient if scale == 1 else gradient * scale
 
 
 def _of_rows(

@@ -1,6 +1,7 @@
 """Before the first use of a model: does it do what the shortcuts assume?
 
-Compared with the blocks run in the ordinary way on six tokens: (1) silencing the neurons of a block
+Compared with the blocks run in the ordinary way on six tokens (more than its window, for a model
+that the user tries as a family that does not name it): (1) silencing the neurons of a block
 does to its output what injection says it does, linear if that is right, else generic, (2) norm
 and head give the logits, (3) rows through the shared-prefix attention reproduce the ordinary
 stream. A model that fails is refused: its scores would look reasonable and be wrong.
@@ -38,13 +39,23 @@ def check_model(lm: LanguageModel, site: str = "post") -> bool:
     """
     known = _CHECKED.setdefault(lm.model, {})
     if site not in known:
-        with torch.no_grad():
-            known[site] = _check(lm, site)
+        try:
+            with torch.no_grad():
+                known[site] = _check(lm, site)
+        except (DataError, torch.OutOfMemoryError, MemoryError):
+            raise
+        # Blocks that differ from what a family says may fail in any way.
+        except Exception as error:
+            raise DataError(
+                f"{type(lm.model).__name__}: its blocks cannot be run as those of the family "
+                f"{lm.family.name} ({type(error).__name__}: {' '.join(str(error).split())}); "
+                "choose another model"
+            ) from error
     return known[site]
 
 
 def _check(lm: LanguageModel, site: str) -> bool:
-    n_tokens = min(_TOKENS, lm.context)
+    n_tokens = min(max(_TOKENS, _reach(lm) + 2), lm.context)
     ids = torch.arange(n_tokens, device=lm.device)[None] % len(lm.head.weight)
     blocks = _run_blocks(lm, site, ids)
     final = lm.final_norm(blocks[-1].output)
@@ -75,6 +86,12 @@ def _check(lm: LanguageModel, site: str) -> bool:
             "what it gives in the ordinary way", scale=blocks[layer].written,
         )  # fmt: skip
     return linear
+
+
+def _reach(lm: LanguageModel) -> int:
+    """Tokens behind which a window or chunk shows, for a model that no family names."""
+    found = [v for k, v in lm.config.to_dict().items() if "window" in k or "chunk" in k]
+    return max([n for n in found if type(n) is int], default=0) if lm.tried else 0
 
 
 @dataclass(frozen=True, slots=True)

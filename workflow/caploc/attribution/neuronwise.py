@@ -93,7 +93,11 @@ def attribute_neurons(
         with use_prefix_attention(lm) as attention:
             recording = record(lm, attention, [sequence], site, linear=False)
             unchanged, _ = answer_probability(
-                lm.head, recording.final[0], recording.targets[0], lm.softcap
+                lm.head,
+                recording.final[0],
+                recording.targets[0],
+                lm.softcap,
+                scale=lm.logit_scale,
             )
             parts = []
             for layer in range(lm.n_layers):
@@ -167,7 +171,11 @@ class _Layer:
         targets = recording.targets.repeat(1, leaf.shape[1] // recording.targets.shape[1])
         with torch.no_grad():
             p, seed = answer_probability(
-                self.lm.head, final.detach()[0], targets[0], self.lm.softcap
+                self.lm.head,
+                final.detach()[0],
+                targets[0],
+                self.lm.softcap,
+                scale=self.lm.logit_scale,
             )
         (slope,) = torch.autograd.grad(final, leaf, seed[None])
         return p, slope[0].to(p.dtype)

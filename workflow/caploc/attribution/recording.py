@@ -15,6 +15,7 @@ from torch import Tensor
 from caploc.attribution.injection import hook_neurons, written_by
 from caploc.attribution.prefix_attention import Prefix, PrefixAttention
 from caploc.models.language_model import LanguageModel
+from caploc.records import DataError
 
 __all__ = ["Recording", "Sequence", "record", "single_slots", "slot_columns"]
 
@@ -132,6 +133,13 @@ def record(
     finally:
         for handle in handles:
             handle.remove()
+    without = [layer for layer in range(lm.n_layers) if layer not in attention.keys]
+    if without:
+        raise DataError(
+            f"{type(lm.model).__name__}: block {without[0]} computes no attention that rows of a "
+            "shared prefix could take part in (a convolution, a state space, linear attention, or "
+            "code that goes round the attention interface of transformers?); choose another model"
+        )
     pairs = zip(lm.projections, neurons, strict=True)
     return Recording(
         slots=slots,

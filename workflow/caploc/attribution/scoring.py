@@ -112,6 +112,11 @@ def _add_scores(
 def _probability(lm: LanguageModel, cut: Recording, batch: Batch) -> Tensor:
     """(sample, answer token) P of the unchanged model."""
     probability, _ = answer_probability(
-        lm.head, cut.final.flatten(0, 1), cut.targets.flatten(), lm.softcap, batch.head_rows
+        lm.head,
+        cut.final.flatten(0, 1),
+        cut.targets.flatten(),
+        lm.softcap,
+        batch.head_rows,
+        lm.logit_scale,
     )
     return probability.view(cut.targets.shape)

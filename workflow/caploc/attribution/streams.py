@@ -153,7 +153,9 @@ def row_gradients(
     targets = recording.targets.repeat(1, n_rows // Y).flatten()
     with torch.no_grad():
         final = rows.final.detach().flatten(0, 1)
-        probability, seed = answer_probability(lm.head, final, targets, lm.softcap, head_rows)
+        probability, seed = answer_probability(
+            lm.head, final, targets, lm.softcap, head_rows, lm.logit_scale
+        )
     gradients = torch.autograd.grad(
         rows.final, rows.sources, seed.view_as(rows.final),
         allow_unused=True, materialize_grads=True,
@@ -283,7 +285,9 @@ def _positional(recorded: dict[str, Any], slots: Tensor, n_rows: int) -> dict[st
         ids = recorded["position_ids"]
         result["position_ids"] = ids[0][slots.to(ids.device)]
     if "position_embeddings" in recorded:
-        result["position_embeddings"] = tuple(
-            e[0][slots.to(e.device)] for e in recorded["position_embeddings"]
-        )
+        found = recorded["position_embeddings"]
+        # Cosine and sine, or one tensor of complex numbers.
+        several = found if isinstance(found, tuple) else (found,)
+        cut = tuple(e[0][slots.to(e.device)] for e in several)
+        result["position_embeddings"] = cut if isinstance(found, tuple) else cut[0]
     return result

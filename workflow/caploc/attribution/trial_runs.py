@@ -230,7 +230,7 @@ def _head(lm: LanguageModel, short: Recording, meter: TensorBytes, n: int) -> in
     target = torch.zeros(n, dtype=torch.long, device=lm.device)
     before = meter.restart()
     with torch.no_grad():
-        answer_probability(lm.head, hidden, target, lm.softcap)
+        answer_probability(lm.head, hidden, target, lm.softcap, scale=lm.logit_scale)
     return meter.peak - before
 
 

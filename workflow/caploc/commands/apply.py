@@ -22,6 +22,7 @@ from caploc.files.masks import read_mask
 from caploc.interventions.delta import put, read_delta
 from caploc.interventions.scale import scaled
 from caploc.jobs.digests import file_digest, weights_digest
+from caploc.jobs.receipts import check_content
 from caploc.models.hub import snapshot
 from caploc.models.loading import LanguageModel, load_model, read_architecture
 from caploc.records import DataError
@@ -49,8 +50,8 @@ def run(options: argparse.Namespace) -> None:
     """Check that model and neurons belong together, change the weights, save.
 
     Raises:
-        DataError: an empty mask, something of another model, a bad factor, an existing folder, or
-            no space.
+        DataError: an empty or edited mask, something of another model, a bad factor, an existing
+            folder, or no space.
     """
     if options.out.exists():
         raise DataError(f"{options.out}: exists already; name a new folder with --out")
@@ -61,6 +62,7 @@ def run(options: argparse.Namespace) -> None:
         if options.model.count("/") != 1:
             raise DataError(f"{folder}: no such folder; expected a folder of a transformers model")
         folder, _ = snapshot(options.model, options.revision)
+    _check_origin(options.delta or options.mask)
     record: dict[str, Any] = {"model": str(options.model), "weights": _weights(folder)}
     lm = load_model(folder, dtype=_stored_dtype(folder))
     if options.delta is not None:
@@ -80,6 +82,11 @@ def run(options: argparse.Namespace) -> None:
     with scaled(lm, mask, options.scale):
         record |= {"mask": file_digest(options.mask), "scale": options.scale}
         _save(lm, options.out, record | {"neurons": int(mask.sum())})
+
+
+def _check_origin(path: Path) -> None:
+    if path.is_file() and check_content(path) is None:
+        _LOG.warning("%s has no receipt beside it: nobody can tell whether it was edited", path)
 
 
 def _weights(folder: Path) -> str:

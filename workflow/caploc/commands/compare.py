@@ -18,6 +18,7 @@ from typing import Any
 import polars as pl
 
 from caploc.files import store, tables
+from caploc.jobs.receipts import check_content
 from caploc.jobs.run import Run
 from caploc.records import DataError
 from caploc.report.templates import page
@@ -62,7 +63,7 @@ def run(options: argparse.Namespace) -> None:
     every = every.select("table", pl.exclude("table", *numbers, "difference"), *numbers,
                          "difference")  # fmt: skip
     out = options.out or Path(f"compare-{a.name}-{b.name}")
-    for ending, text in ((".html", _page(a, b, matched)), (".csv", every.write_csv())):
+    for ending, text in ((".html", _page(a, b, matched)), (".csv", tables.as_csv(every))):
         path = out.with_name(out.name + ending)
         store.write_text(text, path)
         _LOG.info("wrote %s", path)
@@ -130,6 +131,11 @@ def read_run(given: str) -> FinishedRun:
 
 
 def _read(path: Path, table: str) -> pl.DataFrame:
+    if check_content(path) is None:
+        raise DataError(
+            f"{path}: has no receipt, so nobody knows what made it; delete it and make it anew: "
+            f"snakemake --cores all tabulate_{table}, with the --configfile of that run"
+        )
     frame = tables.read(path)
     lacking = [name for name in _NEEDED if name not in frame.columns]
     if lacking:

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from caploc.configfiles import read_files
 from caploc.estimate.devices import DEVICES, Device, device_named
 from caploc.estimate.lengths import lengths_of_text
 from caploc.estimate.passes import of_plan
@@ -48,10 +49,7 @@ def run(options: argparse.Namespace) -> None:
     """
     if options.at_once < 1:
         raise DataError(f"--at-once {options.at_once}: expected at least 1")
-    config: dict[str, Any] = {}
-    for path in (options.base, *options.config):
-        config = _merged(config, _read(path))
-    asked, _ = checked_run(config)
+    asked, _ = checked_run(read_files([options.base, *options.config]))
     plan = _known(asked)
     cuda = any(r.cuda for r in of_plan(plan))
     device = device_named(options.device or ("a100-80" if cuda else "cpu"), options.flops)
@@ -74,36 +72,12 @@ def _known(plan: Plan) -> Plan:
         if "path" in entry and "shape" not in entry:
             from caploc.models.loading import shape_of  # here, because it imports torch
 
-            entry["shape"] = shape_of(Path(entry["path"]).expanduser())
+            entry["shape"] = shape_of(Path(entry["path"]).expanduser(), entry["family"])
     for task, splits in local_splits(plan).items():
         entry = config["tasks"][task]
         entry["samples"] = {name: len(split.samples) for name, split in splits.items()}
         entry.setdefault("tokens", lengths_of_text([s for x in splits.values() for s in x.samples]))
     return Plan(config)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read ({error.strerror}); run this in the folder of the Snakefile, "
-            "with a file such as config/llama2-7b.yaml"
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(found, dict):
-        raise DataError(f"{path}: holds no settings; expected keys such as run: and models:")
-    return found
-
-
-def _merged(base: Any, over: Any) -> Any:
-    """Dictionaries are merged, everything else replaces, as in Snakemake."""
-    if not (isinstance(base, dict) and isinstance(over, dict)):
-        return over
-    return base | {key: _merged(base.get(key), value) for key, value in over.items()}
 
 
 def _lines(

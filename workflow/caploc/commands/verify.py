@@ -10,9 +10,13 @@ receipts that their jobs left, so that nothing depends on the folder ``.snakemak
 import argparse
 import json
 import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import chdir, contextmanager
 from pathlib import Path
 
+from caploc.configfiles import read_files, refuse_programs
+from caploc.jobs.handed import received
 from caploc.jobs.job import Job
 from caploc.jobs.verification import BAD, findings, remedies
 from caploc.records import DataError
@@ -34,7 +38,12 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         DataError: nothing could be checked.
     """
-    jobs = list(planned(options.configfile))
+    # Before Snakemake loads them, which runs what some files hold.
+    files = options.configfile
+    read_files([Path(path) for path in files])
+    refuse_programs([Path("config.yaml")])
+    with _writable_folder():
+        jobs = list(planned([str(Path(path).absolute()) for path in files]))
     found = findings(jobs)
     outputs = [path for job in jobs for path in job.outputs.values()]
     missing = sum(not path.is_file() for path in outputs)
@@ -45,9 +54,31 @@ def run(options: argparse.Namespace) -> int:
         lines.append(f"stale     {followers} more files, made from those above")
     right = len(outputs) - missing - len(bad & set(outputs))
     lines.append(f"{right} of {len(outputs)} files are right, {missing} are not there yet")
-    lines += remedies(found, options.configfile)
+    lines += remedies(found, files)
     sys.stdout.write("\n".join(lines) + "\n")
     return int(bool(bad))
+
+
+@contextmanager
+def _writable_folder() -> Iterator[None]:
+    """Where this folder cannot be written, inside is one that shows the same files.
+
+    Snakemake plans nothing without a folder of its own for records. An archive has none.
+    """
+    here = Path.cwd()
+    try:
+        (here / ".snakemake").mkdir(exist_ok=True)
+        with tempfile.TemporaryFile(dir=here / ".snakemake"):
+            pass
+    except OSError:
+        with tempfile.TemporaryDirectory() as scratch:
+            for path in here.iterdir():
+                if path.name != ".snakemake":
+                    Path(scratch, path.name).symlink_to(path)
+            with chdir(scratch):
+                yield
+        return
+    yield
 
 
 def planned(configfiles: list[str]) -> Iterator[Job]:
@@ -84,7 +115,7 @@ def planned(configfiles: list[str]) -> Iterator[Job]:
                 Job(
                     stage=_stage(job.rule.shellcmd),
                     rule=job.rule.name,
-                    spec=json.loads(job.params.spec),
+                    spec=json.loads(received(job.params.spec)),
                     code=job.params.code,
                     inputs={name: _paths(value) for name, value in job.input.items()},
                     outputs={name: Path(path) for name, path in job.output.items()},

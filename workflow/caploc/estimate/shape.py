@@ -17,7 +17,11 @@ from typing import Any
 
 __all__ = ["UNGATED", "DecoderShape"]
 
-UNGATED = ("falcon", "gpt2", "gpt_neox", "gptj", "opt")
+UNGATED = (
+    "apertus", "biogpt", "bloom", "codegen", "falcon", "gpt2", "gpt_neo", "gpt_neox",
+    "gpt_neox_japanese", "gptj", "mpt", "nanochat", "nemotron", "opt", "persimmon", "phi",
+    "starcoder2", "xglm",
+)  # fmt: skip
 """Families whose FFN has one first projection; the others have a gate beside it."""
 
 

@@ -5,7 +5,8 @@ A task with too few samples to be split has the mean over all of them only, and 
 ``too_few`` in the metadata; one without any sample gives a file without rows and ``not_computed``.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from caploc.files import store
+from caploc.measures.contrast import against_others
 from caploc.measures.means import HALVES, MeanScores
 from caploc.records import DataError
 
-__all__ = ["Scores", "read_scores", "write_not_computed", "write_scores"]
+__all__ = ["Scores", "read_scores", "scores_of_mask", "write_not_computed", "write_scores"]
 
 _COLUMNS = ("group", "split", "half", "n", "layer", "mean")
 _BYTES_SPLIT = ["mean.list.element"]
@@ -115,6 +117,37 @@ def read_scores(path: Path, *, halves: bool = True) -> Scores:
         keys += [(s, h, n) for s in splits for h in HALVES for n in metadata["curve"]]
     grids = _grids(path, table, keys, metadata["n_layers"])
     return Scores(metadata, grids[0], dict(zip(keys[1:], grids[1:], strict=True)))
+
+
+def scores_of_mask(
+    path: Path, against: str, others: Sequence[Path], *, halves: bool = True
+) -> Scores | str:
+    """The scores that a mask is made of, or why there are none.
+
+    Args:
+        path: scores of the task.
+        against: as in `caploc.catalogues.masks.MaskEntry`; the means of halves are compared with
+            the others' means over all samples.
+        others: scores of other tasks; those that were not computed are passed over.
+        halves: as in `read_scores`.
+
+    Raises:
+        DataError: a damaged file.
+    """
+    reason = store.read_metadata(path).get("not_computed")
+    if reason is not None:
+        return str(reason)
+    scores = read_scores(path, halves=halves)
+    if against == "none":
+        return scores
+    there = [other for other in others if "not_computed" not in store.read_metadata(other)]
+    rest = [read_scores(other, halves=False).whole for other in there]
+    if not rest:
+        return "no other task to compare with"
+    parts = {key: against_others(grid, rest).astype(np.float32)
+             for key, grid in scores.halves.items()}  # fmt: skip
+    whole = against_others(scores.whole, rest).astype(np.float32)
+    return replace(scores, whole=whole, halves=parts)
 
 
 def _grids(

@@ -15,8 +15,8 @@ import pyarrow as pa
 from caploc.files import store
 from caploc.records import DataError
 
-__all__ = ["COUNT", "ESTIMATE", "LAYER", "NUMBER", "TESTED", "TEXT", "Schema", "arrow", "gathered",
-           "joined", "read", "texts", "write", "write_part"]  # fmt: skip
+__all__ = ["COUNT", "ESTIMATE", "LAYER", "NUMBER", "TESTED", "TEXT", "Schema", "arrow", "as_csv",
+           "gathered", "joined", "read", "texts", "write", "write_part"]  # fmt: skip
 
 Schema = Mapping[str, pl.DataType | type[pl.DataType]]
 TEXT, NUMBER, COUNT, LAYER = pl.String, pl.Float64, pl.Int32, pl.Int16
@@ -74,19 +74,30 @@ def write_part(frame: pl.DataFrame, path: Path, origin: Mapping[str, Any], **abo
 
 
 def write(frame: pl.DataFrame, outputs: Mapping[str, Path], origin: Mapping[str, Any]) -> None:
-    """Sort a table by its identifying columns and write it.
+    """Sort a table of numbers by its identifying columns and write it.
 
     Args:
-        frame: the table, as `gathered` makes it.
+        frame: the table, as `gathered` makes it; one without the column ``value`` stays in order.
         outputs: paths ``csv`` and ``parquet``.
         origin: `Job.origin` of the job that made it.
     """
-    keys = frame.columns[: frame.columns.index("value")]
-    frame = frame.sort(keys, nulls_last=True, maintain_order=True)
+    if "value" in frame.columns:
+        keys = frame.columns[: frame.columns.index("value")]
+        frame = frame.sort(keys, nulls_last=True, maintain_order=True)
     write_part(frame, outputs["parquet"], origin)
     with store.atomic_path(outputs["csv"]) as path:
-        # An empty text is an empty cell, as a missing number is.
-        frame.with_columns(pl.col(pl.String).replace("", None)).write_csv(path)
+        path.write_text(as_csv(frame), encoding="utf-8")
+
+
+def as_csv(frame: pl.DataFrame) -> str:
+    """A frame as text of a CSV file; an empty text is an empty cell, as a missing number is.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe in front, as one types it.
+    """
+    text = pl.col(pl.String)
+    formula = text.str.contains(r"^[=+\-@\t\r]")
+    quoted = pl.when(formula).then("'" + text).otherwise(text.replace("", None))
+    return frame.with_columns(quoted.name.keep()).write_csv()
 
 
 def read(path: Path, schema: Schema | None = None) -> pl.DataFrame:

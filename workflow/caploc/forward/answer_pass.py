@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from caploc.forward.batch import Batch, Pair, batch_of, gold
+from caploc.forward.batch import Batch, Pair, batch_of, gold, is_full
 from caploc.forward.hooks import neurons_passed
 from caploc.models.language_model import LanguageModel
 from caploc.records import Dropped, Sample
@@ -104,7 +104,7 @@ def answer_passes(
         samples: prompts with gold answers.
         gradients: keep the graph, so that `logprob` can be differentiated by `neurons`.
         neurons: keep the neurons of every layer.
-        batch: most samples in one pass; more pad more. Changes rounding only.
+        batch: most samples in one pass, fewer where they are long. Changes rounding only.
 
     Yields:
         A pass, or the index of a sample and why it was left out (no answer tokens, too long).
@@ -115,9 +115,13 @@ def answer_passes(
             encoded[i] = lm.encode(sample.prompt, sample.answer)
         except Dropped as reason:
             yield i, reason
-    order = sorted(encoded, key=lambda i: (sum(map(len, encoded[i])), i))
-    for start in range(0, len(order), batch):
-        members = order[start : start + batch]
+    lengths = {i: sum(map(len, pair)) for i, pair in encoded.items()}
+    groups: list[list[int]] = [[]]
+    for i in sorted(encoded, key=lambda i: (lengths[i], i)):
+        if is_full(len(groups[-1]) + 1, lengths[i], batch):
+            groups.append([])
+        groups[-1].append(i)
+    for members in filter(None, groups):
         with torch.set_grad_enabled(gradients):
             found = answer_pass(lm, [encoded[i] for i in members], neurons=neurons)
         yield replace(found, members=members)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Batch", "Pair", "batch_of", "gold", "padded"]
+__all__ = ["Batch", "Pair", "batch_of", "gold", "is_full", "padded"]
 
+_MOST_TOKENS = 16_384
 Pair = tuple[Sequence[int], Sequence[int]]
 """Token ids of a prompt and of its gold answer, neither empty."""
 
@@ -57,6 +58,17 @@ class Batch:
         """The batch of some rows, each as often as it is named; padding stays."""
         parts = (self.ids, self.positions, self.targets, self.counts)
         return Batch(*(part[which] for part in parts))
+
+
+def is_full(rows: int, width: int, most: int) -> bool:
+    """Whether a batch may not grow to this size: one long text must not make short ones as long.
+
+    Args:
+        rows: it would have.
+        width: tokens of the longest row, which all rows get.
+        most: rows that are wanted.
+    """
+    return rows > most or (rows > 1 and rows * width > _MOST_TOKENS)
 
 
 def batch_of(pairs: Sequence[Pair], device: torch.device) -> Batch:

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from transformers import GenerationConfig
 
-from caploc.forward.batch import padded
+from caploc.forward.batch import is_full, padded
 from caploc.forward.silencing import Erasures, erased
 from caploc.models.chat import end_tokens
 from caploc.models.language_model import LanguageModel
@@ -40,7 +40,7 @@ def complete(
         model: model with its tokenizer.
         prompts: texts to complete; each leaves room for at least one more token.
         answers: gold answers; only their lengths are used, as a limit.
-        batch: prompts at once.
+        batch: prompts at once; fewer where they are long.
         erasures: what may be silenced meanwhile; None leaves the model as it is. An erasure at
             answering positions acts at the last token of the prompt and behind it.
         which: for each prompt, the index of its erasure; needed with `erasures`.
@@ -100,7 +100,8 @@ def _batches(
     for i in sorted(range(len(ids)), key=lambda i: (len(ids[i]), i)):
         room = max(limits[j] for j in [*chosen, i])
         longer = bool(chosen) and len(ids[i]) > len(ids[chosen[0]])
-        full = len(chosen) == most or len(ids[i]) + room > context
+        width = len(ids[i]) + room
+        full = is_full(len(chosen) + 1, width, most) or width > context
         if chosen and (full or (longer and not padding)):
             yield chosen
             chosen = []

@@ -58,7 +58,10 @@ def model_of(path: Path, spec: Mapping[str, Any]) -> LanguageModel:
     manifest = store.read_json(path)
     # An absolute path stays what it is when joined.
     folder = path.parent / manifest["path"]
-    lm = load_model(folder, dtype=spec.get("dtype", "float32"), device=spec.get("device"))
+    lm = load_model(
+        folder, dtype=spec.get("dtype", "float32"), device=spec.get("device"),
+        family=manifest.get("family"),
+    )  # fmt: skip
     found = {"n_layers": lm.n_layers, "n_neurons": lm.n_neurons, "family": lm.family.name}
     for key, value in found.items():
         if manifest.get(key) != value:

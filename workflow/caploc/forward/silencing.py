@@ -145,7 +145,7 @@ def _active(x: Tensor, at_answer: Tensor, answering: Tensor | None) -> Tensor:
 
 def _heads(lm: LanguageModel, erasures: Sequence[Erasure]) -> NDArray[np.bool_]:
     """(erasure, layer, head) True where silenced."""
-    grid = (lm.n_layers, int(lm.model.config.num_attention_heads))
+    grid = (lm.n_layers, int(lm.config.num_attention_heads))
     for i, erasure in enumerate(erasures):
         if erasure.heads is None:
             continue

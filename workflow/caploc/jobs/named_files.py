@@ -61,7 +61,7 @@ def check_files(config: dict[str, Any], facts: list[str]) -> None:
     """
     for where, name in _named(config, facts):
         path = Path(name).expanduser()
-        if not path.exists():
+        if not (path.is_file() or path.is_dir()):
             raise DataError(
                 f"config {where}: {name}: no such file or folder; paths are relative to the folder "
                 f"where snakemake runs ({Path.cwd()}), or absolute"
@@ -72,7 +72,7 @@ def check_files(config: dict[str, Any], facts: list[str]) -> None:
 
 
 def _check_model(folder: Path, where: str) -> None:
-    for pattern in ("config.json", "*.safetensors", "tokenizer*"):
+    for pattern in ("config.json", "*.safetensors"):
         if not any(folder.glob(pattern)):
             raise DataError(
                 f"config {where}: {folder} holds no {pattern}; expected the folder of a "

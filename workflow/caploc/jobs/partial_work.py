@@ -2,7 +2,7 @@
 
 Snakemake removes the outputs of a job that was killed; the hidden folder ``.<name>.work`` beside
 the first output is none, so the same job goes on with it. A job with other settings, code or inputs
-begins anew.
+begins anew, and so does one that finds a file that is not as `sealed` left it.
 """
 
 import logging
@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from caploc.files import store
-from caploc.jobs.digests import canonical_json
+from caploc.jobs.digests import canonical_json, file_digest
 from caploc.jobs.job import Job
 
-__all__ = ["partial_work"]
+__all__ = ["partial_work", "sealed"]
 
 _LOG = logging.getLogger(__name__)
 _OWNER = "job.json"
+_SEAL = ".sum"
 
 
 @contextmanager
@@ -26,7 +27,8 @@ def partial_work(job: Job) -> Iterator[Path]:
     """Folder for what a job has done so far; it is removed when the context ends well.
 
     Write the outputs inside the context, so that a job killed in between loses nothing. What is in
-    the folder must be written by `store.atomic_path`: a kill leaves whole files.
+    the folder must be written by way of `sealed`: a kill leaves whole files, and one that was
+    changed since is seen.
 
     Args:
         job: the job; its first output names the folder.
@@ -38,12 +40,37 @@ def partial_work(job: Job) -> Iterator[Path]:
     folder = output.with_name(f".{output.name}.work")
     owner = canonical_json(job.origin())
     found = folder / _OWNER
-    if not found.is_file() or found.read_text(encoding="utf-8") != owner:
+    mine = found.is_file() and found.read_bytes() == owner.encode()
+    damaged = _damaged(folder, found) if mine else None
+    if not mine or damaged:
         if folder.exists():
-            _LOG.info("%s: partial work of another job is dropped", folder)
+            why = f"{damaged} is not what was written" if damaged else "it is of another job"
+            _LOG.warning("%s: partial work is dropped, %s", folder, why)
             shutil.rmtree(folder)
         store.write_text(owner, found)
     elif len(list(folder.iterdir())) > 1:
         _LOG.info("%s: going on with the work of an earlier attempt", folder)
     yield folder
     shutil.rmtree(folder)
+
+
+@contextmanager
+def sealed(path: Path) -> Iterator[Path]:
+    """`store.atomic_path` for a file of partial work, its digest kept beside it."""
+    seal = path.with_name(path.name + _SEAL)
+    with store.atomic_path(path) as temporary:
+        yield temporary
+        # Before the new content has its name the old one counts, too.
+        before = seal.read_text(encoding="utf-8").split()[-1:] if seal.is_file() else []
+        store.write_text("\n".join([*before, file_digest(temporary)]), seal)
+
+
+def _damaged(folder: Path, owner: Path) -> Path | None:
+    """The first file that carries no digest of its content."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_dir() or path == owner or path.suffix in (_SEAL, ".part"):
+            continue
+        seal = path.with_name(path.name + _SEAL)
+        if not seal.is_file() or file_digest(path) not in seal.read_text(errors="replace").split():
+            return path
+    return None

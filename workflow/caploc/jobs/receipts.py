@@ -2,13 +2,12 @@
 
 A receipt is the hidden file ``.<name>.receipt``, written after all outputs of the job. So a file
 without one was never finished, or was made by somebody else; a file whose digest differs was
-damaged or edited afterwards. `caploc verify` compares receipts with today's settings and code;
-Snakemake's own records, in ``.snakemake``, may be lost.
+damaged or edited afterwards; one whose receipt tells of another name was moved. `caploc verify`
+compares receipts with today's settings and code; Snakemake's own records, in ``.snakemake``, may be
+lost.
 """
 
 import glob
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +17,26 @@ from caploc.jobs.job import Job
 from caploc.records import DataError
 
 __all__ = [
+    "check_content",
     "check_inputs",
     "is_finished",
+    "model_files",
     "named_files",
     "read_receipt",
     "receipt_of",
     "void",
     "write_receipts",
+    "wrong_file",
 ]
 
 _SUFFIX = ".receipt"
 # Outputs that name further files, with the digest of each.
 _NAME_FILES = ("manifest.json", "moments.json")
+# Endings of the files of a model folder that transformers may read.
+_READ = {".json", ".safetensors", ".txt", ".model", ".jinja", ".bpe", ".tiktoken", ".vocab"}
+_KINDS = {"stage": str, "spec": dict, "code": str, "inputs": dict, "sha256": str,
+          "output": str}  # fmt: skip
+_AGAIN = "delete it and run the same snakemake command again, only this file is made anew"
 
 
 def receipt_of(path: Path) -> Path:
@@ -38,7 +45,7 @@ def receipt_of(path: Path) -> Path:
 
 
 def read_receipt(path: Path) -> dict[str, Any] | None:
-    """Origin (see `Job.origin`) and ``sha256`` of a file, or None if it has no receipt.
+    """Origin (see `Job.origin`), ``sha256`` and ``output`` of a file, or None without a receipt.
 
     Raises:
         DataError: the receipt itself is damaged.
@@ -47,10 +54,11 @@ def read_receipt(path: Path) -> dict[str, Any] | None:
     if not receipt.is_file():
         return None
     found = store.read_json(receipt)
-    if not isinstance(found, dict) or not {"stage", "spec", "code", "inputs", "sha256"} <= set(
-        found
-    ):
+    if not isinstance(found, dict) or {k: type(v) for k, v in found.items()} != _KINDS:
         raise DataError(f"{receipt}: damaged receipt; delete it and {path}, and run again")
+    output = Path(found["output"])
+    if path.parts[-len(output.parts) :] != output.parts:
+        raise DataError(f"{path}: was moved here with its receipt, which is of {output}; {_AGAIN}")
     return found
 
 
@@ -63,7 +71,18 @@ def write_receipts(job: Job, origin: dict[str, Any]) -> None:
     """
     for path in job.outputs.values():
         if path.is_file():
-            store.write_json(origin | {"sha256": file_digest(path)}, receipt_of(path))
+            store.write_json(_receipt(path, origin), receipt_of(path))
+
+
+def _receipt(path: Path, origin: dict[str, Any]) -> dict[str, Any]:
+    # Without the name of the run: equal files of two runs have equal receipts.
+    inside = path.parts[2:] if _of_a_run(path) else path.parts[-1:]
+    return origin | {"sha256": file_digest(path), "output": "/".join(inside)}
+
+
+def _of_a_run(path: Path) -> bool:
+    """Whether a path is as the workflow names its files; other ones are given by hand."""
+    return path.parts[:1] == ("results",) and len(path.parts) > 3
 
 
 def void(job: Job) -> None:
@@ -83,41 +102,82 @@ def is_finished(job: Job, origin: dict[str, Any]) -> bool:
     for path in job.outputs.values():
         if not path.is_file():
             return False
-        found = read_receipt(path)
-        if found is None or found != origin | {"sha256": file_digest(path)}:
+        if read_receipt(path) != _receipt(path, origin):
             return False
     return True
 
 
-def named_files(path: Path) -> Iterator[tuple[Path, str]]:
-    """Files that a manifest names, with their digests; none for any other file."""
-    if path.name not in _NAME_FILES:
-        return
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return
-    folder = path.parent / found.get("path", "")
-    for name, digest in found.get("files", {}).items():
-        yield folder / name, digest
+def model_files(folder: Path) -> list[Path]:
+    """Files of a model folder that transformers may read, by name."""
+    return sorted(p for p in folder.iterdir() if p.is_file() and p.suffix in _READ)
+
+
+def named_files(path: Path) -> list[tuple[Path, str]]:
+    """Files that a manifest names, with their digests; none for any other file.
+
+    Raises:
+        DataError: it is damaged, or names a file that is not in its folder.
+    """
+    if path.name not in _NAME_FILES or not path.is_file():
+        return []
+    found = store.read_json(path)
+    files = found.get("files", {}) if isinstance(found, dict) else None
+    folder = Path(found.get("path", "")) if files is not None else None
+    if not isinstance(files, dict) or folder is None:
+        raise DataError(f"{path}: names no files; {_AGAIN}")
+    for name in [*files, *([] if folder.is_absolute() else folder.parts)]:
+        if name in ("", ".", "..") or "/" in name:
+            raise DataError(f"{path}: names {name!r}, which is not inside its folder; {_AGAIN}")
+    return [(path.parent / folder / name, digest) for name, digest in files.items()]
+
+
+def wrong_file(manifest: Path) -> str | None:
+    """The first file that differs from what its manifest says; None for any other file too.
+
+    A file of a model that the manifest does not know is as wrong as a changed one: transformers
+    reads what lies in the folder.
+
+    Raises:
+        DataError: as `named_files`.
+    """
+    named = dict(named_files(manifest))
+    for path, digest in named.items():
+        if not path.is_file():
+            return f"{path}: is missing"
+        if file_digest(path) != digest:
+            return f"{path}: damaged or edited, its content is not what {manifest} says"
+    # A model has a folder of its own; verification knows other files beside a manifest.
+    for folder in {path.parent for path in named} - {manifest.parent}:
+        if added := [path for path in model_files(folder) if path not in named]:
+            return f"{added[0]}: was added since {manifest} was made, take it out"
+    return None
+
+
+def check_content(path: Path) -> dict[str, Any] | None:
+    """The receipt of a file, which must be as its job left it, or None if it has none.
+
+    Raises:
+        DataError: the content of the file differs from its receipt.
+    """
+    found = read_receipt(path)
+    if found is not None and found["sha256"] != file_digest(path):
+        raise DataError(
+            f"{path}: damaged or edited, its content is not what {found['stage']} wrote; {_AGAIN}"
+        )
+    return found
 
 
 def check_inputs(job: Job) -> None:
-    """Refuse an input that is no longer what its job wrote, the weights that it names included.
+    """Refuse an input that is not as its job left it, the weights that it names included.
 
     Raises:
-        DataError: the content of a file differs from its receipt, or from the manifest naming it.
+        DataError: no job finished a file of a run, its content differs from its receipt or from
+            the manifest naming it, or it has another place.
     """
     for path in (path for paths in job.inputs.values() for path in paths):
-        found = read_receipt(path)
-        if found is not None and found["sha256"] != file_digest(path):
+        if check_content(path) is None and _of_a_run(path):
             raise DataError(
-                f"{path}: damaged or edited, its content is not what {found['stage']} wrote; "
-                "delete it and run the same snakemake command again, only this file is made anew"
+                f"{path}: has no receipt, its job did not finish or somebody else made it; {_AGAIN}"
             )
-        for file, digest in named_files(path):
-            if file_digest(file) != digest:
-                raise DataError(
-                    f"{file}: damaged or edited, its content is not what {path} says; delete "
-                    f"{path} and run the same snakemake command again"
-                )
+        if (wrong := wrong_file(path)) is not None:
+            raise DataError(f"{wrong}; or delete {path} and run the same snakemake command again")

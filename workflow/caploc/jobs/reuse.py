@@ -5,6 +5,7 @@ they are equal to those of a job that is about to run, so is its result, and a c
 a run with another experiment takes over the model and the scores of the run before it.
 """
 
+import logging
 import os
 import shutil
 from collections.abc import Sequence
@@ -12,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from caploc.files.atomic import atomic_path
-from caploc.jobs.digests import file_digest
 from caploc.jobs.job import Job
-from caploc.jobs.receipts import is_finished, named_files, write_receipts
+from caploc.jobs.receipts import is_finished, named_files, write_receipts, wrong_file
+from caploc.records import DataError
 
 __all__ = ["VARIABLE", "other_runs", "taken_from"]
 
+_LOG = logging.getLogger(__name__)
 VARIABLE = "CAPLOC_REUSE"
 """Environment variable with the folders of other runs: no parameter, as no result depends on it."""
 _PARTS = 2
@@ -46,24 +48,27 @@ def taken_from(job: Job, origin: dict[str, Any], runs: Sequence[Path]) -> Path |
         there = Job(job.stage, job.spec, job.code, job.inputs, theirs)
         if not theirs or set(theirs.values()) & set(job.outputs.values()):
             continue
-        if not is_finished(there, origin) or not all(_undamaged(p) for p in theirs.values()):
+        if not _is_whole(there, origin):
             continue
         for name, path in job.outputs.items():
-            # Files that a manifest names first: a manifest says that they are there.
+            # Files that a manifest names first: a manifest says that they are there. Those of a
+            # model that somebody else keeps stay where they are.
+            beside = theirs[name].parent
             for source, _ in named_files(theirs[name]):
-                _copy(source, path.parent / source.relative_to(theirs[name].parent))
+                if source.is_relative_to(beside):
+                    _copy(source, path.parent / source.relative_to(beside))
             _copy(theirs[name], path)
         write_receipts(job, origin)
         return folder
     return None
 
 
-def _undamaged(path: Path) -> bool:
-    return all(_same(file, digest) for file, digest in named_files(path))
-
-
-def _same(file: Path, digest: str) -> bool:
-    return file.is_file() and file_digest(file) == digest
+def _is_whole(job: Job, origin: dict[str, Any]) -> bool:
+    try:
+        return is_finished(job, origin) and not any(map(wrong_file, job.outputs.values()))
+    except DataError as error:
+        _LOG.warning("not taken over: %s", error)
+        return False
 
 
 def _copy(source: Path, target: Path) -> None:

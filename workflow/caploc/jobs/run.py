@@ -193,9 +193,20 @@ class Run:
         ]
         return halves + pairs
 
-    def agreement_inputs(self, model: str, task: str, method: str) -> dict[str, str]:
-        """Scores of a task, of its shuffled reference, and converged ones, where there are any."""
-        inputs = {"scores": self.scores(model, task, method)}
+    def mask_inputs(self, model: str, task: str, method: str, mask: str) -> dict[str, Any]:
+        """Scores of a task, and those of the others if the mask compares with them."""
+        inputs: dict[str, Any] = {"scores": self.scores(model, task, method)}
+        if self.config["masks"][mask].get("against") == "others":
+            alike = [p for p in self.settings["pairs"] if p["shares"] == "capability"]
+            same = {p[b] for p in alike for a, b in ("ab", "ba") if p[a] == task} | {task}
+            others = [other for other in self.settings["tasks"] if other not in same]
+            others = others if task in self.tasks else []
+            inputs["others"] = [self.scores(model, other, method) for other in others]
+        return inputs
+
+    def agreement_inputs(self, model: str, task: str, method: str, mask: str) -> dict[str, Any]:
+        """What a mask is made of, the shuffled reference, converged scores where there are any."""
+        inputs = self.mask_inputs(model, task, method, mask)
         if task in self.settings["tasks"] and self.settings["shuffled"]:
             inputs["shuffled"] = self.scores(model, task + SHUFFLED, method)
         if task in self.tasks and self.settings["converged_samples"] and self.converges(method):

@@ -6,13 +6,14 @@ The files are compared with the receipts that their jobs left.
 import json
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from caploc.jobs.digests import file_digest
 from caploc.jobs.job import Job
-from caploc.jobs.receipts import named_files, read_receipt, receipt_of
+from caploc.jobs.receipts import named_files, read_receipt, receipt_of, wrong_file
 from caploc.records import DataError
 
 __all__ = ["BAD", "Finding", "findings", "remedies"]
@@ -137,7 +138,7 @@ def _problem(path: Path, job: Job) -> tuple[str, str] | None:
             return "foreign", "has no receipt: its job did not finish, or somebody else made it"
         if receipt["sha256"] != file_digest(path):
             return "damaged", f"its content is not what {receipt['stage']} wrote"
-        damage = _damaged_files(path)
+        damage = wrong_file(path)
     except DataError as error:
         return "damaged", str(error)
     if damage is not None:
@@ -148,16 +149,6 @@ def _problem(path: Path, job: Job) -> tuple[str, str] | None:
         return "stale", f"settings have changed: {_difference(receipt['spec'], job.spec)}"
     if receipt["code"] != job.code:
         return "stale", f"the code of {job.stage} has changed"
-    return None
-
-
-def _damaged_files(manifest: Path) -> str | None:
-    """The first file that differs from what its manifest says; None for any other output too."""
-    for path, digest in named_files(manifest):
-        if not path.is_file():
-            return f"{path} is missing"
-        if file_digest(path) != digest:
-            return f"the content of {path} is not what {manifest.name} says"
     return None
 
 
@@ -190,7 +181,8 @@ def _strangers(root: Path, jobs: Sequence[Job]) -> Iterator[Finding]:
     """Files in the folder of a run that no job makes."""
     outputs = {path for job in jobs for path in job.outputs.values()}
     expected = outputs | {receipt_of(path) for path in outputs}
-    expected |= {path for output in outputs for path, _ in named_files(output)}
+    with suppress(DataError):  # which is told as damage of the manifest
+        expected |= {path for output in outputs for path, _ in named_files(output)}
     # The files of a model belong to its manifest, which says what is wrong with them.
     models = {path.parent for path in outputs if path.name == "manifest.json"}
     for path in sorted(root.rglob("*")):

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any, cast
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +21,20 @@ from transformers.cache_utils import DynamicLayer
 
 from caploc.forward.hooks import Hooks
 from caploc.models.language_model import LanguageModel
+from caploc.records import DataError
 
-__all__ = ["Recorded", "output_changed", "record_rows", "rows_of", "run_block", "tensor_of"]
+__all__ = [
+    "Recorded",
+    "check_repeated",
+    "output_changed",
+    "record_rows",
+    "rows_of",
+    "run_block",
+    "tensor_of",
+]
+
+# Models whose blocks were seen to give the same when they are run again.
+_REPEATED: WeakSet[nn.Module] = WeakSet()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +113,39 @@ def record_rows(lm: LanguageModel, embeddings: Tensor, needed_by: str) -> Record
     )
 
 
+def check_repeated(lm: LanguageModel, recorded: Recorded, needed_by: str) -> None:
+    """Does every block, run again from the second token on, give what it gave? Once a model.
+
+    Args:
+        lm: the model.
+        recorded: of at least two tokens.
+        needed_by: what runs blocks again, for the message.
+
+    Raises:
+        DataError: a block gives something else, or fails.
+    """
+    if lm.model in _REPEATED:
+        return
+    for layer, before in enumerate(recorded.outputs):
+        try:
+            rows = recorded.inputs[layer][:, 1:]
+            again = run_block(lm, recorded, layer, rows.expand(2, *rows.shape), 1)
+        # A block that is called otherwise than those of the known families may fail in any way.
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            reason = f"it fails ({type(error).__name__}: {' '.join(str(error).split())})"
+        else:
+            size = before.abs().max().item()
+            allowed = (0.001 + 32 * torch.finfo(lm.dtype).eps) * size
+            if (again - before[:, 1:]).abs().max().item() <= allowed:
+                continue
+            reason = "it gives something else"
+        raise DataError(
+            f"{type(lm.model).__name__}: block {layer} cannot be run again from a token "
+            f"on, {reason}; leave {needed_by} out of the run"
+        )
+    _REPEATED.add(lm.model)
+
+
 def rows_of(recorded: Recorded, rows: slice) -> Recorded:
     """The same recording with some of its rows; nothing is copied."""
     return Recorded(
@@ -137,6 +183,10 @@ def run_block(
             call[name] = _Prefix(
                 recorded.keys[layer][:, :, :first], recorded.values[layer][:, :, :first], n_streams
             )
+        elif name == "alibi" and value is not None:
+            # The same for every row: (row x head, 1, token), or (row, head, 1, token).
+            of_row = value[: 1 if value.dim() == 4 else int(lm.config.num_attention_heads)]
+            call[name] = of_row.repeat(n_streams * n_rows, *[1] * (value.dim() - 1))
         elif name == "attention_mask":
             call[name] = _rows_of_mask(value, first, until, hidden.device)
         elif name in ("position_ids", "position_embeddings", "cache_position"):

@@ -18,6 +18,7 @@ from caploc.forward.hooks import Hooks
 from caploc.locators._edge_graph import EdgeGraph
 from caploc.models.language_model import LanguageModel, matrix
 from caploc.models.placement import held_weight_and_bias
+from caploc.models.recognition import part
 from caploc.records import DataError
 
 __all__ = [
@@ -93,15 +94,15 @@ def parts_of(lm: LanguageModel) -> Parts:
             f"(attention_in), which {_NEEDED_BY} needs; add them to "
             f"workflow/caploc/models/families/{lm.family.name}.py or leave circuits out of the run"
         )
+    name = type(lm.model).__name__
     return Parts(
         attention_in=[
-            tuple(block.get_submodule(path) for path in lm.family.attention_in)  # type: ignore[misc]
-            for block in lm.blocks
+            tuple(part(block, path, name) for path in lm.family.attention_in) for block in lm.blocks
         ],
         attention_out=lm.parts("attention_out", _NEEDED_BY),
         attention_norm=lm.parts("attention_norm", _NEEDED_BY),
         ffn_norm=lm.parts("ffn_norm", _NEEDED_BY),
-        ffn_in=[[block.get_submodule(path) for path in lm.family.ffn_in] for block in lm.blocks],
+        ffn_in=[[part(block, path, name) for path in lm.family.ffn_in] for block in lm.blocks],
         ffn_out=lm.projections,
     )
 
@@ -236,12 +237,12 @@ def _checked_graph(lm: LanguageModel) -> EdgeGraph:
     _agree(lm, nodes.before_head, stream, "logits")
     if len(set(parallel)) != 1:
         raise DataError(f"{type(lm.model).__name__}: blocks of two kinds have no common edge graph")
-    kv_heads = getattr(lm.model.config, "num_key_value_heads", None) or _n_heads(lm)
+    kv_heads = getattr(lm.config, "num_key_value_heads", None) or _n_heads(lm)
     return EdgeGraph(lm.n_layers, _n_heads(lm), int(kv_heads), parallel[0])
 
 
 def _n_heads(lm: LanguageModel) -> int:
-    return int(lm.model.config.num_attention_heads)
+    return int(lm.config.num_attention_heads)
 
 
 def _far(lm: LanguageModel, found: Tensor, expected: Tensor) -> float:

@@ -25,7 +25,14 @@ import torch
 from torch import Tensor
 
 from caploc.forward.subject import Tokens
-from caploc.locators._block_calls import Recorded, output_changed, record_rows, rows_of, run_block
+from caploc.locators._block_calls import (
+    Recorded,
+    check_repeated,
+    output_changed,
+    record_rows,
+    rows_of,
+    run_block,
+)
 from caploc.models.language_model import LanguageModel
 
 __all__ = ["KINDS", "Restoration", "restore_cells", "window_of"]
@@ -98,6 +105,7 @@ def restore_cells(
     noisy = embeddings.repeat(len(noise), 1, 1)
     noisy[:, tokens.first : tokens.last + 1] += noise.to(embeddings)
     recorded = record_rows(lm, torch.cat([embeddings, noisy]), "causal tracing")
+    check_repeated(lm, recorded, "causal tracing")
     targets = torch.tensor(tokens.answer, device=lm.device)
     untouched = _probability(lm, recorded.outputs[-1][:, tokens.slots], targets)
     corrupted = untouched[1:].mean()

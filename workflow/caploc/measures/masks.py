@@ -89,9 +89,13 @@ def outliers(
 
 
 def rule_of(settings: dict[str, Any]) -> dict[str, Any]:
-    """The keywords of `outliers` among the settings of a stage or of the config."""
+    """The keywords of `outliers` among the settings of a stage or of the config.
+
+    Far below the mean of scores against other tasks are the neurons of those.
+    """
     keys = ("sigma", "dispersion", "per_layer", "sign")
-    return {key: settings[key] for key in keys if key in settings}
+    rule = {key: settings[key] for key in keys if key in settings}
+    return rule | ({"sign": "positive"} if settings.get("against") == "others" else {})
 
 
 def as_grid(scores: ArrayLike) -> NDArray[np.float64]:

@@ -10,15 +10,19 @@ Behind the nonlinearity an activation is multiplied by the weight that the route
 which the FFN's own neurons cannot change. It is counted to the neuron, so that what the neurons
 write is one matrix times the neuron vector. Scores, silencing and scaling are the same as if the
 weight were applied later.
+
+Neurons are those of the routed experts; an expert that every token has beside them (shared) is left
+as it is. A layer with a plain FFN among layers of experts (the first ones, in many models) has as
+many neurons as they: its own come first, the others do not exist and are 0.
 """
 
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
 from caploc.records import DataError
 
-__all__ = ["RoutedExperts", "restore_experts", "routed_experts"]
+__all__ = ["DenseFFN", "RoutedExperts", "experts_in_place", "ffn_of", "restore_experts"]
 
 
 class _Projection(nn.Module):
@@ -74,8 +78,7 @@ class RoutedExperts:
     def __call__(self, hidden_states: Tensor, top_k_index: Tensor, top_k_weights: Tensor) -> Tensor:
         """(token, width) for (token, width); chosen experts (token, k) and their weights."""
         experts = self._experts
-        stand_ins = (self.gate, self.projection)
-        if not any(m._forward_hooks or m._forward_pre_hooks for m in stand_ins):
+        if not _watched(self):
             original = self.before or type(experts).forward.__get__(experts)
             return original(hidden_states, top_k_index, top_k_weights)
         n_experts = len(experts.down_proj)
@@ -92,27 +95,88 @@ class RoutedExperts:
         return self.projection(neurons.flatten(1))
 
 
-def routed_experts(experts: Any) -> RoutedExperts:
-    """The neurons of a module of experts; puts them in place at the first call.
+class _Widened(nn.Module):
+    """A linear map with inputs that it does not have: what comes there is ignored."""
+
+    def __init__(self, inner: nn.Linear, in_features: int) -> None:
+        super().__init__()
+        self._inner = (inner,)  # as in `_Projection`
+        self.in_features = in_features
+
+    @property
+    def weight(self) -> Tensor:
+        """(width, neuron), a copy with columns of 0."""
+        inner = self._inner[0]
+        return nn.functional.pad(inner.weight, (0, self.in_features - inner.in_features))
+
+    @property
+    def bias(self) -> Tensor | None:
+        return self._inner[0].bias
+
+    def forward(self, neurons: Tensor) -> Tensor:
+        inner = self._inner[0]
+        return cast(Tensor, inner(neurons[..., : inner.in_features]))
+
+
+class DenseFFN:
+    """Takes the place of ``forward`` of a plain gated FFN in a model of experts.
+
+    Attributes:
+        gate: module that returns (..., neuron) in front of the nonlinearity.
+        projection: module that takes (..., neuron) neurons.
+    """
+
+    def __init__(self, ffn: nn.Module, n_neurons: int) -> None:
+        self._ffn: Any = ffn
+        self.before = ffn.__dict__.get("forward")
+        self.gate = nn.Identity()
+        self.projection = _Widened(cast(nn.Linear, ffn.down_proj), n_neurons)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(..., width) for (..., width)."""
+        ffn = self._ffn
+        if not _watched(self):
+            original = self.before or type(ffn).forward.__get__(ffn)
+            return cast(Tensor, original(x))
+        absent = self.projection.in_features - ffn.down_proj.in_features
+        gate = self.gate(nn.functional.pad(ffn.gate_proj(x), (0, absent)))
+        neurons = ffn.act_fn(gate[..., : gate.shape[-1] - absent]) * ffn.up_proj(x)
+        return cast(Tensor, self.projection(nn.functional.pad(neurons, (0, absent))))
+
+
+def _watched(ffn: RoutedExperts | DenseFFN) -> bool:
+    return any(m._forward_hooks or m._forward_pre_hooks for m in (ffn.gate, ffn.projection))
+
+
+def ffn_of(block: nn.Module, path: str) -> Any:
+    """The module of experts at a path of a block, or the plain FFN in its place."""
+    parent, _, name = path.rpartition(".")
+    ffn = block.get_submodule(parent)
+    return getattr(ffn, name, ffn)
+
+
+def experts_in_place(ffn: Any, n_neurons: int) -> RoutedExperts | DenseFFN:
+    """The neurons of what `ffn_of` gives; puts them in place at the first call.
 
     Raises:
         DataError: accelerate keeps the weights elsewhere.
     """
-    present = experts.__dict__.get("forward")
-    if not isinstance(present, RoutedExperts):
-        if experts.down_proj.device.type == "meta":
+    present = ffn.__dict__.get("forward")
+    if not isinstance(present, RoutedExperts | DenseFFN):
+        if next(ffn.parameters()).device.type == "meta":
             raise DataError(
-                f"{type(experts).__name__}: accelerate keeps its weights on disk or in main "
+                f"{type(ffn).__name__}: accelerate keeps its weights on disk or in main "
                 "memory, and experts are read where they are; load the model whole"
             )
-        present = experts.forward = RoutedExperts(experts)
+        experts = isinstance(getattr(ffn, "down_proj", None), Tensor)
+        present = ffn.forward = RoutedExperts(ffn) if experts else DenseFFN(ffn, n_neurons)
     return present
 
 
-def restore_experts(experts: Any) -> None:
-    """Undo `routed_experts`."""
-    present = experts.__dict__.get("forward")
-    if isinstance(present, RoutedExperts):
-        del experts.forward
+def restore_experts(ffn: Any) -> None:
+    """Undo `experts_in_place`."""
+    present = ffn.__dict__.get("forward")
+    if isinstance(present, RoutedExperts | DenseFFN):
+        del ffn.forward
         if present.before is not None:
-            experts.forward = present.before
+            ffn.forward = present.before

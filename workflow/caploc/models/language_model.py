@@ -5,19 +5,25 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.pytorch_utils import Conv1D
 
-from caploc import plugins
-from caploc.models._experts import restore_experts, routed_experts
+from caploc.models._experts import (
+    DenseFFN,
+    RoutedExperts,
+    experts_in_place,
+    ffn_of,
+    restore_experts,
+)
 from caploc.models.family import Family
 from caploc.models.placement import device_of, held_weight, held_weight_and_bias
+from caploc.models.recognition import check_width, config_width, family_of, found_width, part
 from caploc.models.tokens import encode
 from caploc.records import DataError
 
-__all__ = ["LanguageModel", "check_linear", "family_of", "matrix", "release_model", "wrap_model"]
+__all__ = ["LanguageModel", "check_linear", "matrix", "release_model", "wrap_model"]
 
 _DIFFERENTIABLE = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+_NO_LIMIT = 1 << 20
 _UNQUANTISED = "no gradient passes through that, expected float weights of 16 bits or more"
 
 
@@ -50,10 +56,9 @@ class LanguageModel:
 
         Linear maps, not all of them of class Linear: see `matrix`.
         """
-        parts = [block.get_submodule(self.family.ffn_out) for block in self.blocks]
         if self.family.experts:
-            return [cast(nn.Linear, routed_experts(part).projection) for part in parts]
-        return [cast(nn.Linear, part) for part in parts]
+            return [cast(nn.Linear, ffn.projection) for ffn in self._experts]
+        return [cast(nn.Linear, block.get_submodule(self.family.ffn_out)) for block in self.blocks]
 
     @property
     def gates(self) -> list[nn.Module]:
@@ -62,9 +67,13 @@ class LanguageModel:
         The first `n_neurons` of its outputs belong to the neurons, in their order.
         """
         if self.family.experts:
-            parts = [block.get_submodule(self.family.ffn_out) for block in self.blocks]
-            return [routed_experts(part).gate for part in parts]
+            return [ffn.gate for ffn in self._experts]
         return [block.get_submodule(self.family.ffn_in[0]) for block in self.blocks]
+
+    @property
+    def _experts(self) -> list[RoutedExperts | DenseFFN]:
+        path = self.family.ffn_out
+        return [experts_in_place(ffn_of(block, path), self.n_neurons) for block in self.blocks]
 
     def parts(self, name: str, needed_by: str) -> list[nn.Module]:
         """One named part of every block.
@@ -83,7 +92,7 @@ class LanguageModel:
                 f"workflow/caploc/models/families/{self.family.name}.py (see models/family.py) or "
                 f"leave {needed_by} out of the run"
             )
-        return [block.get_submodule(path) for block in self.blocks]
+        return [part(block, path, type(self.model).__name__) for block in self.blocks]
 
     @property
     def final_norm(self) -> nn.Module:
@@ -96,14 +105,33 @@ class LanguageModel:
         return self.model.get_output_embeddings()
 
     @property
+    def tried(self) -> bool:
+        """Did the user name the family, because none names this architecture?"""
+        return type(self.model).__name__ not in self.family.architectures
+
+    @property
+    def config(self) -> Any:
+        """Config of the decoder; a model for pictures as well has it inside its own."""
+        return self.model.config.get_text_config()
+
+    @property
     def softcap(self) -> float | None:
         """c, if the model returns c tanh(z / c) in place of the logits z of the head."""
         key = self.family.logit_softcap
-        return getattr(self.model.config, key) if key else None
+        return getattr(self.config, key, None) if key else None
+
+    @property
+    def logit_scale(self) -> float:
+        """What the model multiplies the logits of the head by, before any cap."""
+        keys = self.family.logit_scale, self.family.logit_divisor
+        factor, divisor = (getattr(self.config, key, 1) if key else 1 for key in keys)
+        return factor / divisor
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits (..., vocab) of a normed residual (..., width)."""
         z = self.head(hidden)
+        if self.logit_scale != 1:
+            z = z * self.logit_scale
         return z if self.softcap is None else self.softcap * torch.tanh(z / self.softcap)
 
     def encode(self, prompt: str, answer: str) -> tuple[list[int], list[int]]:
@@ -133,13 +161,16 @@ class LanguageModel:
         so the first tokens of an answer would see another prompt than the last ones: such a model
         is used up to its original context.
         """
-        config = self.model.config
+        config = self.config
         rope = getattr(config, "rope_parameters", None) or {}
         kinds = [rope, *(r for r in rope.values() if isinstance(r, dict))]
         limits = [
             r["original_max_position_embeddings"] for r in kinds if r.get("rope_type") == "longrope"
         ]
-        return int(min([config.max_position_embeddings, *limits]))
+        # Positions that are a slope, not a table, know no limit of their own.
+        longest = getattr(config, "max_position_embeddings", None)
+        longest = longest or getattr(config, "max_seq_len", _NO_LIMIT)
+        return int(min([longest, *limits]))
 
 
 def matrix(projection: nn.Module) -> Tensor:
@@ -148,36 +179,14 @@ def matrix(projection: nn.Module) -> Tensor:
     return weight.T if isinstance(projection, Conv1D) else weight
 
 
-def family_of(architecture: str) -> Family:
-    """The family an architecture belongs to.
-
-    Raises:
-        DataError: no family names it; the message lists those that are known.
-    """
-    families = [plugins.load("families", name).FAMILY for name in plugins.names("families")]
-    for family in families:
-        if architecture in family.architectures:
-            return family
-    known = ", ".join(f"{f.name} ({', '.join(f.architectures)})" for f in families)
-    if architecture not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values():
-        raise DataError(
-            f"architecture {architecture!r} is not a decoder that predicts the next token (an "
-            "encoder, an encoder with a decoder, or another head?); expected a model of one of "
-            f"the families {known}"
-        )
-    raise DataError(
-        f"architecture {architecture!r} belongs to no known family; known: {known}. A new family "
-        "is one small file in workflow/caploc/models/families: see docs/adding-a-family.md"
-    )
-
-
-def wrap_model(model: Any, tokenizer: Any = None) -> LanguageModel:
+def wrap_model(model: Any, tokenizer: Any = None, family: str | None = None) -> LanguageModel:
     """Describe a model that is already in memory and freeze it.
 
     Args:
         model: transformers model with a language-modelling head; set to evaluation mode, its
             parameters no longer require gradients.
         tokenizer: its tokenizer, if text will be encoded.
+        family: to try the model as, if its architecture belongs to none.
 
     Raises:
         DataError: unknown architecture, quantised weights, a part is missing, or the width of a
@@ -185,22 +194,20 @@ def wrap_model(model: Any, tokenizer: Any = None) -> LanguageModel:
     """
     _refuse_wrapping(model)
     architecture = type(model).__name__
-    family = family_of(architecture)
+    record = family_of(architecture, family, lambda: model)
     _check_weights(model)
     model.eval()
     model.requires_grad_(False)
-    wanted = config_width(model.config, family)
-    _part(model, family.final_norm, architecture)
-    blocks = list(_part(model, family.blocks, architecture))
+    wanted = config_width(model.config, record)
+    part(model, record.final_norm, architecture)
+    blocks = list(part(model, record.blocks, architecture))
     for block in blocks:
-        projection = _part(block, family.ffn_out, architecture)
-        if family.experts:
-            found = routed_experts(projection).projection.in_features
-        else:
-            found = projection.weight.shape[0 if isinstance(projection, Conv1D) else 1]
-        check_width(architecture, family, found, wanted)
-    lm = LanguageModel(model, tokenizer, family, len(blocks), wanted)
+        found = found_width(block, record, architecture, wanted)
+        check_width(architecture, record, found, wanted)
+    lm = LanguageModel(model, tokenizer, record, len(blocks), wanted)
     check_linear(lm.head, "the output head")
+    if record.experts:
+        lm.gates  # noqa: B018 - refuses experts that are kept elsewhere
     return lm
 
 
@@ -208,7 +215,7 @@ def release_model(lm: LanguageModel) -> None:
     """Take out of a model what `wrap_model` put in; gradients and mode are the caller's."""
     if lm.family.experts:
         for block in lm.blocks:
-            restore_experts(block.get_submodule(lm.family.ffn_out))
+            restore_experts(ffn_of(block, lm.family.ffn_out))
 
 
 def _refuse_wrapping(model: Any) -> None:
@@ -257,17 +264,6 @@ def check_linear(part: nn.Module, what: str) -> None:
         )
 
 
-def _part(module: Any, path: str, architecture: str) -> Any:
-    """A part of the model; not every member of a family has all of them (OPT-350m)."""
-    try:
-        return module.get_submodule(path)
-    except AttributeError:
-        raise DataError(
-            f"{architecture}: this model has no {path} in its {type(module).__name__}, which the "
-            "method needs; choose another model of the family"
-        ) from None
-
-
 def _check_weights(model: Any) -> None:
     """Refuse layers that no gradient passes: integers, 8-bit floats, packed bits."""
     if getattr(model, "is_quantized", False):
@@ -277,23 +273,3 @@ def _check_weights(model: Any) -> None:
             raise DataError(
                 f"{type(model).__name__}: {name} is stored as {parameter.dtype}; {_UNQUANTISED}"
             )
-
-
-def config_width(config: Any, family: Family) -> int:
-    """FFN neurons in a layer, by the config."""
-    width = getattr(config, family.ffn_width)
-    width = int(width if width is not None else 4 * config.hidden_size)
-    return width * getattr(config, family.experts) if family.experts else width
-
-
-def check_width(architecture: str, family: Family, found: int, wanted: int) -> None:
-    """Refuse a layer whose width is not the one of the config.
-
-    Raises:
-        DataError: the widths differ.
-    """
-    if found != wanted:
-        raise DataError(
-            f"{architecture}: {family.ffn_out} takes {found} inputs but config.{family.ffn_width} "
-            f"is {wanted}; config.json and the weights are not of the same model"
-        )

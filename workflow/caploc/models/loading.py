@@ -4,28 +4,27 @@ The headers of the weight files are read first: a truncated file or a config tha
 weights is reported in a second, not after gigabytes were read.
 """
 
-import json
 import logging
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from safetensors import SafetensorError, safe_open
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer
 from transformers.utils import logging as progress
 
 from caploc.models.family import Family
+from caploc.models.folders import check_folder, weight_files
 from caploc.models.hub import snapshot
 from caploc.models.language_model import (
     LanguageModel,
-    check_width,
-    config_width,
-    family_of,
     wrap_model,
 )
+from caploc.models.recognition import check_width, config_width, family_of
 from caploc.records import DataError
 
 __all__ = ["LanguageModel", "check_shape", "load_model", "read_architecture", "shape_of"]
@@ -34,7 +33,6 @@ _LOG = logging.getLogger(__name__)
 _DTYPES = {name: getattr(torch, name) for name in ("float32", "float64", "bfloat16", "float16")}
 # In front of the names of weights that were saved from inside something.
 _WRAPPINGS = ("_orig_mod.", "module.", "base_model.model.")
-_SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
 def load_model(
@@ -43,6 +41,7 @@ def load_model(
     revision: str | None = None,
     dtype: str = "float32",
     device: str | torch.device | None = None,
+    family: str | None = None,
 ) -> LanguageModel:
     """Load a model for attribution: evaluation mode, frozen, no remote code.
 
@@ -51,6 +50,7 @@ def load_model(
         revision: commit, tag or branch, for a hub id only.
         dtype: ``float32``, ``float64``, ``bfloat16`` or ``float16``.
         device: where to put the weights, e.g. ``cuda``; None means the processor.
+        family: to try an architecture as that belongs to none; ignored for those that do.
 
     Raises:
         DataError: missing or damaged files, an unknown architecture, weights that disagree with
@@ -65,12 +65,11 @@ def load_model(
     if dtype not in _DTYPES:
         raise DataError(f"unknown dtype {dtype!r}; available: {', '.join(_DTYPES)}")
     folder = _folder(path, revision)
-    config, family = read_architecture(folder)
-    _refuse_adapters(folder)
-    _check_weights(folder, config, family)
-    model, info = _from_pretrained(folder, config, _DTYPES[dtype], family)
+    config, record = read_architecture(folder, family)
+    _check_weights(folder, config, record)
+    model, info = _from_pretrained(folder, config, _DTYPES[dtype], record)
     _check_keys(folder, type(model).__name__, info)
-    language_model = wrap_model(_place(model, device), _tokenizer(folder))
+    language_model = wrap_model(_place(model, device), _tokenizer(folder), family)
     _LOG.info(
         "%s: %s, %d layers of %d neurons, %s on %s", folder.name, type(model).__name__,
         language_model.n_layers, language_model.n_neurons, dtype, language_model.device,
@@ -78,12 +77,18 @@ def load_model(
     return language_model
 
 
-def read_architecture(folder: Path) -> tuple[Any, Family]:
+def read_architecture(folder: Path, family: str | None = None) -> tuple[Any, Family]:
     """Config of the model in a folder, and its family.
 
+    Args:
+        folder: of the model.
+        family: to try an architecture as that belongs to none.
+
     Raises:
-        DataError: no readable config.json, or an unknown architecture, quantised weights.
+        DataError: no readable config.json, or an unknown architecture, quantised weights, or a
+            folder that makes transformers read something else.
     """
+    check_folder(folder)
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     # A config that contradicts itself ends in many types of errors, some of several lines.
@@ -102,7 +107,15 @@ def read_architecture(folder: Path) -> tuple[Any, Family]:
             "goes through them; expected the unquantised model (dtype bfloat16 takes two bytes a "
             "weight)"
         )
-    return config, family_of(config.architectures[0])
+    return config, family_of(config.architectures[0], family, lambda: _empty(config))
+
+
+def _empty(config: Any) -> Any:
+    """A model of this config whose weights take no memory; None if transformers makes none."""
+    # To look at its blocks for an error message, so nothing may fail here.
+    with suppress(Exception), torch.device("meta"):
+        return getattr(transformers, config.architectures[0])._from_config(config)
+    return None
 
 
 def _check_keys(folder: Path, name: str, info: Mapping[str, Any]) -> None:
@@ -129,28 +142,21 @@ def _check_keys(folder: Path, name: str, info: Mapping[str, Any]) -> None:
         )
 
 
-def _refuse_adapters(folder: Path) -> None:
-    """Transformers would load an adapter beside the weights without a word."""
-    found = sorted(folder.glob("adapter_*"))
-    if found:
-        raise DataError(
-            f"{folder}: holds an adapter ({found[0].name}) beside the model; merge it "
-            "(merge_and_unload of peft, then save_pretrained), or take its files out of the folder"
-        )
-
-
-def check_shape(folder: Path, shape: Mapping[str, Any], where: str) -> None:
+def check_shape(
+    folder: Path, shape: Mapping[str, Any], where: str, family: str | None = None
+) -> None:
     """Compare the size that a configuration states with config.json; reads no weights.
 
     Args:
         folder: of the model.
         shape: any of layers, hidden, ffn, heads, kv_heads, vocabulary, tied.
         where: key of the configuration, for messages.
+        family: to try an architecture as that belongs to none.
 
     Raises:
         DataError: a number differs; the message has both.
     """
-    found = shape_of(folder)
+    found = shape_of(folder, family)
     wrong = [key for key, value in shape.items() if found[key] != value]
     if wrong:
         told = ", ".join(f"{where}.{key} is {shape[key]}, found {found[key]}" for key in wrong)
@@ -160,19 +166,20 @@ def check_shape(folder: Path, shape: Mapping[str, Any], where: str) -> None:
         )
 
 
-def shape_of(folder: Path) -> dict[str, Any]:
+def shape_of(folder: Path, family: str | None = None) -> dict[str, Any]:
     """Size of the model in a folder, as the key ``shape`` of the configuration; reads no weights.
 
     Raises:
         DataError: as `read_architecture`.
     """
-    config, family = read_architecture(folder)
+    config, record = read_architecture(folder, family)
+    config = config.get_text_config()
     heads = config.num_attention_heads
     kv_heads = getattr(config, "num_key_value_heads", None) or getattr(config, "num_kv_heads", None)
     return {
         "layers": config.num_hidden_layers,
         "hidden": config.hidden_size,
-        "ffn": config_width(config, family),
+        "ffn": config_width(config, record),
         "heads": heads,
         "kv_heads": kv_heads or heads,
         "vocabulary": config.vocab_size,
@@ -192,11 +199,12 @@ def _folder(path: str | Path, revision: str | None) -> Path:
 def _check_weights(folder: Path, config: Any, family: Family) -> None:
     """Open every weight file and compare the width of each layer with the config."""
     wanted = config_width(config, family)
-    for name in _weight_files(folder):
+    for name in weight_files(folder):
         try:
             with safe_open(folder / name, framework="pt") as file:
                 for key in file.keys():  # noqa: SIM118 - the file is not a mapping
-                    if key.endswith(f"{family.ffn_out}.weight"):
+                    # Encoders of pictures have FFNs of their own.
+                    if key.endswith(f"{family.ffn_out}.weight") and "vision" not in key:
                         shape = file.get_slice(key).get_shape()
                         # Some families store the transpose.
                         if wanted not in shape:
@@ -210,25 +218,6 @@ def _check_weights(folder: Path, config: Any, family: Family) -> None:
             ) from None
 
 
-def _weight_files(folder: Path) -> list[str]:
-    if (folder / _INDEX).is_file():
-        try:
-            index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
-            return sorted(set(index["weight_map"].values()))
-        except (ValueError, KeyError) as error:
-            raise DataError(
-                f"{folder / _INDEX}: not a list of weight files ({error}); copy it again"
-            ) from None
-    pickled = sorted(folder.glob("*.bin"))
-    if not (folder / _SINGLE).is_file() and pickled:
-        raise DataError(
-            f"{folder}: holds only pickled weights ({pickled[0].name}), which can run any program "
-            "when they are read; expected safetensors. Convert the model once where you trust it, "
-            "with from_pretrained and save_pretrained of transformers, and name that folder"
-        )
-    return [_SINGLE]
-
-
 def _from_pretrained(folder: Path, config: Any, dtype: torch.dtype, family: Family) -> Any:
     # What a model returns beside its logits is no property of it.
     config.return_dict, config.output_hidden_states = True, False
@@ -239,7 +228,7 @@ def _from_pretrained(folder: Path, config: Any, dtype: torch.dtype, family: Fami
     )
     try:
         with _quiet_unless_watched():
-            return AutoModelForCausalLM.from_pretrained(
+            return getattr(transformers, config.architectures[0]).from_pretrained(
                 folder,
                 config=config,
                 dtype=dtype,

@@ -36,6 +36,10 @@ THEME = {
 _UNUSED = (
     "aria-hidden", "aria-label", "aria-roledescription", "font-family", "pointer-events", "role",
 )  # fmt: skip
+# What XML cannot hold, and line ends that only some programs take for such.
+_UNPRINTABLE = re.compile(
+    "[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]"
+)
 _SVG = "http://www.w3.org/2000/svg"
 _LINE = 18  # pixels of a line of the legend
 _LETTER = 6.2  # width of a letter of 11 pixels, roughly: it decides the width of the canvas only
@@ -108,14 +112,28 @@ def inline_svg(
         label: what a screen reader says in place of the drawing.
         series: what the legend of the file explains.
     """
-    text = vl_convert.vegalite_to_svg({**chart.to_dict(), "config": THEME})
+    text = vl_convert.vegalite_to_svg(_printable({**chart.to_dict(), "config": THEME}))
     root = ElementTree.fromstring(text)
     for element in root.iter():
         element.tag = element.tag.removeprefix(f"{{{_SVG}}}")
         _tidy(element, name)
     return Drawing(
-        name, label, float(root.attrib["width"]), float(root.attrib["height"]), list(root), series
+        name,
+        _printable(label),
+        float(root.attrib["width"]),
+        float(root.attrib["height"]),
+        list(root),
+        series,
     )
+
+
+def _printable(value: Any) -> Any:
+    """The same without characters that no XML file can hold: the library dies of them."""
+    if isinstance(value, str):
+        return _UNPRINTABLE.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {_printable(key): _printable(inner) for key, inner in value.items()}
+    return [_printable(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _tidy(element: Element, name: str) -> None:

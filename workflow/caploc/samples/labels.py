@@ -21,11 +21,11 @@ def label_word(value: str, labels: Sequence[str]) -> str:
     text = value.strip()
     if text in ("", "-1"):
         raise Dropped("no label")
-    if text.isdecimal() and int(text) < len(labels):
+    if text.isdecimal() and len(text) < 10 and int(text) < len(labels):
         return labels[int(text)]
     if text.casefold() in (label.casefold() for label in labels):
         return text.casefold()
     raise DataError(
-        f"unknown label {value!r}; expected 0 to {len(labels) - 1} or one of {', '.join(labels)}; "
-        "set `labels` to the words for 0, 1, 2, ..."
+        f"unknown label {value[:80]!r}; expected 0 to {len(labels) - 1} or one of "
+        f"{', '.join(labels)}; set `labels` to the words for 0, 1, 2, ..."
     )

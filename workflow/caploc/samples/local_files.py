@@ -16,6 +16,7 @@ from caploc.records import DataError
 __all__ = ["FORMATS", "Rows", "format_of", "read_file"]
 
 FORMATS = ("jsonl", "json", "csv", "tsv", "parquet", "text")
+_ROWS, _MOST_BYTES = 256, 2 * 2**30
 _ENDINGS = {f".{name}": name for name in FORMATS} | {".txt": "text"}
 
 
@@ -212,12 +213,29 @@ def _shown(text: str) -> str:
     return line if len(line) <= 60 else line[:57] + "..."
 
 
-def _parquet(path: Path) -> Rows:
+def _bounded(path: Path) -> Any:
+    """All rows, read a few at a time: a small file may hold more text than fits the memory."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    parts, size = [], 0
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(_ROWS, use_threads=False):
+            parts.append(batch)
+            size += batch.nbytes
+            if size > _MOST_BYTES:
+                raise DataError(
+                    f"{path}: holds more than {_MOST_BYTES / 2**30:.0f} GiB of values; give a "
+                    "smaller file, with the rows and columns that the task needs"
+                )
+        return pa.Table.from_batches(parts, file.schema_arrow)
+
+
+def _parquet(path: Path) -> Rows:
+    import pyarrow as pa
+
     try:
-        table = pq.read_table(path)
+        table = _bounded(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(
             f"{path}: cannot be read as parquet ({str(error).splitlines()[0]}); correct the file, "

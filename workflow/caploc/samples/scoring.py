@@ -18,7 +18,7 @@ def number(text: str) -> Fraction | None:
         return None
     try:
         return Fraction(found[-1].replace(",", "").replace("$", ""))
-    except ZeroDivisionError:
+    except (ZeroDivisionError, ValueError):  # Python reads 4,300 digits at most
         return None
 
 

@@ -75,6 +75,12 @@ def read_parts(task: Described, settings: Mapping[str, Any]) -> Iterator[Part]:
         same = source is not None and source.repo == settings["repo"]
         if not same:
             source = HubSource(settings["repo"], None, (), task.columns)
+    if source is not None and Path(source.repo).expanduser().exists():
+        # The library would read the folder, and nobody could tell which content it had.
+        raise DataError(
+            f"`repo` {source.repo!r} is a local file or folder; name its data files with `files`, "
+            "so that their digests are kept, or run in another folder if you mean the hub"
+        )
     if source is None:
         raise DataError(
             f"task {task.title!r} has no data set of its own: set `files` (local copies) or `repo` "

@@ -1,6 +1,7 @@
 """The contract of a task: where its samples come from, and when an answer counts as right."""
 
 import random
+import re
 import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ __all__ = [
     "text_of",
 ]
 
+# JSON can hold one, no other file can.
+_SURROGATE = re.compile("[\ud800-\udfff]")
 Capability = Literal["mathematics", "code", "language", "knowledge", "extraction", "text"]
 Form = Literal["number", "label", "program", "text"]
 Answered = tuple[str, str, dict[str, str]]
@@ -130,15 +133,17 @@ def template_columns(template: str) -> tuple[str, ...]:
         DataError: the template is not valid, or a place has no name.
     """
     try:
-        names = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+        places = [part[1:] for part in string.Formatter().parse(template) if part[1] is not None]
     except ValueError as error:
         raise DataError(
             f"template {template!r}: {error}; write {{{{ and }}}} for literal braces"
         ) from None
-    if not all(name.isidentifier() for name in names):
+    names = [str(name) for name, *_ in places]
+    # A width or a conversion in it could fill the memory.
+    if not all(name.isidentifier() for name in names) or any(a or b for _, a, b in places):
         raise DataError(
-            f"template {template!r}: a place must be a column name, found {names}; write {{{{ and "
-            "}} for literal braces"
+            f"template {template!r}: a place must be a column name alone, found {names}; write "
+            "{{ and }} for literal braces"
         )
     return tuple(names)
 
@@ -187,6 +192,8 @@ def text_of(value: Any, column: str) -> str:
         except UnicodeDecodeError:
             raise Dropped(f"column {column!r} holds bytes that are no UTF-8 text") from None
     if isinstance(value, str):
+        if _SURROGATE.search(value):
+            raise Dropped(f"column {column!r} holds half a character (a single surrogate)")
         return value.replace("\r\n", "\n").replace("\r", "\n")
     if isinstance(value, bool):
         return str(value).lower()

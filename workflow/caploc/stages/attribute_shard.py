@@ -24,7 +24,7 @@ from caploc.forward.processor import use_processor
 from caploc.forward.samples import in_chat, model_of, raw_samples
 from caploc.jobs.digests import weights_digest
 from caploc.jobs.job import Job
-from caploc.jobs.partial_work import partial_work
+from caploc.jobs.partial_work import partial_work, sealed
 from caploc.jobs.progress import tracked
 from caploc.models.language_model import LanguageModel
 from caploc.records import DataError, Dropped, Sample
@@ -152,7 +152,8 @@ def _chunk(path: Path, lm: LanguageModel, samples: list[Sample], told: Attribute
     }
     schema = _schema(lm.n_neurons, told.method.get("rule") == "adaptive")
     table = _table(scored, schema) if scored else schema.empty_table()
-    store.write_table(table, path, facts, _FLOATS)
+    with sealed(path) as temporary:
+        store.write_table(table, temporary, facts, _FLOATS)
     return path
 
 

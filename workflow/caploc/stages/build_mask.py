@@ -9,7 +9,7 @@ import polars as pl
 from caploc.catalogues.masks import MaskEntry
 from caploc.files import store, tables
 from caploc.files.masks import MASK, write_mask
-from caploc.files.scores import read_scores
+from caploc.files.scores import scores_of_mask
 from caploc.jobs.job import Job
 from caploc.measures.masks import rule_of
 from caploc.settings import plain
@@ -40,22 +40,23 @@ def run(job: Job) -> None:
     """Apply one mask rule to the mean over all samples.
 
     Args:
-        job: input ``scores``; output ``mask``. Scores that were not computed give a mask file that
-            says so; a mask of too few samples for the experiments is made, and carries the reason
-            as ``too_few``.
+        job: input ``scores``, with ``others`` if the mask is against other tasks; output ``mask``.
+            Scores that were not computed give a mask file that says so; a mask of too few samples
+            for the experiments is made, and carries the reason as ``too_few``.
 
     Raises:
         DataError: a damaged scores file.
     """
     metadata: dict[str, Any] = {"origin": job.origin()}
-    given = store.read_metadata(job.input("scores"))
-    if "not_computed" in given:
-        facts = {"not_computed": given["not_computed"], "n_samples": given["n_samples"]}
+    told = job.told(BuildMask)
+    path, others = job.input("scores"), job.inputs.get("others", [])
+    scores = scores_of_mask(path, told.against, others, halves=False)
+    if isinstance(scores, str):
+        facts = {"not_computed": scores, "n_samples": store.read_metadata(path)["n_samples"]}
         nothing = pl.DataFrame(schema=dict(MASK))
         tables.write_part(nothing, job.outputs["mask"], job.origin(), **facts)
         return
-    rule = rule_of(plain(job.told(BuildMask)))
-    scores = read_scores(job.input("scores"), halves=False)
+    rule = rule_of(plain(told))
     metadata["n_samples"] = scores.metadata["n_samples"]
     metadata["model"] = scores.metadata.get("model")
     if "too_few" in scores.metadata:

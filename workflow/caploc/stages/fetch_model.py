@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from caploc.attribution.injection import SITES
+from caploc.attribution.model_check import check_model
 from caploc.files import store
 from caploc.jobs.digests import file_digest
 from caploc.jobs.job import Job
+from caploc.jobs.receipts import model_files
 from caploc.models.chat import template_digest
 from caploc.models.gguf_files import dequantise, find_gguf
 from caploc.models.hub import snapshot
@@ -23,7 +26,6 @@ from caploc.records import DataError
 __all__ = ["FetchModel", "run"]
 
 _LOG = logging.getLogger(__name__)
-_SUFFIXES = {".json", ".safetensors", ".txt", ".model", ".jinja"}
 # Beside the manifest, as for a model that was trained here.
 _FOLDER = "hf"
 
@@ -62,14 +64,16 @@ def run(job: Job) -> None:
     """Resolve, load once as a check, write the manifest last."""
     told = job.told(FetchModel)
     folder, origin = _found(told, job.outputs["manifest"].parent)
-    check_shape(folder, told.shape or {}, f"models.{told.model}.shape")
-    lm = load_model(folder, dtype=told.dtype)
+    check_shape(folder, told.shape or {}, f"models.{told.model}.shape", told.family)
+    lm = load_model(folder, dtype=told.dtype, family=told.family)
+    for site in SITES if lm.tried else ():
+        check_model(lm, site)
     if (told.family or lm.family.name) != lm.family.name:
         raise DataError(
             f"models.{told.model}.family is {told.family!r}, {folder} holds a model of "
             f"family {lm.family.name!r}; correct the config"
         )
-    files = sorted(p for p in folder.iterdir() if p.is_file() and p.suffix in _SUFFIXES)
+    files = model_files(folder)
     store.write_json(
         {
             "model": told.model,

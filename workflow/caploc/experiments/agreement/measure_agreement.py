@@ -10,6 +10,7 @@ mean scores, sum of sizes over neurons, relative to the converged ones.
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,12 @@ from numpy.typing import NDArray
 
 from caploc.experiments.agreement.settings import MeasureAgreement
 from caploc.experiments.agreement.table import AGREEMENT
-from caploc.files import store
-from caploc.files.scores import Scores, read_scores
-from caploc.files.tables import gathered, read, write_part
+from caploc.files import store, tables
+from caploc.files.scores import Scores, scores_of_mask
+from caploc.files.tables import gathered, write_part
 from caploc.jobs.job import Job
 from caploc.measures.agreement import MEASURES, relative_error
-from caploc.measures.masks import outliers
+from caploc.measures.masks import outliers, rule_of
 from caploc.measures.summaries import exact, missing, ranged
 
 __all__ = ["run"]
@@ -37,23 +38,25 @@ def run(job: Job) -> None:
     """Measure one task or reference under one mask rule.
 
     Args:
-        job: input ``scores``, optionally ``shuffled`` (scores of the same samples with shuffled
-            answers) and ``converged`` (from `score_converged`); output ``part``.
+        job: input ``scores``, with ``others`` if the mask is against other tasks, optionally
+            ``shuffled`` (scores of the same samples with shuffled answers) and ``converged`` (from
+            `score_converged`); output ``part``.
 
     Raises:
         DataError: a damaged scores file.
     """
     told = job.told(MeasureAgreement)
-    rule = asdict(told.rule)
-    scores = _read(job.input("scores"))
+    rule = rule_of(asdict(told.rule))
+    read = partial(scores_of_mask, against=told.rule.against, others=job.inputs.get("others", []))
+    scores = read(job.input("scores"))
     found = [_named(_halves(scores, rule), told.task, told.arm, "halves")]
     for path in job.inputs.get("shuffled", []):
-        other, shuffled = f"{told.task}.shuffled", _read(path)
+        other, shuffled = f"{told.task}.shuffled", read(path)
         found.append(_named(_halves(shuffled, rule), other, "shuffled", "halves"))
         pairs = _against_shuffled(scores, shuffled, rule)
         found.append(_named(pairs, told.task, told.arm, "shuffled-mask", other))
     for path in job.inputs.get("converged", []):
-        rows = _against_converged(path, told.task, rule)
+        rows = _against_converged(path, told.task, rule, told.rule.against)
         other = f"{told.task}.converged"
         found.append(_named(rows, told.task, told.arm, "converged-mask", other))
     table = gathered(found, AGREEMENT).with_columns(
@@ -61,12 +64,6 @@ def run(job: Job) -> None:
         sigma=pl.lit(told.rule.sigma, pl.Float64),
     )  # fmt: skip
     write_part(table, job.outputs["part"], job.origin())
-
-
-def _read(path: Path) -> Scores | str:
-    """Scores, or why there are none."""
-    reason = store.read_metadata(path).get("not_computed")
-    return read_scores(path) if reason is None else str(reason)
 
 
 def _named(
@@ -124,12 +121,13 @@ def _against_shuffled(
         yield exact(value, int(value is not None), metric=f"{name}_whole", n_half=n)
 
 
-def _against_converged(path: Path, task: str, rule: Rule) -> Iterator[pl.DataFrame]:
+def _against_converged(path: Path, task: str, rule: Rule, against: str) -> Iterator[pl.DataFrame]:
     n = store.read_metadata(path)["n_samples"].get(task, 0)
-    if not n:
-        yield missing("no sample", metric="overlap")
+    if not n or against != "none":
+        reason = "no sample" if not n else "not made for masks against other tasks"
+        yield missing(reason, metric="overlap")
         return
-    table = read(path).filter(task=task)
+    table = tables.read(path).filter(task=task)
     names = ("method", "converged")
     grids = [
         np.array(table.filter(rule=name)["mean"].to_list(), dtype=np.float64) for name in names

@@ -27,6 +27,7 @@ from caploc.forward.generation import complete
 from caploc.forward.samples import Encoded
 from caploc.interventions.fitting import Recipe, Trainable, Training
 from caploc.interventions.scale import scaled
+from caploc.jobs.partial_work import sealed
 from caploc.jobs.progress import tracked
 from caploc.models.language_model import LanguageModel
 from caploc.samples.task import Task
@@ -112,7 +113,8 @@ class Bench:
             same = {"mask": arm.mask, "arm": arm.kind, "run": arm.run, "rate": arm.rate}
             named = [f.with_columns(**{k: pl.lit(v) for k, v in same.items()}, epoch=pl.lit(epoch))
                      for f in found]  # fmt: skip
-            tables.write_part(tables.gathered(named, ANSWERS), path, {})
+            with sealed(path) as temporary:
+                tables.write_part(tables.gathered(named, ANSWERS), temporary, {})
         return tables.read(path, ANSWERS)
 
     def _judged(self, target: int, speaks: bool) -> pl.DataFrame:

@@ -82,7 +82,7 @@ class LowRank:
         paths = (*lm.family.ffn_in, lm.family.ffn_out)
         modules: list[list[Any]] = [[b.get_submodule(p) for p in paths] for b in lm.blocks]
         costs = [sum(sum(module.weight.shape) for module in layer) for layer in modules]
-        self.size = nearest_size(wanted, costs, order, int(lm.model.config.hidden_size))
+        self.size = nearest_size(wanted, costs, order, int(lm.config.hidden_size))
         config = peft.LoraConfig(
             r=self.size.rank,
             lora_alpha=self.size.rank,

@@ -5,14 +5,17 @@ beside the state of the training after the last finished epoch or minute, which 
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from caploc.interventions.delta import read_tensors, write_tensors
 from caploc.interventions.fitting import Diverged, Recipe, Trainable, Training
+from caploc.jobs.partial_work import sealed
 
 __all__ = ["Outcome", "outcome", "train", "use_epoch"]
 
@@ -49,8 +52,9 @@ def train(training: Training, folder: Path) -> Iterator[float]:
         DataError: a checkpoint that cannot be written or read.
     """
     path, recipe = folder / _STATE, training.recipe
-    if path.is_file():
-        tensors, facts = read_tensors(path)
+    tensors, facts = read_tensors(path) if path.is_file() else ({}, {"epoch": 0})
+    passed = [e for e in recipe.epochs if e <= facts["epoch"]]
+    if tensors and all(_of_epoch(folder, e).is_file() for e in passed):
         training.resume(tensors, facts)
         if facts["diverged"]:
             return
@@ -65,11 +69,11 @@ def train(training: Training, folder: Path) -> Iterator[float]:
             # The state of the last finished epoch or minute is good; it is kept, with the reason.
             tensors, facts = read_tensors(path)
             training.resume(tensors, facts)
-            write_tensors(path, tensors, facts | {"diverged": str(reason)})
+            _write(path, tensors, facts | {"diverged": str(reason)})
             return
         if training.epoch > epoch or time.monotonic() - saved > _SECONDS_BETWEEN_SAVES:
             if training.epoch > epoch and training.epoch in recipe.epochs:
-                write_tensors(_of_epoch(folder, training.epoch), training.values, {})
+                _write(_of_epoch(folder, training.epoch), training.values, {})
             _save(training, path)
             saved = time.monotonic()
         yield loss
@@ -101,7 +105,12 @@ def use_epoch(trained: Trainable, folder: Path, epoch: int) -> None:
 
 def _save(training: Training, path: Path) -> None:
     tensors, facts = training.state()
-    write_tensors(path, tensors, facts | {"diverged": ""})
+    _write(path, tensors, facts | {"diverged": ""})
+
+
+def _write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    with sealed(path) as temporary:
+        write_tensors(temporary, tensors, facts)
 
 
 def _of_epoch(folder: Path, epoch: int) -> Path:

@@ -5,14 +5,11 @@ Inputs: ``manifest``, ``train``, ``validation``, ``masks``, ``tests`` (one for e
 sets beyond ``own``, ``crossing``: the cross mask of every source.
 Outputs: ``answers`` (a row for each arm, epoch, target and sample) and ``delta-<mask>`` (trained
 slices of the located arm; a file without tensors where there are none). Finished trainings and
-answers are kept in a folder ``<answers>.work`` until the job is done, so that a killed job goes on
-where it was.
+answers are kept as partial work until the job is done, so that a killed job goes on where it was.
 """
 
-import hashlib
 import logging
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -28,8 +25,9 @@ from caploc.forward.processor import use_processor
 from caploc.forward.samples import Encoded, encoded, model_of, samples_of
 from caploc.interventions.delta import write_delta, write_tensors
 from caploc.interventions.slices import Slices
-from caploc.jobs.digests import canonical_json, weights_digest
+from caploc.jobs.digests import weights_digest
 from caploc.jobs.job import Job
+from caploc.jobs.partial_work import partial_work
 
 __all__ = ["run"]
 
@@ -62,17 +60,27 @@ def run(job: Job) -> None:
         nothing = pl.DataFrame(schema=dict(ANSWERS))
         tables.write_part(nothing, job.outputs["answers"], **facts, not_computed=reason)
         return
-    key = hashlib.sha256(canonical_json(job.origin()).encode()).hexdigest()[:16]
-    work = job.outputs["answers"].with_suffix(".work")
     plugin = [plugins.load("tasks", target["plugin"]).TASK for target in told.targets]
-    bench = Bench(lm, masks | crossed, train, tests, plugin, told, work / key)
-    found = [bench.answers(Arm("none"), 0, len(tests) if told.cross_mask else 1)]
+    with partial_work(job) as work:
+        bench = Bench(lm, masks | crossed, train, tests, plugin, told, work)
+        found = _all_answers(bench, crossed, facts, job)
+        tables.write_part(pl.concat(found), job.outputs["answers"], **facts)
+
+
+def _all_answers(
+    bench: Bench, crossed: Collection[str], facts: dict[str, Any], job: Job
+) -> list[pl.DataFrame]:
+    """Train and test every arm, and write the trained slices; answers as in `ANSWERS`."""
+    told = bench.told
+    found = [bench.answers(Arm("none"), 0, len(bench.tests) if told.cross_mask else 1)]
     if "scaled" in told.arms:
-        found += [bench.answers(Arm("scaled", mask)) for mask in masks]
+        found += [bench.answers(Arm("scaled", m)) for m in bench.masks if m not in crossed]
     pairs = _pairs(bench, facts["missing"])
     own = [(kind, mask) for kind, mask in pairs if mask not in crossed]
     several = len(told.rates) > 1
-    validation = encoded(lm, samples_of(lm, job.input("validation"))) if several else None
+    validation = (
+        encoded(bench.lm, samples_of(bench.lm, job.input("validation"))) if several else None
+    )
     shared, best = _rates(bench, own, validation, facts)
     for kind, mask in pairs:
         # Sets that are only crossed train at the rate chosen for all.
@@ -82,8 +90,7 @@ def run(job: Job) -> None:
                 choices = [name for name, r in wanted.items() if r == rate]
                 found += _tested(bench, Arm(kind, mask, run, rate), choices, facts)
     _save_deltas(bench, best, job, facts)
-    tables.write_part(pl.concat(found), job.outputs["answers"], **facts)
-    shutil.rmtree(work, ignore_errors=True)
+    return found
 
 
 def _too_few(told: EnhanceTask, train: Encoded, test: Encoded) -> str:

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from caploc.jobs.run import Run
 
 
+_QUESTIONS = 5
+"""Of a task in the table `examples`."""
+
+
 def _settings(run: "Run", experiment: str) -> dict[str, Any]:
     return run.config["experiments"][experiment]
 
@@ -53,6 +57,10 @@ def tabulate_erasure(run: "Run") -> dict[str, Any]:
         "minimum_samples": run.settings["minimum_samples"],
         "sigmas": {mask: run.config["masks"][mask]["sigma"] for mask in run.settings["masks"]},
     }
+
+
+def tabulate_examples(run: "Run") -> dict[str, Any]:
+    return {"headline": run.settings["headline_mask"], "questions": _QUESTIONS}
 
 
 def erasure_parts(run: "Run", part: str) -> list[str]:

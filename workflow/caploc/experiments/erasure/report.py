@@ -6,8 +6,9 @@ import polars as pl
 
 from caploc.experiments.erasure._crossing_report import crossing, selective
 from caploc.experiments.erasure._dose_figure import DOSE_SERIES, DOSES, dose_panels
+from caploc.experiments.erasure._examples_report import abilities
 from caploc.experiments.erasure._own_figure import own_lead, own_tiles, own_verdict
-from caploc.experiments.erasure.table import CROSS_ERASURE, CROSS_OVERLAP, ERASURE
+from caploc.experiments.erasure.table import CROSS_ERASURE, CROSS_OVERLAP, ERASURE, EXAMPLES
 from caploc.report.findings import Finding, Tile, tone_of
 from caploc.report.formatting import Number, point_span, points
 from caploc.report.inputs import Inputs
@@ -17,9 +18,15 @@ from caploc.report.views import View, views
 
 __all__ = ["CONTENTS", "ORDER", "TABLES", "findings", "lead", "section", "tiles", "verdict"]
 
-TABLES = {"erasure": ERASURE, "cross_erasure": CROSS_ERASURE, "cross_overlap": CROSS_OVERLAP}
+TABLES = {
+    "erasure": ERASURE,
+    "examples": EXAMPLES,
+    "cross_erasure": CROSS_ERASURE,
+    "cross_overlap": CROSS_OVERLAP,
+}
 ORDER = 20
 CONTENTS = (
+    ("examples", "Ability by ability"),
     ("erasure", "What silencing them does"),
     ("crossing", "Neurons of one, questions of another"),
 )
@@ -33,12 +40,15 @@ def section(inputs: Inputs) -> dict[str, Any] | None:
     """What the page shows; None if nothing was silenced.
 
     Returns:
-        ``erasure`` and ``crossing``, each None if the run has no such table. ``erasure`` has the
+        ``examples``, ``erasure`` and ``crossing``, each None if the run has no such table.
+        ``examples`` are the tasks of each view. ``erasure`` has the
         legend ``series``, ``doses`` (where each series stands), functions that find a number (those
         below) and of every view ``by_shots``: for each number of worked examples its rows and the
         ``panels`` of doses.
     """
-    found: dict[str, Any] = {"erasure": None, "crossing": None}
+    found: dict[str, Any] = {"examples": None, "erasure": None, "crossing": None}
+    if not inputs.tables["examples"].is_empty():
+        found["examples"] = [{"view": v, "abilities": abilities(v)} for v in views(inputs)]
     if not inputs.tables["erasure"].is_empty():
         of_views = [
             {

@@ -16,6 +16,7 @@ __all__ = [
     "TabulateCrossErasure",
     "TabulateCrossOverlap",
     "TabulateErasure",
+    "TabulateExamples",
     "WeighNeurons",
 ]
 
@@ -210,6 +211,19 @@ class TabulateCrossOverlap:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TabulateExamples:
+    """Answers to the same questions before and after silencing.
+
+    Attributes:
+        headline: id of the mask whose neurons are silenced
+        questions: most questions of a task
+    """
+
+    headline: str
+    questions: Count
+
+
+@dataclass(frozen=True, kw_only=True)
 class TabulateCrossErasure(TabulateCrossOverlap):
     """Neurons of one data set silenced, another one answered.
 
@@ -222,4 +236,4 @@ class TabulateCrossErasure(TabulateCrossOverlap):
 
 SECTIONS = {"erasure": Erasure, "cross_erasure": CrossErasure}
 # What a name under run.experiments adds to the tables of the run.
-TABLES = {"erasure": ("erasure",), "cross_erasure": ("cross_erasure", "cross_overlap")}
+TABLES = {"erasure": ("erasure", "examples"), "cross_erasure": ("cross_erasure", "cross_overlap")}

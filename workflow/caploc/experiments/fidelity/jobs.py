@@ -70,7 +70,9 @@ def measure_fidelity(run: "Run", model: str, facts: str, locator: str) -> dict[s
         if "ratio" in own:
             # Averaged scores are then cut like those of a single prompt.
             found["ratio"] = own["ratio"]
-        found["masks"] = {name: run.config["masks"][name] for name in run.settings["masks"]}
+        rules = {name: run.config["masks"][name] for name in run.settings["masks"]}
+        # Single facts have no other tasks to be compared with.
+        found["masks"] = {k: v for k, v in rules.items() if v.get("against", "none") == "none"}
     if locator_settings.offers(locator, "refined"):
         found["share"] = own["share"]
     return found

@@ -116,6 +116,12 @@ def ranked(
         for label, (ranking, per_layer) in ways.items():
             x = strength(scores, str(ranking), per_layer)
             parts = [_quality(x, truth, grid, told.seed) for truth, grid in truths.items()]
+            if effective.any():
+                # An idle planted neuron is no fault of a causal ranking and no merit.
+                kept = ~planted | effective
+                value = average_precision(x[kept], effective[kept])
+                parts.append(exact(value, int(effective.sum()), truth=EFFECTIVE,
+                                   metric="average_precision_without_idle"))  # fmt: skip
             if largest:
                 n = int(planted.sum())
                 parts += [

@@ -32,7 +32,7 @@ def units_of(lm: LanguageModel) -> Units:
     """
     attention_out = matrix(lm.parts("attention_out", "the shared metric")[0])
     width, inner = attention_out.shape
-    n_heads = int(lm.model.config.num_attention_heads)
+    n_heads = int(lm.config.num_attention_heads)
     if lm.family.experts:
         n_first = 2  # gate and up projection of every expert
     else:

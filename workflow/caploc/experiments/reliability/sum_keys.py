@@ -21,7 +21,7 @@ from caploc.forward.samples import model_of
 from caploc.interventions.second_moment import Moments
 from caploc.jobs.digests import file_digest
 from caploc.jobs.job import Job
-from caploc.jobs.partial_work import partial_work
+from caploc.jobs.partial_work import partial_work, sealed
 from caploc.jobs.progress import tracked
 from caploc.models.language_model import LanguageModel
 from caploc.models.tokens import encode_text
@@ -90,7 +90,7 @@ def _summed(
     chunks = iter(lambda: list(islice(texts, _EVERY)), [])
     for chunk in tracked(chunks, -(-n_texts // _EVERY), f"layers {group[0]}-{group[-1]}"):
         moments.add(lm, chunk)
-        with store.atomic_path(state) as path:
+        with sealed(state) as path:
             counts = {"n_tokens": str(moments.n_tokens), "n_texts": str(moments.n_texts)}
             save_file({"total": moments.total}, path, metadata=counts)
     if not moments.n_tokens:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from caploc.models.families._alibi import biased
 from caploc.models.family import Family
 
 __all__ = ["FAMILY"]
@@ -14,7 +15,7 @@ __all__ = ["FAMILY"]
 def _attention(module: Any, attend: Callable[..., Tensor]) -> Callable[..., Any]:
     """Replacement of ``FalconAttention.forward``."""
     # Here, because every family is read to find the one of a model.
-    from transformers.models.falcon.modeling_falcon import apply_rotary_pos_emb
+    from transformers.models.falcon import modeling_falcon
 
     def forward(
         hidden_states: Tensor,
@@ -28,31 +29,20 @@ def _attention(module: Any, attend: Callable[..., Tensor]) -> Callable[..., Any]
         query = groups[..., :-2, :].flatten(2, 3).transpose(1, 2)
         key, value = groups[..., -2, :].transpose(1, 2), groups[..., -1, :].transpose(1, 2)
         if module.config.alibi:
-            query, key, value = _biased(query, key, value, position_ids)
+            n_heads = query.shape[1]
+            whole = torch.ones(
+                1, int(position_ids.max()) + 1, dtype=torch.long, device=query.device
+            )
+            bias = modeling_falcon.build_alibi_tensor(whole, n_heads, query.dtype)[
+                :, 0, position_ids
+            ]
+            query, key, value = biased(query, key, value, bias.transpose(0, 1))
         else:
-            query, key = apply_rotary_pos_emb(query, key, *position_embeddings)
+            query, key = modeling_falcon.apply_rotary_pos_emb(query, key, *position_embeddings)
         output = attend(module.layer_idx, query, key, value, module.inv_norm_factor)
         return module.dense(output.transpose(1, 2).flatten(2)), None
 
     return forward
-
-
-def _biased(
-    query: Tensor, key: Tensor, value: Tensor, positions: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """ALiBi as one more column: a query of 1 times what a position adds for the head."""
-    from transformers.models.falcon.modeling_falcon import build_alibi_tensor
-
-    n_heads = query.shape[1]
-    repeat = n_heads // key.shape[1]
-    whole = torch.ones(1, int(positions.max()) + 1, dtype=torch.long, device=query.device)
-    bias = build_alibi_tensor(whole, n_heads, query.dtype)[:, 0, positions].transpose(0, 1)
-    bias = bias[..., None].expand(len(query), -1, -1, -1)
-    return (
-        torch.cat([query, torch.ones_like(query[..., :1])], dim=-1),
-        torch.cat([key.repeat_interleave(repeat, dim=1), bias], dim=-1),
-        value.repeat_interleave(repeat, dim=1),
-    )
 
 
 FAMILY = Family(

@@ -6,7 +6,10 @@ __all__ = ["FAMILY"]
 
 FAMILY = Family(
     name="gemma2",
-    architectures=("Gemma2ForCausalLM",),
+    architectures=(
+        "Gemma2ForCausalLM",
+        "VaultGemmaForCausalLM",
+    ),
     blocks="model.layers",
     ffn_out="mlp.down_proj",
     ffn_width="intermediate_size",

@@ -6,7 +6,11 @@ __all__ = ["FAMILY"]
 
 FAMILY = Family(
     name="gemma3",
-    architectures=("Gemma3ForCausalLM",),
+    architectures=(
+        "Gemma3ForCausalLM",
+        "Gemma4ForCausalLM",
+        "Gemma4UnifiedForCausalLM",
+    ),
     blocks="model.layers",
     ffn_out="mlp.down_proj",
     ffn_width="intermediate_size",

@@ -6,7 +6,10 @@ __all__ = ["FAMILY"]
 
 FAMILY = Family(
     name="gpt2",
-    architectures=("GPT2LMHeadModel",),
+    architectures=(
+        "GPT2LMHeadModel",
+        "GPTBigCodeForCausalLM",
+    ),
     blocks="transformer.h",
     ffn_out="mlp.c_proj",
     ffn_width="n_inner",

@@ -6,7 +6,11 @@ __all__ = ["FAMILY"]
 
 FAMILY = Family(
     name="olmo2",
-    architectures=("Olmo2ForCausalLM",),
+    architectures=(
+        "Olmo2ForCausalLM",
+        "Olmo3ForCausalLM",
+        "Exaone4ForCausalLM",
+    ),
     blocks="model.layers",
     ffn_out="mlp.down_proj",
     ffn_width="intermediate_size",

@@ -6,7 +6,12 @@ __all__ = ["FAMILY"]
 
 FAMILY = Family(
     name="olmoe",
-    architectures=("OlmoeForCausalLM",),
+    architectures=(
+        "OlmoeForCausalLM",
+        "Cohere2MoeForCausalLM",
+        "FlexOlmoForCausalLM",
+        "HunYuanMoEV1ForCausalLM",
+    ),
     blocks="model.layers",
     ffn_out="mlp.experts",
     ffn_width="intermediate_size",
@@ -14,5 +19,7 @@ FAMILY = Family(
     ffn_in=(),
     final_norm="model.norm",
     experts="num_experts",
+    # Cohere 2; the others have no such key.
+    logit_scale="logit_scale",
     attention_out="self_attn.o_proj",
 )

@@ -6,7 +6,11 @@ __all__ = ["FAMILY"]
 
 FAMILY = Family(
     name="phi3",
-    architectures=("Phi3ForCausalLM",),
+    architectures=(
+        "Phi3ForCausalLM",
+        "GlmForCausalLM",
+        "Glm4ForCausalLM",
+    ),
     blocks="model.layers",
     ffn_out="mlp.down_proj",
     ffn_width="intermediate_size",

@@ -6,7 +6,16 @@ __all__ = ["FAMILY"]
 
 FAMILY = Family(
     name="qwen3_moe",
-    architectures=("Qwen3MoeForCausalLM",),
+    architectures=(
+        "Qwen3MoeForCausalLM",
+        "Qwen2MoeForCausalLM",
+        "AfmoeForCausalLM",
+        "ExaoneMoeForCausalLM",
+        "HYV3ForCausalLM",
+        "Kolibri1ForCausalLM",
+        "LagunaForCausalLM",
+        "MellumForCausalLM",
+    ),
     blocks="model.layers",
     ffn_out="mlp.experts",
     ffn_width="moe_intermediate_size",
