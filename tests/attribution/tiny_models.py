@@ -89,7 +89,9 @@ def _in_float64(norm: Any) -> None:
 def _attention_in_float64(attention: Any) -> Any:
     def attend(query: Tensor, key: Tensor, value: Tensor, mask: Any = None) -> tuple[Tensor, None]:
         scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
-        future = torch.ones(scores.shape[-2:]).triu(1).bool()
+        # Queries are those of the last keys.
+        n_rows, n_keys = scores.shape[-2:]
+        future = torch.ones(n_rows, n_keys).triu(1 + n_keys - n_rows).bool()
         return torch.softmax(scores.masked_fill(future, -math.inf), -1) @ value, None
 
     return attend

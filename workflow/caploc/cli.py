@@ -2,7 +2,8 @@
 
 For people: `caploc init` writes the workflow into a folder and `caploc run` runs it, `caploc plan`
 says what a run would take, `caploc verify` checks the files of a run, `caploc compare` puts two
-runs side by side, `caploc apply` writes an erased or enhanced model.
+runs side by side, `caploc apply` writes an erased or enhanced model, `caploc push` uploads what a
+run located.
 """
 
 import argparse
@@ -157,7 +158,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog="caploc init FOLDER writes the workflow into a folder, caploc run [SNAKEMAKE "
         "ARGUMENTS] runs it; caploc plan [CONFIG ...] says what a run would take; caploc verify "
         "[--configfile FILE ...] checks the files of a run; caploc compare RUN_A RUN_B puts the "
-        "tables of two runs side by side; caploc apply --help: write an erased or enhanced model.",
+        "tables of two runs side by side; caploc apply --help: write an erased or enhanced model; "
+        "caploc push RUN --repo OWNER/NAME uploads what a run located.",
     )
     parser.add_argument("stage", choices=list(plugins.stages()), metavar="STAGE",
                         help=", ".join(list(plugins.stages())))  # fmt: skip

@@ -103,7 +103,12 @@ def _schema_message(error: Any) -> str:
         return f"config {where}: found {found}, expected text matching {wanted}"
     if rule in ("not", "const"):
         return f"config {where}: {found} is a reserved name; choose another id"
-    return f"config {where}: found {found}; {error.message}"
+    return f"config {where}: found {found}; {_told(error)}"
+
+
+def _told(error: Any) -> str:
+    text: str = error.message
+    return text if len(text) <= 200 else f"breaks {error.validator}: {shown(error.validator_value)}"
 
 
 def _trap(error: Any) -> str:

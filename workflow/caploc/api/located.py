@@ -1,5 +1,6 @@
 """Neurons that were located: as a mask, a table, a file, a drawing."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,8 +12,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from caploc.files.masks import write_mask
+from caploc.interventions.delta import read_tensors
 from caploc.measures.agreement import overlap
 from caploc.measures.masks import Sign, outliers, standard
+from caploc.models.hub import hub_file
 from caploc.models.language_model import LanguageModel
 from caploc.records import DataError
 from caploc.shipped import lacking
@@ -55,6 +58,55 @@ class Located:
     method: str = "cnl"
     settings: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
+
+    @classmethod
+    def from_hub(
+        cls,
+        repo: str,
+        *,
+        task: str,
+        mask: str | None = None,
+        model: str | None = None,
+        method: str | None = None,
+        revision: str | None = None,
+    ) -> "Located":
+        """Neurons that ``caploc push`` put into a repository of the hub.
+
+        The mean scores come along, not those of single samples, so `halves` gives None.
+
+        Args:
+            repo: hub id, e.g. ``owner/name``.
+            task: name of the ability in the run.
+            mask: id of the mask, e.g. ``s6``; it, model and method may be left out where the
+                repository has one of the task.
+            model: name of the model in the run.
+            method: id of the method.
+            revision: commit, tag or branch.
+
+        Raises:
+            DataError: not found, not a repository of located neurons, or several or none of that
+                description.
+        """
+        path, commit = hub_file(repo, "caploc.json", revision)
+        asked = {"task": task, "mask": mask, "model": model, "method": method}
+        wanted = {name: value for name, value in asked.items() if value is not None}
+        every = json.loads(path.read_text(encoding="utf-8"))["masks"]
+        found = [one for one in every if all(one[k] == v for k, v in wanted.items())]
+        if len(found) != 1:
+            known = ", ".join("/".join(one[k] for k in asked) for one in found or every)
+            raise DataError(
+                f"{repo}: {len(found)} masks are {wanted}; name one of these "
+                f"task/mask/model/method: {known}"
+            )
+        (one,) = found
+        tensors, _ = read_tensors(hub_file(repo, one["scores"], commit)[0])
+        kept = cls(tensors["mean"].numpy()[None], one["sigma"], one["sign"], one["method"])
+        if int(kept.mask.sum()) != one["n_located"]:
+            raise DataError(
+                f"{repo}: {one['file']} was located by another rule than sigma and sign; download "
+                "it and use read_mask"
+            )
+        return kept
 
     @cached_property
     def mean(self) -> NDArray[np.float64]:

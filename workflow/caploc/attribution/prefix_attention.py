@@ -6,7 +6,8 @@ positions before it, which are the same for all rows of that position, and to it
     softmax([q K^T, q k] * scale) [V; v]
 
 Where the layer has a sliding window of n tokens, only the last n - 1 positions before the row are
-seen; where it caps its scores softly, c tanh(s / c) takes the place of a score s.
+seen; where it caps its scores softly, c tanh(s / c) takes the place of a score s; where a head has
+a sink, a number that competes with the scores, the softmax has one more entry with no value.
 
 The prefix is neither copied per row nor differentiated: all rows of a sample are one matrix
 product per key/value head, and only q, k and v get gradients.
@@ -92,18 +93,20 @@ class PrefixAttention:
 
     def __call__(
         self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float, *,
-        window: int | None = None, softcap: float | None = None,
+        window: int | None = None, softcap: float | None = None, sink: Tensor | None = None,
     ) -> Any:  # fmt: skip
         """Attention output (sample, head, row or token, head width)."""
         prefix = self.prefix
         if prefix is None:
             self.keys[layer], self.values[layer] = key, value
-            return _causal(query, key, value, scale, window, softcap)
+            return _causal(query, key, value, scale, window, softcap, sink)
         mask = prefix.mask(window)
         mask = None if mask is None else mask.to(query.device)
         n_rows = _rows_at_once(query, prefix)
         parts = [
-            _Attend.apply(*rows, prefix.keys[layer], prefix.values[layer], mask, scale, softcap)
+            _Attend.apply(
+                *rows, prefix.keys[layer], prefix.values[layer], mask, scale, softcap, sink
+            )
             for rows in zip(*(x.split(n_rows, dim=2) for x in (query, key, value)), strict=True)
         ]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
@@ -161,14 +164,14 @@ def _interface(attention: PrefixAttention) -> Any:
         attention_mask: Any = None,
         **settings: Any,
     ) -> tuple[Tensor, None]:
-        for name in ("position_bias", "s_aux"):
-            if settings.get(name) is not None:
-                _refuse(module, f"attention with {name}")
+        if settings.get("position_bias") is not None:
+            _refuse(module, "attention with position_bias")
         if not getattr(module, "is_causal", True):
             _refuse(module, "attention to later tokens")
         output = attention(
             module.layer_idx, query, key, value, settings["scaling"],
             window=settings.get("sliding_window"), softcap=settings.get("softcap"),
+            sink=settings.get("s_aux"),
         )  # fmt: skip
         return output.transpose(1, 2).contiguous(), None
 
@@ -184,16 +187,17 @@ def _refuse(module: Any, what: str) -> None:
 
 def _causal(
     query: Tensor, key: Tensor, value: Tensor, scale: float, window: int | None,
-    softcap: float | None,
+    softcap: float | None, sink: Tensor | None,
 ) -> Tensor:  # fmt: skip
     """Ordinary attention of whole sequences to themselves."""
     n_tokens = query.shape[2]
-    if softcap is None and (window is None or window >= n_tokens):
+    plain = softcap is None and sink is None
+    if plain and (window is None or window >= n_tokens):
         visible = None
     else:
         visible = torch.ones(n_tokens, n_tokens, dtype=torch.bool, device=query.device).tril()
         visible = visible if window is None else visible.triu(1 - window)
-    if softcap is None:
+    if plain:
         return nn.functional.scaled_dot_product_attention(
             query, key, value, attn_mask=visible, is_causal=visible is None, scale=scale,
             enable_gqa=query.shape[1] != key.shape[1],
@@ -201,10 +205,20 @@ def _causal(
     # (sample, key/value head, query head of it, token, token)
     scores = query.unflatten(1, (key.shape[1], -1)) @ key.unsqueeze(2).transpose(-1, -2)
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32)) * scale
-    scores = softcap * torch.tanh(scores / softcap)
+    if softcap is not None:
+        scores = softcap * torch.tanh(scores / softcap)
     assert visible is not None
-    p = torch.softmax(scores.masked_fill(~visible, float("-inf")), dim=-1)
+    scores = scores.masked_fill(~visible, float("-inf"))
+    p = _softmax(scores.flatten(1, 2), sink).view_as(scores)
     return (p.to(value.dtype) @ value.unsqueeze(2)).flatten(1, 2)
+
+
+def _softmax(scores: Tensor, sink: Tensor | None) -> Tensor:
+    """Of scores (sample, head, row, token); a sink (head,) takes a share of every row."""
+    if sink is None:
+        return torch.softmax(scores, dim=-1)
+    extra = sink.to(scores)[None, :, None, None].expand(*scores.shape[:-1], 1)
+    return torch.softmax(torch.cat([scores, extra], dim=-1), dim=-1)[..., :-1]
 
 
 class _Attend(torch.autograd.Function):
@@ -218,7 +232,7 @@ class _Attend(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, q: Tensor, k: Tensor, v: Tensor, keys: Tensor, values: Tensor,
-        mask: Tensor | None, scale: float, softcap: float | None,
+        mask: Tensor | None, scale: float, softcap: float | None, sink: Tensor | None,
     ) -> Tensor:  # fmt: skip
         B, H, S, D = q.shape
         G, T, E = keys.shape[1], keys.shape[2], v.shape[-1]
@@ -237,7 +251,8 @@ class _Attend(torch.autograd.Function):
         if mask is not None:
             Y = mask.shape[3]
             p.view(B, H, S // Y, Y, T + 1).add_(mask)
-        p = torch.softmax(p, dim=-1).to(q.dtype)
+        # The way back is the same with a sink: it has no value, so nothing pulls at it.
+        p = _softmax(p.view(B, H, S, T + 1), sink).to(q.dtype).reshape(B * G, -1, T + 1)
         out = torch.bmm(p[..., :T], values.reshape(B * G, T, E)).view(B, G, H // G, S, E)
         out.addcmul_(p.view(B, G, H // G, S, T + 1)[..., T:], own_v)
         ctx.save_for_backward(q, own_k, own_v, p, tanh)
@@ -267,7 +282,7 @@ class _Attend(torch.autograd.Function):
         dq.addcmul_(own, own_k)
         dk = (own * q).sum(2)
         dv = (p.view(B, G, n, S, T + 1)[..., T:] * grad).sum(2)
-        return dq.view(B, G * n, S, D), dk, dv, None, None, None, None, None
+        return dq.view(B, G * n, S, D), dk, dv, None, None, None, None, None, None
 
 
 def _product(a: Tensor, b: Tensor, out: Tensor) -> None:

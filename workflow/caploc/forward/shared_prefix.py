@@ -8,13 +8,16 @@ Rows are pairs of an erasure and a sample. Four parts of the model are not run f
   one minus what the silenced neurons wrote;
 - the FFN of the last layer at positions that predict no answer token.
 
-Where heads are silenced too, the second and third do not hold and that layer is run as it is.
+Where heads are silenced too, the second and third do not hold and that layer is run as it is. So it
+is where an FFN does more to the output of its projection than add to it, which is looked at once.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +28,9 @@ from caploc.forward.silencing import Erasures, erased
 from caploc.models.language_model import LanguageModel, check_linear, matrix
 
 __all__ = ["Unchanged", "record_unchanged"]
+
+# {model: {layer: whether its FFN adds what its neurons write}}
+_ADDED: WeakKeyDictionary[nn.Module, dict[int, bool]] = WeakKeyDictionary()
 
 
 @dataclass(slots=True)
@@ -84,8 +90,9 @@ class Unchanged:
         answering = batch.answering
         for layer in range(first, lm.n_layers):
             ffn = _around(lm, layer, lm.family.ffn_out)
+            known = _ADDED.get(lm.model, {}).get(layer, False) and not self._with_heads(rows)
             with Hooks() as acting:
-                if layer == first and ffn is not None and not self._with_heads(rows):
+                if layer == first and ffn is not None and known:
                     acting.enter_context(self._answers(layer, ffn, rows, samples, answering))
                 elif layer == last and ffn is not None:
                     everywhere = torch.ones_like(batch.counts)
@@ -145,7 +152,13 @@ class Unchanged:
         if isinstance(value, tuple | list):
             return type(value)(self._expanded(v, samples) for v in value)
         if isinstance(value, dict):
-            return {k: self._expanded(v, samples) for k, v in value.items()}
+            slopes = value.get("alibi")
+            found = {k: self._expanded(v, samples) for k, v in value.items()}
+            if isinstance(slopes, Tensor) and slopes.dim() == 3:
+                # (sample x head, 1, token): those of a sample after those of the one before.
+                by_sample = slopes.unflatten(0, (len(self.batch.ids), -1))
+                found["alibi"] = by_sample[samples].flatten(0, 1)
+            return found
         return value
 
 
@@ -185,6 +198,8 @@ def record_unchanged(lm: LanguageModel, batch: Batch, erasures: Erasures) -> Unc
 
         return hook
 
+    asked: dict[int, tuple[Any, ...]] = {}
+    added = _ADDED.setdefault(lm.model, {})
     with Hooks() as hooks:
         hooks.after(lm.blocks[-1], lambda m, a, out: output.append(_first_of(out)))
         for layer, block in enumerate(lm.blocks):
@@ -196,8 +211,33 @@ def record_unchanged(lm: LanguageModel, batch: Batch, erasures: Erasures) -> Unc
             if layer in erasures.first and ffn is not None:
                 hooks.before(lm.projections[layer], keep(layer, "neurons", 0))
                 hooks.after(ffn, keep(layer, "written", 1))
+                if layer not in added:
+                    hooks.before(ffn, partial(_keep_copies, asked, layer))
         lm.model.base_model(input_ids=batch.ids, use_cache=False)
+    for layer, args in asked.items():
+        added[layer] = _is_added(lm, layer, calls[layer], args)
     return Unchanged(lm, batch, erasures, calls, batch.at_answer(output[0]))
+
+
+def _keep_copies(kept: dict[int, tuple[Any, ...]], layer: int, module: Any, args: Any) -> None:
+    kept[layer] = tuple(x.clone() if isinstance(x, Tensor) else x for x in args)
+
+
+def _is_added(lm: LanguageModel, layer: int, call: _Call, args: tuple[Any, ...]) -> bool:
+    """Is what an FFN gives without its neurons what it gave minus what they wrote?"""
+    ffn = _around(lm, layer, lm.family.ffn_out)
+    assert ffn is not None and call.neurons is not None and call.written is not None
+    projection = lm.projections[layer]
+    with Hooks() as hooks:
+        hooks.before(projection, lambda m, a: (torch.zeros_like(a[0]), *a[1:]))
+        found = ffn(*args)
+    if isinstance(found, tuple):
+        return False  # what else it returns is not known of rows
+    silent = found.reshape(call.written.shape)
+    by_neurons = call.neurons @ matrix(projection).T
+    far = (call.written - by_neurons - silent).abs().max().item()
+    eps = torch.finfo(silent.dtype).eps
+    return far <= 0.01 * by_neurons.abs().max().item() + 16 * eps * call.written.abs().max().item()
 
 
 def _around(lm: LanguageModel, layer: int, path: str) -> nn.Module | None:
@@ -226,13 +266,15 @@ def _at_answer(ffn: nn.Module, batch: Batch) -> Iterator[None]:
     """Run an FFN where answers are predicted; its output elsewhere is 0 and must not be used."""
     row = torch.arange(len(batch.ids), device=batch.ids.device)[:, None]
 
-    def before(module: Any, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return (batch.at_answer(args[0]), *args[1:])
+    def before(module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        # Some families give the residual stream to their FFN as well.
+        return tuple(batch.at_answer(x) if isinstance(x, Tensor) else x for x in args)
 
-    def after(module: Any, args: Any, found: Tensor) -> Tensor:
-        output = found.new_zeros(*batch.ids.shape, found.shape[-1])
-        output[row, batch.positions] = found
-        return output
+    def after(module: Any, args: Any, found: Any) -> Any:
+        known = _first_of(found)
+        output = known.new_zeros(*batch.ids.shape, known.shape[-1])
+        output[row, batch.positions] = known
+        return (output, *found[1:]) if isinstance(found, tuple) else output
 
     with Hooks() as hooks:
         hooks.before(ffn, before)

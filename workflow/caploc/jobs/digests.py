@@ -46,8 +46,8 @@ def file_digest(path: Path) -> str:
     try:
         status = path.stat()
         # A file that was written just now could change once more without a new time.
-        remembered = time.time_ns() - status.st_mtime_ns > _NS_SETTLED
-        state = (status.st_ino, status.st_size, status.st_mtime_ns)
+        remembered = time.time_ns() - status.st_ctime_ns > _NS_SETTLED
+        state = (status.st_ino, status.st_size, status.st_ctime_ns)
         return (_digest if remembered else _digest.__wrapped__)(path.resolve(), *state)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
@@ -63,8 +63,9 @@ def _digest(path: Path, inode: int, size: int, time: int) -> str:
 def content_digest(path: Path, *, deep: bool = False) -> str:
     """Digest of a file or folder that a user may edit, for settings of jobs that read it.
 
-    Files are not read again while inode, size and time stay the same, so a dry run stays fast
-    beside gigabytes of weights. What a job reads is digested by `file_digest`, which forgets.
+    Files are not read again while inode, size and time of the last change, which nobody can set,
+    stay the same: a dry run stays fast beside gigabytes of weights. What a job reads is digested by
+    `file_digest`, which forgets.
 
     Args:
         path: a file, or a folder whose files count by name and content; ``~`` is expanded.
@@ -83,7 +84,7 @@ def content_digest(path: Path, *, deep: bool = False) -> str:
             status = file.stat()
         except OSError:
             return ""
-        state = f"{file.resolve()}:{status.st_ino}:{status.st_size}:{status.st_mtime_ns}"
+        state = f"{file.resolve()}:{status.st_ino}:{status.st_size}:{status.st_ctime_ns}"
         known = memory("contents")
         if state not in known:
             known[state] = file_digest(file)

@@ -34,7 +34,8 @@ _SUFFIX = ".receipt"
 _NAME_FILES = ("manifest.json", "moments.json")
 # Endings of the files of a model folder that transformers may read.
 _READ = {".json", ".safetensors", ".txt", ".model", ".jinja", ".bpe", ".tiktoken", ".vocab"}
-_KINDS = {"stage": str, "spec": dict, "code": str, "inputs": dict, "sha256": str}
+_KINDS = {"stage": str, "spec": dict, "code": str, "inputs": dict, "sha256": str,
+          "output": str}  # fmt: skip
 _AGAIN = "delete it and run the same snakemake command again, only this file is made anew"
 
 
@@ -44,7 +45,7 @@ def receipt_of(path: Path) -> Path:
 
 
 def read_receipt(path: Path) -> dict[str, Any] | None:
-    """Origin (see `Job.origin`) and ``sha256`` of a file, or None if it has no receipt.
+    """Origin (see `Job.origin`), ``sha256`` and ``output`` of a file, or None without a receipt.
 
     Raises:
         DataError: the receipt itself is damaged.
@@ -53,11 +54,9 @@ def read_receipt(path: Path) -> dict[str, Any] | None:
     if not receipt.is_file():
         return None
     found = store.read_json(receipt)
-    if not isinstance(found, dict) or not all(
-        isinstance(found.get(key), kind) for key, kind in _KINDS.items()
-    ):
+    if not isinstance(found, dict) or {k: type(v) for k, v in found.items()} != _KINDS:
         raise DataError(f"{receipt}: damaged receipt; delete it and {path}, and run again")
-    output = Path(str(found.get("output", path.name)))
+    output = Path(found["output"])
     if path.parts[-len(output.parts) :] != output.parts:
         raise DataError(f"{path}: was moved here with its receipt, which is of {output}; {_AGAIN}")
     return found
