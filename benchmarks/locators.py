@@ -1,6 +1,6 @@
 """Locators that look at other tasks beside those that do not, on planted models that are there.
 
-    python benchmarks/locators.py two-percent/0 two-percent/1
+    python benchmarks/locators.py two-percent/0 two-percent/1 half-percent/1
 
 reads results/default (or --results), after `snakemake known_answer_full`, and writes
 benchmarks/results/locators.json. The first plant is the one on which settings were chosen. Of every
@@ -38,8 +38,8 @@ from machine import save
 
 TASKS = ("calculations", "emotions", "code-writing", "reviews", "remarks")
 LOCATORS: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "uniform masks, two stages": ("uniform_masks", "", {}),
-    "uniform masks, stage one": ("uniform_masks", "", {"pool": 0}),
+    "uniform masks, two stages": ("uniform_masks", "", {"pool": 400}),
+    "uniform masks, stage one": ("uniform_masks", "", {}),
     "mask gradient": ("mask_gradient", "", {}),
     "contrastive size": ("contrastive_size", "", {}),
     "activation size": ("activation_size", "", {}),

@@ -131,7 +131,7 @@ def test_contrast_with_the_other_tasks(lm, locator):
                       for k in range(3) if k != own and fall[k] > 0]  # fmt: skip
             lost = max(fall[own], 0) * max(shares, default=0)
             wanted[layer, j] = means[own][layer, j] - lost
-        found = locator.score(lm, given, **({"pool": 0} if locator is uniform_masks else {}))
+        found = locator.score(lm, given)
         np.testing.assert_allclose(found, wanted[None], rtol=1e-4, atol=1e-6)
 
 

@@ -14,9 +14,9 @@ its turn exactly once in a round, and every sample has masks of its own. After u
 sampling (arXiv 2409.09951), which learns masks of edges so; no code was compared.
 
 `locate` gives the estimates of each sample, whose mean and spread over samples are what a run
-keeps. `score` takes from the own ones the largest of another task, as `mask_gradient` does. Then it
-draws masks for the `pool` of the best neurons alone: half of them uniform, the others 0 with
-probability 1/4, else 1. With so many of its fellows gone, what a backed-up neuron is worth shows,
+keeps. `score` takes from the own ones the largest of another task, as `mask_gradient` does. Asked
+for, it then draws masks for the `pool` of the best neurons alone: half of them uniform, the others
+0 with probability 1/4, else 1. So many of its fellows gone, what a backed-up neuron is worth shows,
 and the two of a cancelling pair lose what each seems to do. The pool stands first, by this worth.
 """
 
@@ -111,7 +111,7 @@ def score(
     *,
     groups: Count = 4,
     rounds: Count = 3,
-    pool: Natural = 400,
+    pool: Natural = 0,
     pool_rounds: Count = 6,
     seed: int = 0,
 ) -> NDArray[np.float64]:
@@ -122,7 +122,7 @@ def score(
         given: samples; those of all tasks are compared.
         groups: as in `locate`
         rounds: as in `locate`
-        pool: neurons that get masks of their own; 0: none
+        pool: neurons that get masks of their own, e.g. 400; 0: none, no worse on planted models
         pool_rounds: rounds of these masks, each two passes over every own sample
         seed: of the masks.
 
