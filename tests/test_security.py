@@ -141,7 +141,7 @@ def test_a_token_in_the_configuration_is_refused_and_not_repeated(place, form, m
     assert form not in str(error.value) and TOKEN not in str(error.value)
 
 
-def test_a_configuration_that_is_a_program_is_not_run(tmp_path):
+def test_a_configuration_that_is_a_program_is_not_run(tmp_path, monkeypatch):
     """Snakemake runs the one that its command line names; ours does not."""
     sign = tmp_path / "ran"
     program = f"__use_yte__: true\n__definitions__:\n  - open({str(sign)!r}, 'w')\n"
@@ -152,7 +152,11 @@ def test_a_configuration_that_is_a_program_is_not_run(tmp_path):
         for function in (read_files, refuse_programs):
             with pytest.raises(DataError, match="Snakemake runs Python code that stands in it"):
                 function([path])
-        for words in (["plan", str(path)], ["verify", "--configfile", str(path)]):
+        (tmp_path / "Snakefile").touch()
+        monkeypatch.chdir(tmp_path)
+        for words in (["plan", str(path)], ["verify", "--configfile", str(path)],
+                      ["run", "-n", "--configfile", str(path)],
+                      ["run", f"--configfile={path}"]):  # fmt: skip
             assert main(words) == 2
     assert not sign.exists()
 

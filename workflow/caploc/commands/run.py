@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from caploc import shipped
+from caploc.configfiles import refuse_programs
 from caploc.records import DataError
 
 __all__ = ["add_arguments", "run"]
@@ -27,10 +28,13 @@ def run(options: argparse.Namespace) -> None:
     """Become Snakemake.
 
     Raises:
-        DataError: no Snakefile here, or no Snakemake.
+        DataError: no Snakefile here, no Snakemake, or a configuration that is a program.
     """
     if find_spec("snakemake") is None:
         raise shipped.lacking(ModuleNotFoundError(name="snakemake"))
     if not Path("Snakefile").is_file():
         raise DataError("no Snakefile in this folder; `caploc init FOLDER` writes one")
+    # Before Snakemake reads them: it runs a file that says so.
+    given = [Path(argument.rpartition("=")[2]) for argument in options.arguments]
+    refuse_programs([Path("config.yaml"), *given])
     os.execv(sys.executable, [sys.executable, "-m", "snakemake", *options.arguments])
