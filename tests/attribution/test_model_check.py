@@ -86,7 +86,13 @@ def _halve_logits(module: Any, args: Any, output: Any) -> Any:
 def test_attention_with_what_is_not_known_is_refused() -> None:
     lm = tiny_llama()
     original = lm.blocks[0].self_attn.forward
-    lm.blocks[0].self_attn.forward = lambda *a, **k: original(*a, **k, position_bias=3)
+    config = lm.model.config
+
+    def biased(*args: Any, **settings: Any) -> Any:
+        ours = config._attn_implementation.startswith("caploc")
+        return original(*args, **settings, position_bias=3 if ours else None)
+
+    lm.blocks[0].self_attn.forward = biased
     with pytest.raises(DataError, match="attention with position_bias is not supported"):
         check_model(lm)
     lm = tiny_llama()

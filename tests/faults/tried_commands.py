@@ -99,6 +99,8 @@ LAST_RUN = {
     "python benchmarks/attribution_precision.py":
         ("long", "benchmarks/results/attribution_precision.json"),
     "python benchmarks/known_answer.py": ("long", "benchmarks/results/known_answer.json"),
+    "python benchmarks/locators.py two-percent/0 two-percent/1":
+        ("long", "benchmarks/results/locators.json"),
     "python benchmarks/known_answer.py known_answer_full":
         ("long", "benchmarks/results/known_answer_full.json"),
     ".venv/bin/snakemake known_answer_tried --cores 2":

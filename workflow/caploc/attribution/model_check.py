@@ -39,6 +39,7 @@ def check_model(lm: LanguageModel, site: str = "post") -> bool:
     """
     known = _CHECKED.setdefault(lm.model, {})
     if site not in known:
+        _refuse_chosen_tokens(lm)
         try:
             with torch.no_grad():
                 known[site] = _check(lm, site)
@@ -86,6 +87,16 @@ def _check(lm: LanguageModel, site: str) -> bool:
             "what it gives in the ordinary way", scale=blocks[layer].written,
         )  # fmt: skip
     return linear
+
+
+def _refuse_chosen_tokens(lm: LanguageModel) -> None:
+    """On texts as short as that of the check, attention to a few tokens is attention to all."""
+    found = [key for key in lm.config.to_dict() if key.startswith("index_topk")]
+    if found:
+        raise DataError(
+            f"{type(lm.model).__name__}: its config has {found[0]}, attention to tokens that it "
+            "chooses, which is not supported; choose another model"
+        )
 
 
 def _reach(lm: LanguageModel) -> int:

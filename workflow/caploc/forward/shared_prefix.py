@@ -230,7 +230,10 @@ def _is_added(lm: LanguageModel, layer: int, call: _Call, args: tuple[Any, ...])
     projection = lm.projections[layer]
     with Hooks() as hooks:
         hooks.before(projection, lambda m, a: (torch.zeros_like(a[0]), *a[1:]))
-        silent = _first_of(ffn(*args)).reshape(call.written.shape)
+        found = ffn(*args)
+    if isinstance(found, tuple):
+        return False  # what else it returns is not known of rows
+    silent = found.reshape(call.written.shape)
     by_neurons = call.neurons @ matrix(projection).T
     far = (call.written - by_neurons - silent).abs().max().item()
     eps = torch.finfo(silent.dtype).eps
@@ -267,10 +270,11 @@ def _at_answer(ffn: nn.Module, batch: Batch) -> Iterator[None]:
         # Some families give the residual stream to their FFN as well.
         return tuple(batch.at_answer(x) if isinstance(x, Tensor) else x for x in args)
 
-    def after(module: Any, args: Any, found: Tensor) -> Tensor:
-        output = found.new_zeros(*batch.ids.shape, found.shape[-1])
-        output[row, batch.positions] = found
-        return output
+    def after(module: Any, args: Any, found: Any) -> Any:
+        known = _first_of(found)
+        output = known.new_zeros(*batch.ids.shape, known.shape[-1])
+        output[row, batch.positions] = known
+        return (output, *found[1:]) if isinstance(found, tuple) else output
 
     with Hooks() as hooks:
         hooks.before(ffn, before)

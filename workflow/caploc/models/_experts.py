@@ -18,11 +18,12 @@ many neurons as they: its own come first, the others do not exist and are 0.
 
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 
 from caploc.records import DataError
 
-__all__ = ["DenseFFN", "RoutedExperts", "experts_in_place", "ffn_of", "restore_experts"]
+__all__ = ["DenseFFN", "RoutedExperts", "experts_in_place", "ffn_of", "n_units", "restore_experts"]
 
 
 class _Projection(nn.Module):
@@ -36,7 +37,8 @@ class _Projection(nn.Module):
     @property
     def _down(self) -> Tensor:
         """(expert, width, unit)."""
-        return self._experts[0].down_proj
+        experts = self._experts[0]
+        return experts.down_proj.mT if _transposed(experts) else experts.down_proj
 
     @property
     def weight(self) -> Tensor:
@@ -81,18 +83,54 @@ class RoutedExperts:
         if not _watched(self):
             original = self.before or type(experts).forward.__get__(experts)
             return original(hidden_states, top_k_index, top_k_weights)
-        n_experts = len(experts.down_proj)
-        shape = (len(hidden_states), n_experts, experts.down_proj.shape[2])
+        shape = (len(hidden_states), len(experts.down_proj), n_units(experts))
         gate, up = hidden_states.new_zeros(shape), hidden_states.new_zeros(shape)
         share = hidden_states.new_zeros(shape[:2])
         share = share.scatter(1, top_k_index, top_k_weights.to(share.dtype))
         for expert in top_k_index.unique().tolist():
             token = (top_k_index == expert).any(1).nonzero()[:, 0]
-            both = nn.functional.linear(hidden_states[token], experts.gate_up_proj[expert])
-            gate[token, expert], up[token, expert] = both.chunk(2, dim=-1)
+            gate[token, expert], up[token, expert] = _gate_and_up(
+                experts, expert, hidden_states[token]
+            )
         gate = self.gate(gate.flatten(1)).view(shape)
-        neurons = experts.act_fn(gate) * up * share[..., None]
-        return self.projection(neurons.flatten(1))
+        neurons = _activated(experts, gate, up) * share[..., None]
+        written = self.projection(neurons.flatten(1))
+        return written + share @ experts.down_proj_bias if _biased(experts) else written
+
+
+def _transposed(experts: Any) -> bool:
+    """Are its weights (expert, input, output)?"""
+    return bool(getattr(experts, "is_transposed", False))
+
+
+def _biased(experts: Any) -> bool:
+    return bool(getattr(experts, "has_bias", False))
+
+
+def n_units(experts: Any) -> int:
+    """Units of one expert."""
+    return int(experts.down_proj.shape[1 if _transposed(experts) else 2])
+
+
+def _gate_and_up(experts: Any, expert: int, x: Tensor) -> tuple[Tensor, Tensor]:
+    """(token, unit) in front of the nonlinearity, and what it is multiplied by."""
+    weight = experts.gate_up_proj[expert]
+    bias = experts.gate_up_proj_bias[expert] if _biased(experts) else None
+    both = nn.functional.linear(x, weight.T if _transposed(experts) else weight, bias)
+    if getattr(experts, "is_concatenated", True):
+        gate, up = both.chunk(2, dim=-1)
+        return gate, up
+    return both[..., ::2], both[..., 1::2]
+
+
+def _activated(experts: Any, gate: Tensor, up: Tensor) -> Tensor:
+    """Neurons, before the weight of the router."""
+    own = getattr(type(experts), "_apply_gate", None)
+    if own is None or own.__module__ == "transformers.integrations.moe":
+        return cast(Tensor, experts.act_fn(gate) * up)
+    if getattr(experts, "is_concatenated", True):
+        return cast(Tensor, experts._apply_gate(torch.cat([gate, up], dim=-1)))
+    return cast(Tensor, experts._apply_gate(torch.stack([gate, up], dim=-1).flatten(-2)))
 
 
 class _Widened(nn.Module):

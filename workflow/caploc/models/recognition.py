@@ -11,7 +11,7 @@ from transformers.models.auto.modeling_auto import (
 from transformers.pytorch_utils import Conv1D
 
 from caploc import plugins
-from caploc.models._experts import ffn_of
+from caploc.models._experts import ffn_of, n_units
 from caploc.models.family import Family
 from caploc.records import DataError
 
@@ -147,7 +147,7 @@ def found_width(block: Any, family: Family, architecture: str, wanted: int) -> i
         ffn = ffn_of(block, family.ffn_out)
         down = getattr(ffn, "down_proj", None)
         if isinstance(down, Tensor):
-            return int(down.shape[0] * down.shape[2])
+            return len(down) * n_units(ffn)
         if not all(isinstance(getattr(ffn, name, None), nn.Linear) for name in _GATED):
             raise DataError(
                 f"{architecture}: an FFN of the class {type(ffn).__name__} has neither experts "
