@@ -13,7 +13,7 @@ RULES = folder() / "workflow/rules"  # of this repository, or in the installed p
 from caploc.configfiles import refuse_programs
 from caploc.records import DataError
 
-if {"{", "}"} & set(workflow.basedir):
+if {"{", "}"} & {*workflow.basedir, *str(RULES)}:
     sys.exit(
         f"caploc: {workflow.basedir}: Snakemake takes braces in the folder of a workflow for "
         "wildcards; move it to another folder (the one where it runs may have any name)"

@@ -59,5 +59,6 @@ def test_braces_are_one_line_in_the_folder_of_the_workflow_and_harmless_where_it
     words = ["-s", str(fresh.folder / "Snakefile"), "results/test/samples/emotions/locate.parquet"]
     # The folder of the programs has braces, too: it stands in every command.
     Workflow(folder, folder / "programs {y}").programs.symlink_to(fresh.programs)
-    Workflow(folder, folder / "programs {y}").run(*words)
+    library = str(fresh.folder / "workflow")
+    Workflow(folder, folder / "programs {y}").run(*words, PYTHONPATH=library)
     assert (folder / "results/test/samples/emotions/locate.parquet").is_file()
