@@ -232,7 +232,7 @@ def test_parsing_imports_neither_torch_nor_polars():
 
 @pytest.mark.parametrize(
     ("text", "older"),
-    [(None, False), ("{}", True), ('{"layout": 2}', False), ("[", False), ('{"layout": 1}', True)],
+    [(None, False), ("{}", True), ('{"layout": 3}', False), ("[", False), ('{"layout": 2}', True)],
 )
 def test_a_folder_of_an_older_layout_is_told_in_one_line(tmp_path, monkeypatch, text, older):
     monkeypatch.chdir(tmp_path)

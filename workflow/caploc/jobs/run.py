@@ -26,8 +26,8 @@ __all__ = ["SPLITS", "Run", "jobs_of"]
 
 SPLITS = ("locate", "train", "validation", "test")
 SHUFFLED = ".shuffled"
-LAYOUT = 2
-"""Of the code: results of another one have other digests, though settings may be equal."""
+LAYOUT = 3
+"""Of the code: results of another one have other digests or receipts, though settings are equal."""
 # Tables of every run.
 _TABLES = ("agreement", "neurons", "base", "samples", "completeness")
 
