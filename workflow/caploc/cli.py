@@ -152,14 +152,12 @@ def _remedy(error: Exception) -> str | None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="caploc",
+        usage="caploc COMMAND ... | caploc STAGE [options]",
         fromfile_prefix_chars="@",
-        description="Run one stage of the workflow. Normally Snakemake does this for you; the log "
-        "of each job shows the exact command, which can be repeated by hand.",
-        epilog="caploc init FOLDER writes the workflow into a folder, caploc run [SNAKEMAKE "
-        "ARGUMENTS] runs it; caploc plan [CONFIG ...] says what a run would take; caploc verify "
-        "[--configfile FILE ...] checks the files of a run; caploc compare RUN_A RUN_B puts the "
-        "tables of two runs side by side; caploc apply --help: write an erased or enhanced model; "
-        "caploc push RUN --repo OWNER/NAME uploads what a run located.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Commands; `caploc COMMAND --help` says more:\n" + _summaries(),
+        epilog="A stage is one step of the workflow. Snakemake calls it with these options; the log "
+        "of a\njob shows its command, which can be repeated by hand.",
     )
     parser.add_argument("stage", choices=list(plugins.stages()), metavar="STAGE",
                         help=", ".join(list(plugins.stages())))  # fmt: skip
@@ -173,6 +171,15 @@ def _parser() -> argparse.ArgumentParser:
             help=f"named {kind}; further paths of the same name may follow",
         )  # fmt: skip
     return parser
+
+
+def _summaries() -> str:
+    """A line for each command: the first of its module, which is not loaded."""
+    found = {}
+    for name in plugins.names("commands"):
+        path = Path(__file__).with_name("commands") / f"{name}.py"
+        found[name] = path.read_text(encoding="utf-8").splitlines()[0].strip('"')
+    return "\n".join(f"  {name:<9}{told}" for name, told in found.items())
 
 
 def _log_to(path: Path | None) -> None:
