@@ -45,7 +45,8 @@ if "conda" in map(str, workflow.deployment_settings.deployment_method):
         sys.exit("caploc: conda environments need the repository; run in a clone of it")
     shell.prefix(
         literal(
-            REUSE + f'caploc() {{ PYTHONPATH={quote(str(LIBRARY))} python -m caploc.cli "$@"; }}; '
+            REUSE
+            + f'caploc() {{ PYTHONPATH={quote(str(LIBRARY))} python -m caploc.cli "$@"; }}; '
         )
     )
 else:
