@@ -156,8 +156,8 @@ def _parser() -> argparse.ArgumentParser:
         fromfile_prefix_chars="@",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Commands; `caploc COMMAND --help` says more:\n" + _summaries(),
-        epilog="A stage is one step of the workflow. Snakemake calls it with these options; the log "
-        "of a\njob shows its command, which can be repeated by hand.",
+        epilog="A stage is one step of the workflow. Snakemake calls it with these options;\n"
+        "the log of a job shows its command, which can be repeated by hand.",
     )
     parser.add_argument("stage", choices=list(plugins.stages()), metavar="STAGE",
                         help=", ".join(list(plugins.stages())))  # fmt: skip
