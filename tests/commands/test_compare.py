@@ -119,6 +119,19 @@ def test_files_hold_the_numbers_and_missing_tables_their_command(finish, caplog)
     assert "run one has no table agreement" in caplog.text
 
 
+def test_the_page_begins_with_numbers_whose_intervals_do_not_overlap(finish):
+    rows = [row | {"ci_low": row["value"] - 0.1, "ci_high": row["value"] + 0.1} for row in ERASURE]
+    finish("a", "m", rows)
+    finish("b", "m", [rows[0] | {"value": 0.9, "ci_low": 0.7, "ci_high": 1.0}, *rows[1:]])
+    assert main(["compare", "a", "b"]) == 0
+    text = Path("compare-a-b.html").read_text()
+    first = text[text.index('<section id="apart">') :].partition("</section>")[0]
+    assert "Of 2 numbers with an interval in both runs, 1 have intervals" in first
+    assert "emotions" in first and "reviews" not in first and "+0.4" in first
+    folded = text[text.index('<section id="erasure">') :]
+    assert folded.index("<details") < folded.index("reviews")
+
+
 def test_text_of_a_config_is_no_markup(finish):
     finish("one", "a", ERASURE)
     folder = finish("two", "a", ERASURE)

@@ -5,7 +5,8 @@
 
 Each run is named by its folder or, under results/, by its name. Rows are matched by data set, mask,
 arm and so on; where each run has one model (or method), these may differ, and sigmas may. Two files
-are written, <out>.html and <out>.csv.
+are written, <out>.html and <out>.csv. The page begins with what differs: settings, then numbers
+whose intervals do not overlap.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from caploc.files import store, tables
 from caploc.jobs.receipts import check_content
 from caploc.jobs.run import Run
 from caploc.records import DataError
+from caploc.report.registry import parts
 from caploc.report.templates import page
 
 __all__ = ["FinishedRun", "add_arguments", "differing_settings", "read_run", "run", "side_by_side"]
@@ -120,7 +122,11 @@ def read_run(given: str) -> FinishedRun:
             f"{folder / 'config.json'}: not the settings of a run of this version; run snakemake "
             "once more with the --configfile of that run, which writes them anew"
         ) from None
-    paths = {table: folder / "tables" / f"{table}.parquet" for table in wanted}
+    of_numbers = {
+        name for part in parts() for name, schema in part.module.TABLES.items() if "value" in schema
+    }
+    paths = {table: folder / "tables" / f"{table}.parquet" for table in wanted
+             if table in of_numbers}  # fmt: skip
     remedy = "snakemake --cores all tabulate_{} (with the --configfile of run {})"
     return FinishedRun(
         folder, config,
@@ -251,8 +257,15 @@ def _text(value: Any) -> str:
 
 
 def _page(a: FinishedRun, b: FinishedRun, matched: dict[str, pl.DataFrame]) -> str:
+    disjoint = (pl.col("ci_low_a") > pl.col("ci_high_b")) | (
+        pl.col("ci_low_b") > pl.col("ci_high_a")
+    )
+    apart = {name: table.filter(disjoint) for name, table in matched.items()}
+    both = sum(len(t.drop_nulls(["ci_low_a", "ci_low_b"])) for t in matched.values())
     return page(
         "compare.html.jinja", a=a, b=b, settings=differing_settings(a, b), only=_only(a, b),
+        apart=[_shown(name, table) for name, table in apart.items() if not table.is_empty()],
+        n_apart=sum(map(len, apart.values())), n_both=both,
         tables=[_shown(name, table) for name, table in matched.items()],
     )  # fmt: skip
 
