@@ -15,7 +15,7 @@ from test_public import PROMPTS
 from tiny_models import ids, tiny_gptj, tiny_llama
 from torch import nn
 
-from caploc import attribute, attribute_neurons
+from caploc import DataError, attribute, attribute_neurons
 
 ANSWERS = [ids(2, seed=4), ids(4, seed=5), ids(1, seed=6)]
 
@@ -80,7 +80,7 @@ def test_hooks_survive_an_exception(tmp_path: Path) -> None:
             raise RuntimeError("stopped")
 
     handle = model.model.layers[2].register_forward_pre_hook(stop)
-    with pytest.raises(RuntimeError, match="stopped"):
+    with pytest.raises(DataError, match="RuntimeError: stopped"):  # in the check of the model
         attribute(model, PROMPTS[0], ANSWERS[0], steps=2)
     handle.remove()
     assert hooks(model) == before and model.config._attn_implementation == implementation

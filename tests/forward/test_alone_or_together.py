@@ -36,8 +36,10 @@ from caploc.locators import (
     gradient_activation,
     kn,
     kn_activation,
+    mask_gradient,
     rome,
     task_neurons,
+    uniform_masks,
     weight_activation,
 )
 from caploc.models.language_model import LanguageModel
@@ -162,8 +164,11 @@ TOGETHER: dict[str, Callable[[LanguageModel, Sequence[Sample]], list[Any]]] = {
     "locators.gradient_activation.locate": of_locator(gradient_activation),
     "locators.kn.locate": of_locator(kn, steps=2),
     "locators.kn_activation.locate": of_locator(kn_activation),
+    "locators.mask_gradient.locate": of_locator(mask_gradient),
     "locators.rome.locate": of_locator(rome, window=1, noise_samples=2, spread=0.5),
     "locators.task_neurons.locate": of_locator(task_neurons),
+    # Every sample has masks of its own, by its id.
+    "locators.uniform_masks.locate": of_locator(uniform_masks, groups=2, rounds=2),
 }
 # Means over all tokens or samples of a task: together is the weighted mean of alone.
 POOLED = {
@@ -180,7 +185,8 @@ NOT_TOGETHER = {
     "forward.silencing", "forward.subject", "locators.circuit.rank", "locators.circuit.run",
     "locators.rome.rank", "locators.rome.embedding_spread", "locators.rome.settings_of_run",
     "locators.activation_entropy.score", "locators.random_order.score", "locators.cnl.score",
-    "locators.kn.score", "locating.scored", "locating.scores_of_task",
+    "locators.kn.score", "locators.contrastive_size.score", "locators.mask_gradient.score",
+    "locators.uniform_masks.score", "locating.scored", "locating.scores_of_task",
 }  # fmt: skip
 
 

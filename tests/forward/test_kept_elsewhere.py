@@ -16,7 +16,7 @@ from caploc.interventions.second_moment import factorised
 from caploc.models.language_model import LanguageModel, wrap_model
 from caploc.records import DataError
 
-EXPERTS = ("olmoe", "qwen3_moe")  # share a parameter, which nothing fetches: refused
+EXPERTS = ("olmoe", "qwen3_moe", "deepseek_v3")  # share a parameter, which nothing fetches: refused
 DENSE = [name for name in NAMES if not name.startswith(EXPERTS)]
 
 

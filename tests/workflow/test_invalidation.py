@@ -6,7 +6,8 @@ pytestmark = pytest.mark.workflow
 
 AFTER_MASKS = {
     "measure_agreement", "measure_overlap", "tabulate_agreement", "tabulate_neurons",
-    "measure_fidelity", "tabulate_fidelity", "erase_neurons", "tabulate_erasure", "write_report",
+    "measure_fidelity", "tabulate_fidelity", "erase_neurons", "tabulate_erasure",
+    "tabulate_examples", "write_report",
 }  # fmt: skip
 
 

@@ -93,7 +93,7 @@ rule tabulate_examples:
             for path in erasure_parts(RUN, "answers")
         ],
     output:
-        csv=f"{R}/tables/examples.csv",
+        csv=report(f"{R}/tables/examples.csv", category="Tables"),
         parquet=f"{R}/tables/examples.parquet",
     log:
         f"{LOGS}/tabulate_examples.log",
