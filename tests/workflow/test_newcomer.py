@@ -122,7 +122,7 @@ def test_nothing_is_left_to_do(own):
 
 def test_the_larger_example_can_be_planned(own):
     for name in ("train.csv", "test.csv", "stories.txt"):
-        rows = "".join(f"{name} {i},answer {i}\n" for i in range(30))
+        rows = "".join(f"{name} {i} {'word ' * 20},answer {i}\n" for i in range(30))
         (own.folder / name).write_text("problem,solution\n" + rows)
     jobs = own.planned(config="larger.yaml")
     assert jobs["fetch_model"] == 1
