@@ -10,11 +10,12 @@ import pytest
 import yaml
 
 from caploc.cli import main
-from caploc.commands.compare import differing_settings, read_run, side_by_side
+from caploc.commands.compare import differing_settings, side_by_side
 from caploc.config import check
 from caploc.files import store
 from caploc.jobs.job import Job
 from caploc.jobs.receipts import receipt_of, write_receipts
+from caploc.report.finished import read_run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ERASURE = [

@@ -19,9 +19,9 @@ from typing import Any
 
 import polars as pl
 
-from caploc.commands.compare import FinishedRun, read_run
 from caploc.files import store
 from caploc.records import DataError
+from caploc.report.finished import FinishedRun, read_run
 
 __all__ = ["add_arguments", "run", "write_folder"]
 
